@@ -1,0 +1,36 @@
+import type { HostBatch } from "./host_batch.js";
+
+/**
+ * kick → backend: a filled staging slot. By value; the bytes stay in the staging slot, borrowed by the backend until the
+ * kick's promise settles.
+ */
+export interface StagedBatch {
+  readonly stagingIndex: number;
+  readonly stagingGeneration: number;
+  readonly outputIndex: number;
+  readonly outputGeneration: number;
+  /** First epoch of the batch and how many epochs hold rows. */
+  readonly firstEpoch: number;
+  readonly epochCount: number;
+  /** Rows in the batch: epochCount · epochRows, less in a partial last epoch, which is padded with the fill value. */
+  readonly rowFrom: number;
+  readonly rowTo: number;
+  readonly skippedEpochs: Uint8Array | undefined;
+}
+
+/**
+ * The contract of `cpu/` and `gpu/`. Thread: the engine's. Kicks are made in generation order and complete in any order;
+ * the schedule waits for them oldest first.
+ */
+export interface Backend {
+  readonly kind: "cpu" | "gpu";
+  /** Name of the adapter, or of the CPU path: "native", "typescript", "zstd-napi × 2". */
+  readonly adapter: string;
+  /**
+   * Encodes every chunk of the batch into the output slot. Resolves when staging has been read and the output is stable
+   * (STAGING_FREE and ENCODED together). Rejects with CODEC_FAILED and leaves both slots untouched afterwards.
+   */
+  kick(batch: StagedBatch): Promise<HostBatch>;
+  /** Joins everything kicked, then ends threads and releases memory. Idempotent. Called with kicks pending it waits for them. */
+  close(): Promise<void>;
+}

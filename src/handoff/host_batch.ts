@@ -1,0 +1,31 @@
+/**
+ * drain → delivery: one encoded batch in host memory, on lease until the delivery worker retires its writes.
+ * By value unless said otherwise; the encoded bytes themselves stay in the output slot (shared memory).
+ */
+export interface HostBatch {
+  /** Which output slot holds the bytes, and its generation. Borrowed by delivery until it posts the release. */
+  readonly slotIndex: number;
+  readonly generation: number;
+  /** First epoch of the batch, counted from the start of the array, and how many follow. */
+  readonly firstEpoch: number;
+  readonly epochCount: number;
+  /** Rows of the append dimension that the batch covers, [from, to). `to` is not epoch-aligned only in the last batch. */
+  readonly rowFrom: number;
+  readonly rowTo: number;
+  /** Bit e set (byte e >> 3): epoch `firstEpoch + e` was skipped whole; its chunks are absent. Undefined: none was. */
+  readonly skippedEpochs: Uint8Array | undefined;
+  /** Nanoseconds the encoder was busy on this batch, summed over its threads; 0 when not measured. */
+  readonly encodeBusyNs: number;
+}
+
+/**
+ * Layout of an output slot, fixed at plan time. Chunk c of epoch e (c in shard order, see geometry/epoch_table) sits at
+ * `chunkStrideBytes * (epoch-in-batch * chunksPerEpoch + c)` when sizes vary, so that threads encode without talking.
+ * Delivery joins neighbours into one segment where no gap lies between them (codec none: always).
+ */
+export interface OutputLayout {
+  readonly slotBytes: number;
+  readonly chunkStrideBytes: number;
+  readonly chunksPerEpoch: number;
+  readonly epochsPerBatch: number;
+}

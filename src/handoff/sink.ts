@@ -1,0 +1,71 @@
+/**
+ * The contract of a sink: where shards and small objects go. Implementations live in `sinks/` and know nothing of Zarr.
+ *
+ * Thread: the delivery worker only. Calls for one shard come in order and are not overlapped: the next call on a shard
+ * waits for the previous one's promise. Calls for different shards may overlap.
+ *
+ * Errors: every failure is a MillraceError (SINK_FAILED, DISK_FULL, PERMISSION_DENIED, STORE_EXISTS …) with the key in its
+ * context. After an error on a shard only `abandon` is called on that shard.
+ */
+export interface Sink {
+  /** For messages and metrics: "file", "memory", "discard", "throttled", "s3". */
+  readonly kind: string;
+  /** A readable place, for messages: a path, a URL. */
+  readonly location: string;
+
+  /**
+   * Makes the store's root ready, before anything else is called.
+   * "create" refuses an existing store (STORE_EXISTS); "overwrite" removes what is there first, so that no stale shard
+   * survives under a smaller shape.
+   */
+  open(mode: "create" | "overwrite"): Promise<void>;
+
+  /** Starts a shard at `key` ("c/0/1/2"). The object is invisible to readers under `key` until it is sealed. */
+  openShard(key: string, expected: ShardExpectation): Promise<ShardHandle>;
+
+  /**
+   * Writes a small object whole (zarr.json): a reader sees the old or the new bytes, never a mixture.
+   * With `durable`, it survives a power cut once the promise resolves. `bytes` may be reused after that.
+   */
+  putObject(key: string, bytes: Uint8Array, durable: boolean): Promise<void>;
+
+  /** Ends the sink after every shard was sealed or abandoned. Idempotent. */
+  close(): Promise<void>;
+}
+
+export interface ShardExpectation {
+  /** Upper bound of the finished object, index included; what part sizes and pre-allocation are computed from. */
+  readonly maxBytes: number;
+}
+
+export interface ShardHandle {
+  /**
+   * Appends `segments` in order behind what was written before. The memory is borrowed until the promise settles, also
+   * when it rejects: a slot returns to its ring only after that (OUTPUT_RELEASED). Never a partial append that counts as success.
+   */
+  write(segments: readonly Uint8Array[]): Promise<void>;
+
+  /**
+   * Appends `tail` (the index), makes the object complete and visible under its key, and with `durable` makes it survive a
+   * power cut: data synced before the name appears, the name synced before the promise resolves.
+   */
+  seal(tail: Uint8Array, durable: boolean): Promise<void>;
+
+  /** Releases handles and buffers. `keep` leaves the bytes so far for recovery; otherwise they are removed. Never throws. */
+  abandon(keep: boolean): Promise<void>;
+}
+
+/**
+ * A sink as the user names it: plain data, because the sink itself is made on the delivery worker.
+ * `transfer` lists ports inside `options` that must move with the message.
+ */
+export interface SinkSpec {
+  readonly kind: string;
+  readonly location: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly transfer?: readonly unknown[];
+  /** Memory the sink holds while streaming, for the memory plan. A function of the shards open at once. Not cloned. */
+  readonly memoryBytes: (openShards: number) => number;
+  /** A ready-made sink for `threads: "inline"` (tests); such a spec cannot cross to a worker. */
+  readonly instance?: Sink;
+}

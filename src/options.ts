@@ -1,0 +1,73 @@
+import type { DType } from "./geometry/dtype.js";
+import type { DimensionOptions } from "./geometry/array_geometry.js";
+import type { SinkSpec } from "./handoff/sink.js";
+
+/** Codec of an array. Strings are the command line's spelling. */
+export type CodecOptions =
+  | { readonly name: "none" }
+  /** Zarr `zstd`, encoded by libzstd. `level` −131072 … 22; default 1. */
+  | { readonly name: "zstd"; readonly level?: number }
+  /** Zarr `blosc` (zstd, byte shuffle) by Millrace's own encoder. */
+  | { readonly name: "blosc" };
+
+/** JSON that `attributes` may hold. */
+export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+
+export interface ArrayOptions {
+  readonly dtype: DType;
+  /** Slowest first; 1 … 32 of them. Dimension 0 is the append dimension. */
+  readonly dimensions: readonly DimensionOptions[];
+  readonly codec?: CodecOptions;
+  /**
+   * Value of what was never written and of padding. Default 0. A number, a bigint for 64-bit integers, "NaN", "Infinity",
+   * "-Infinity", or a "0x…" bit pattern for floats.
+   */
+  readonly fillValue?: number | bigint | string;
+  readonly attributes?: { readonly [key: string]: Json };
+}
+
+export type Durability = "none" | "shard" | "batch";
+
+export interface WriterOptions {
+  readonly sink: SinkSpec;
+  readonly array: ArrayOptions;
+  /** "create" (default) refuses an existing store; "overwrite" removes it; "resume" continues it (not yet). */
+  readonly mode?: "create" | "overwrite" | "resume";
+  /** Default "auto". */
+  readonly backend?: "auto" | "cpu" | "gpu";
+  /** Lets `backend: "gpu"` take a software adapter (tests). Default false. */
+  readonly allowSoftwareAdapter?: boolean;
+  /** Default "shard": sealed shards survive a power cut. "none": no fsync. "batch": not yet. */
+  readonly durability?: Durability;
+  /** Epochs encoded together (K). Default: as many as reach 16 MiB raw. Bytes on disk never depend on it. */
+  readonly batchEpochs?: number;
+  /** Staging and output slots. Default 3. 1 = `depth1`: every batch is drained before the next is filled. */
+  readonly depth?: number;
+  /** Upper bound for everything Millrace allocates for this writer, bytes. Default: half of the memory the process may use. */
+  readonly memoryBudgetBytes?: number;
+  /** Bytes handed to the sink and not yet retired before the schedule stops kicking. Default: no bound beyond the slots. */
+  readonly maxPendingBytes?: number;
+  /** Encode threads. Default: cores − 1, at least 1. */
+  readonly encodeThreads?: number;
+  /** Copy helpers beside the producer. Default: min(cores − 1, 3). 0 = the caller copies alone. */
+  readonly copyHelpers?: number;
+  /** "workers" (default): engine and delivery on their own threads. "inline": everything on the caller's thread. */
+  readonly threads?: "workers" | "inline";
+  /** Least time between two refreshes of the published shape, ms. Default 1000; 0 = at every sealed shard row. */
+  readonly publishIntervalMs?: number;
+  /** Aborts the writer. */
+  readonly signal?: AbortSignal;
+}
+
+/** What the writer says about rows of the append dimension; each ≤ the one before, none ever decreases. */
+export interface Watermarks {
+  /** Copied out of the caller's memory, or skipped. */
+  readonly accepted: number;
+  readonly encoded: number;
+  /** Handed to the sink and retired by it. */
+  readonly delivered: number;
+  /** In sealed shards, at the chosen durability. */
+  readonly durable: number;
+  /** Covered by the shape in zarr.json. */
+  readonly published: number;
+}
