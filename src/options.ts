@@ -1,5 +1,5 @@
-import type { DType } from "./geometry/dtype.js";
 import type { DimensionOptions } from "./geometry/array_geometry.js";
+import type { DType } from "./geometry/dtype.js";
 import type { SinkSpec } from "./handoff/sink.js";
 
 /** Codec of an array. Strings are the command line's spelling. */

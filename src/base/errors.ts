@@ -19,6 +19,8 @@ export const ERROR_CODES = {
   INVALID_DATA: "the data is not a view over live memory, or not a whole number of elements",
   WRITE_PAST_END: "more rows than the bounded append dimension holds",
   SKIP_NOT_ROW_ALIGNED: "skip was called in the middle of a row",
+  INCOMPLETE_ROW: "the data ended inside a row",
+  APPEND_ABORTED: "the signal of one append was aborted",
   RESERVE_STATE: "reserve, commit and append were called in an order that makes no sense",
   WRITER_CLOSED: "the writer was closed",
   WRITER_ABORTED: "the writer was aborted",
@@ -27,6 +29,7 @@ export const ERROR_CODES = {
   STORE_NOT_FOUND: "there is no store at this place",
   STORE_CORRUPT: "the store's bytes contradict the Zarr v3 specification or their checksum",
   STORE_UNSUPPORTED: "the store is valid Zarr but uses something this reader does not know",
+  STORE_READ_FAILED: "the operating system or the server reported an error while a store was read",
   // The world
   SINK_FAILED: "the sink reported an error",
   DISK_FULL: "the file system has no space left, or a quota is used up",
@@ -68,7 +71,10 @@ export class MillraceError extends Error {
 /** True for any MillraceError, also one from another copy of the package; with `code`, only for that code. */
 export function isMillraceError(error: unknown, code?: ErrorCode): error is MillraceError {
   return (
-    error instanceof Error && error.name === "MillraceError" && "code" in error && (code === undefined || error.code === code)
+    error instanceof Error &&
+    error.name === "MillraceError" &&
+    "code" in error &&
+    (code === undefined || error.code === code)
   );
 }
 

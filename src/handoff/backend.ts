@@ -19,8 +19,8 @@ export interface StagedBatch {
 }
 
 /**
- * The contract of `cpu/` and `gpu/`. Thread: the engine's. Kicks are made in generation order and complete in any order;
- * the schedule waits for them oldest first.
+ * The contract of `cpu/` and `gpu/`. Thread: the engine's. Kicks are made in generation order, up to one per output slot at a
+ * time, and may complete in any order: delivery puts them back in order (DELIVER_OLDEST_FIRST).
  */
 export interface Backend {
   readonly kind: "cpu" | "gpu";

@@ -36,6 +36,8 @@ export interface Sink {
 export interface ShardExpectation {
   /** Upper bound of the finished object, index included; what part sizes and pre-allocation are computed from. */
   readonly maxBytes: number;
+  /** What `seal` will ask for. A sink that closes files early must know beforehand. Default true. */
+  readonly durable?: boolean;
 }
 
 export interface ShardHandle {

@@ -1,0 +1,34 @@
+/**
+ * Typed events without Node: the names and payloads are the type parameter. A listener that throws does not stop the others,
+ * and its error surfaces as an uncaught one, as from any callback.
+ */
+export class Emitter<Events extends Record<string, unknown>> {
+  readonly #listeners = new Map<keyof Events, Set<(payload: never) => void>>();
+
+  on<Name extends keyof Events>(name: Name, listener: (payload: Events[Name]) => void): this {
+    let set = this.#listeners.get(name);
+    if (set === undefined) {
+      set = new Set();
+      this.#listeners.set(name, set);
+    }
+    set.add(listener);
+    return this;
+  }
+
+  off<Name extends keyof Events>(name: Name, listener: (payload: Events[Name]) => void): this {
+    this.#listeners.get(name)?.delete(listener);
+    return this;
+  }
+
+  protected emit<Name extends keyof Events>(name: Name, payload: Events[Name]): void {
+    for (const listener of [...(this.#listeners.get(name) ?? [])]) {
+      try {
+        (listener as (payload: Events[Name]) => void)(payload);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+    }
+  }
+}

@@ -1,0 +1,13 @@
+import { estimateMemory as estimateOn } from "./estimate_memory.js";
+import { thisMachine } from "./machine.js";
+import type { WriterOptions } from "./options.js";
+import type { MemoryPlan } from "./plan/memory_plan.js";
+
+/**
+ * The memory that a writer with these options would allocate on this machine, item by item, without allocating any of it.
+ * It is the plan that {@link openWriter} allocates from.
+ * @throws MillraceError as {@link openWriter} does for bad options, MEMORY_BUDGET_EXCEEDED among it
+ */
+export function estimateMemory(options: WriterOptions): MemoryPlan {
+  return estimateOn(options, thisMachine());
+}

@@ -1,0 +1,20 @@
+/**
+ * Waits that metrics count: the ordering rules, and the byte bound of the sink. Names repeated from slots/ordering.ts, which
+ * sits above this folder; a unit test holds the two lists together.
+ */
+export const ORDERING_COUNTED_RULES = [
+  "STAGING_COPIED",
+  "STAGING_FREE",
+  "BATCH_FILLED",
+  "POOL_CONSUMED",
+  "ENCODED",
+  "JOIN_BEFORE_REFILL",
+  "DELIVER_OLDEST_FIRST",
+  "OUTPUT_RELEASED",
+  "PUBLISH_AFTER_DURABLE",
+  "EXIT_HANDSHAKE",
+  "STOP_JOIN_BEFORE_RELEASE",
+  "SINK_PENDING_BYTES",
+] as const;
+
+export type CountedRule = (typeof ORDERING_COUNTED_RULES)[number];

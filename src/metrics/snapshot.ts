@@ -1,0 +1,113 @@
+import { ORDERING_COUNTED_RULES } from "./counted_rules.js";
+import type { Counters } from "./counters.js";
+import type { LatencySnapshot } from "./latency.js";
+
+/** Busy time of one stage. Times may be added up only within one owner; `count` 0 means not measured. */
+export interface StageMetrics {
+  readonly name: "copy" | "encode" | "write" | "seal" | "publish";
+  /** Whose time it is: the caller's thread, the encode threads together, or the delivery worker. */
+  readonly owner: "producer" | "encoder" | "delivery";
+  readonly busyNs: number;
+  readonly count: number;
+  readonly inBytes: number;
+  readonly outBytes: number;
+}
+
+/** Time one owner waited under one ordering rule. */
+export interface WaitMetrics {
+  readonly rule: string;
+  readonly ns: number;
+  readonly count: number;
+}
+
+/** What {@link ArrayWriter.metrics} returns. Counts since the writer opened; `schema` changes when a field changes meaning. */
+export interface MetricsSnapshot {
+  readonly schema: 1;
+  readonly rowsAccepted: number;
+  readonly bytesIn: number;
+  /** Bytes handed to the sink for shards, indexes included. */
+  readonly bytesStored: number;
+  readonly shardsSealed: number;
+  readonly chunksByRoute: { readonly cpu: number; readonly gpu: number };
+  readonly appendNs: LatencySnapshot;
+  readonly stages: readonly StageMetrics[];
+  readonly waits: readonly WaitMetrics[];
+  readonly sinkPendingBytes: number;
+  readonly sinkPendingBytesPeak: number;
+  readonly stagingSlots: number;
+  readonly stagingSlotsBusy: number;
+  readonly stagingSlotsBusyPeak: number;
+  readonly outputSlots: number;
+  readonly outputSlotsBusy: number;
+}
+
+export interface ProducerFigures {
+  readonly rowsAccepted: number;
+  readonly bytesIn: number;
+  readonly appendNs: LatencySnapshot;
+  /** Time and count of the timed copies only; see SAMPLE_EVERY. */
+  readonly copyNs: number;
+  readonly copyCount: number;
+  readonly copyBytes: number;
+  readonly stagingSlots: number;
+  readonly stagingSlotsBusy: number;
+  readonly stagingSlotsBusyPeak: number;
+  readonly outputSlots: number;
+  readonly outputSlotsBusy: number;
+}
+
+export function takeSnapshot(counters: Counters, producer: ProducerFigures): MetricsSnapshot {
+  const c = (name: Parameters<Counters["get"]>[0]): number => counters.get(name);
+  return {
+    schema: 1,
+    rowsAccepted: producer.rowsAccepted,
+    bytesIn: producer.bytesIn,
+    bytesStored: c("bytesStored"),
+    shardsSealed: c("shardsSealed"),
+    chunksByRoute: { cpu: c("chunksCpu"), gpu: c("chunksGpu") },
+    appendNs: producer.appendNs,
+    stages: [
+      {
+        name: "copy",
+        owner: "producer",
+        busyNs: producer.copyNs,
+        count: producer.copyCount,
+        inBytes: producer.copyBytes,
+        outBytes: producer.copyBytes,
+      },
+      {
+        name: "encode",
+        owner: "encoder",
+        busyNs: c("encodeNs"),
+        count: c("encodeCount"),
+        inBytes: c("encodeInBytes"),
+        outBytes: c("encodeOutBytes"),
+      },
+      {
+        name: "write",
+        owner: "delivery",
+        busyNs: c("writeNs"),
+        count: c("writeCount"),
+        inBytes: c("writeBytes"),
+        outBytes: c("writeBytes"),
+      },
+      {
+        name: "seal",
+        owner: "delivery",
+        busyNs: c("sealNs"),
+        count: c("sealCount"),
+        inBytes: c("sealBytes"),
+        outBytes: c("sealBytes"),
+      },
+      { name: "publish", owner: "delivery", busyNs: c("publishNs"), count: c("publishCount"), inBytes: 0, outBytes: 0 },
+    ],
+    waits: ORDERING_COUNTED_RULES.map((rule) => ({ rule, ...counters.wait(rule) })).filter((wait) => wait.count > 0),
+    sinkPendingBytes: c("sinkPendingBytes"),
+    sinkPendingBytesPeak: c("sinkPendingBytesPeak"),
+    stagingSlots: producer.stagingSlots,
+    stagingSlotsBusy: producer.stagingSlotsBusy,
+    stagingSlotsBusyPeak: producer.stagingSlotsBusyPeak,
+    outputSlots: producer.outputSlots,
+    outputSlotsBusy: producer.outputSlotsBusy,
+  };
+}

@@ -1,0 +1,267 @@
+import { nowNs } from "../base/clock.js";
+import { isMillraceError, MillraceError, toWireError } from "../base/errors.js";
+import type { ArrayGeometry } from "../geometry/array_geometry.js";
+import { type EpochTable, epochTable } from "../geometry/epoch_table.js";
+import type { HostBatch } from "../handoff/host_batch.js";
+import type { Sink } from "../handoff/sink.js";
+import { Counters } from "../metrics/counters.js";
+import { Ordering } from "../slots/ordering.js";
+import { SlotRing } from "../slots/slot_ring.js";
+import type { DeliveryInit, DeliveryNews, FromDelivery, ToDelivery } from "./messages.js";
+import { Publisher } from "./publisher.js";
+import { type SealedShard, ShardRow } from "./shard_row.js";
+
+export interface DeliveryLinks {
+  toProducer(news: DeliveryNews): void;
+  toEngine(message: FromDelivery): void;
+}
+
+/**
+ * The delivery worker: drains encoded batches strictly oldest first into the sink, seals shards, publishes the shape.
+ * It owns the sink. A failure sticks: later batches are joined unwritten, open shards are given up with their bytes left for
+ * recovery, and what was sealed before is still published. Thread: its own, or the caller's when inline.
+ */
+export class Delivery {
+  readonly #init: DeliveryInit;
+  readonly #g: ArrayGeometry;
+  readonly #table: EpochTable;
+  readonly #sink: Sink;
+  readonly #links: DeliveryLinks;
+  readonly #counters: Counters;
+  readonly #order: Ordering;
+  readonly #output: SlotRing;
+  readonly #publisher: Publisher;
+  /** Generation whose turn it is, and who waits for a later one. */
+  #turn = 1;
+  readonly #waiting = new Map<number, (() => void)[]>();
+  #current: ShardRow | undefined;
+  /** Seals of the shard row before the current one; at most one row seals while the next is written. */
+  #sealing: Promise<void> = Promise.resolve();
+  #sealingRow: ShardRow | undefined;
+  #failed = false;
+  #aborted = false;
+  #stopped = false;
+
+  /** Opens the store: after this its metadata is valid, with shape 0. Rejects with the sink's error. */
+  static async open(init: DeliveryInit, sink: Sink, links: DeliveryLinks): Promise<Delivery> {
+    const delivery = new Delivery(init, sink, links);
+    await sink.open(init.mode);
+    await delivery.#publisher.publish();
+    return delivery;
+  }
+
+  private constructor(init: DeliveryInit, sink: Sink, links: DeliveryLinks) {
+    this.#init = init;
+    this.#g = init.geometry;
+    this.#table = epochTable(init.geometry);
+    this.#sink = sink;
+    this.#links = links;
+    this.#counters = new Counters(init.memory.counters);
+    this.#order = new Ordering(init.ordering, { add: (rule, ns) => this.#counters.addWait(rule, ns) });
+    this.#output = new SlotRing(
+      init.memory.outputControl,
+      init.memory.output.length,
+      this.#order,
+      "JOIN_BEFORE_REFILL",
+    );
+    this.#publisher = new Publisher({
+      geometry: init.geometry,
+      metadata: init.metadata,
+      sink,
+      counters: this.#counters,
+      durable: init.durable,
+      intervalMs: init.publishIntervalMs,
+      onPublished: (rows) => links.toProducer({ type: "published", rows }),
+      onFailed: (error) => this.#fail(error),
+    });
+  }
+
+  /** From the engine. Work is queued behind the generations it depends on; nothing here blocks. */
+  receive(message: ToDelivery): void {
+    switch (message.type) {
+      case "batch":
+        void this.#job(message.batch);
+        break;
+      case "flush":
+        void this.#flush(message.id, message.afterGeneration);
+        break;
+      case "abort":
+        this.#aborted = true;
+        break;
+      case "close":
+        void this.#close(message.rows, message.afterGeneration);
+        break;
+      case "stop":
+        void this.#close(undefined, message.afterGeneration);
+        break;
+    }
+  }
+
+  async #job(batch: HostBatch): Promise<void> {
+    const { generation } = batch;
+    await this.#order.wait("DELIVER_OLDEST_FIRST", this.#turnOf(generation), undefined);
+    const slot = { index: batch.slotIndex, generation };
+    try {
+      this.#output.advance(slot, "ENCODED", "DELIVERING", "ENCODED");
+      if (!this.#failed && !this.#aborted) {
+        const written = this.#write(batch);
+        await this.#order.wait("OUTPUT_RELEASED", written, undefined);
+        this.#counters.raise("rowsDelivered", batch.rowTo);
+      }
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#links.toEngine({ type: "joined", generation });
+      this.#nextTurn(generation);
+    }
+  }
+
+  /** Settles only when the sink has retired every write of the batch. */
+  async #write(batch: HostBatch): Promise<void> {
+    const { memory } = this.#init;
+    const encoded = {
+      output: memory.output[batch.slotIndex],
+      sizes: memory.sizes[batch.slotIndex],
+      layout: memory.outputLayout,
+    };
+    const { epochsPerShard } = this.#g;
+    for (let from = 0; from < batch.epochCount; ) {
+      const epoch = batch.firstEpoch + from;
+      const row = Math.floor(epoch / epochsPerShard);
+      const to = Math.min(batch.epochCount, (row + 1) * epochsPerShard - batch.firstEpoch);
+      if (this.#current === undefined) {
+        this.#current = new ShardRow(row, this.#g, this.#table, this.#sink, this.#init.chunkBytesMax);
+      }
+      await this.#current.append(batch, from, to, encoded, (bytes, write) => this.#countWrite(bytes, write));
+      if (batch.firstEpoch + to === (row + 1) * epochsPerShard) {
+        await this.#sealCurrent(Math.min(batch.rowTo, (row + 1) * epochsPerShard * this.#g.epochRows));
+      }
+      from = to;
+    }
+  }
+
+  async #countWrite(bytes: number, write: () => Promise<void>): Promise<void> {
+    const from = nowNs();
+    this.#counters.addPending(bytes);
+    try {
+      await write();
+      this.#counters.add("bytesStored", bytes);
+    } finally {
+      this.#counters.retirePending(bytes);
+      this.#counters.add("writeNs", nowNs() - from);
+      this.#counters.add("writeCount", 1);
+      this.#counters.add("writeBytes", bytes);
+    }
+  }
+
+  /**
+   * Starts sealing the current row, which ends at `rowTo`, and makes way for the next one: syncing a shard takes as long as the
+   * disk needs, and the next row must not wait for it. Waits for the row before, so two rows are open at most.
+   */
+  async #sealCurrent(rowTo: number): Promise<void> {
+    const row = this.#current as ShardRow;
+    await this.#sealing;
+    if (this.#failed) return;
+    this.#current = undefined;
+    this.#sealingRow = row;
+    this.#sealing = this.#seal(row, rowTo).catch((error) => this.#fail(error));
+  }
+
+  async #seal(row: ShardRow, rowTo: number): Promise<void> {
+    const rowFrom = row.row * this.#g.epochsPerShard * this.#g.epochRows;
+    const sealed = row.seal(this.#init.durable, (shard, seal) => this.#countSeal(shard, seal, rowFrom, rowTo));
+    await this.#order.wait("PUBLISH_AFTER_DURABLE", sealed, undefined);
+    this.#sealingRow = undefined;
+    this.#counters.raise("rowsDurable", rowTo);
+    this.#publisher.want(rowTo);
+  }
+
+  async #countSeal(shard: SealedShard, seal: () => Promise<void>, rowFrom: number, rowTo: number): Promise<void> {
+    const from = nowNs();
+    await seal();
+    const indexBytes = this.#g.chunksPerShard * 16 + 4;
+    this.#counters.add("bytesStored", indexBytes);
+    this.#counters.add("sealNs", nowNs() - from);
+    this.#counters.add("sealCount", 1);
+    this.#counters.add("sealBytes", indexBytes);
+    this.#counters.add("shardsSealed", 1);
+    this.#links.toProducer({ type: "shard", key: shard.key, bytes: shard.bytes, rowFrom, rowTo });
+  }
+
+  async #flush(id: number, afterGeneration: number): Promise<void> {
+    await this.#turnOf(afterGeneration + 1);
+    await this.#sealing;
+    try {
+      if (!this.#failed) await this.#publisher.publish();
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#links.toProducer({ type: "flushed", id });
+  }
+
+  /** Ends the stream. `rows` undefined: it was aborted, or it failed. */
+  async #close(rows: number | undefined, afterGeneration: number): Promise<void> {
+    await this.#turnOf(afterGeneration + 1);
+    if (rows !== undefined && !this.#failed && this.#current !== undefined) await this.#sealCurrent(rows);
+    await this.#sealing;
+    try {
+      if (rows !== undefined && !this.#failed) {
+        this.#counters.raise("rowsDurable", rows);
+        this.#publisher.want(rows);
+      }
+      // Also after a failure: rows that were sealed before it are safe, and readers may see them.
+      await this.#publisher.publish();
+    } catch (error) {
+      this.#fail(error);
+    }
+    await this.#publisher.stop();
+    await this.#current?.abandon();
+    await this.#sealingRow?.abandon();
+    try {
+      await this.#sink.close();
+    } catch (error) {
+      this.#fail(error);
+    }
+    this.#stopped = true;
+    this.#counters.raise("deliveryStopped", 1);
+    this.#links.toEngine({ type: "stopped" });
+    this.#links.toProducer({ type: "stopped" });
+  }
+
+  /** Resolves when every generation before `generation` is done. */
+  #turnOf(generation: number): Promise<void> {
+    if (this.#turn >= generation) return Promise.resolve();
+    return new Promise((resolve) => {
+      const waiters = this.#waiting.get(generation);
+      if (waiters === undefined) this.#waiting.set(generation, [resolve]);
+      else waiters.push(resolve);
+    });
+  }
+
+  #nextTurn(generation: number): void {
+    if (generation < this.#turn) return;
+    this.#turn = generation + 1;
+    for (const [waited, waiters] of this.#waiting) {
+      if (waited > this.#turn) continue;
+      this.#waiting.delete(waited);
+      for (const wake of waiters) wake();
+    }
+  }
+
+  #fail(error: unknown): void {
+    if (this.#failed) {
+      if (this.#stopped) return;
+      const message = error instanceof Error ? error.message : String(error);
+      this.#links.toProducer({ type: "warning", message: `after the first failure: ${message}` });
+      return;
+    }
+    this.#failed = true;
+    this.#counters.raise("failed", 1);
+    const known = isMillraceError(error)
+      ? error
+      : new MillraceError("INTERNAL", `delivery failed: ${error instanceof Error ? error.message : String(error)}.`, {
+          cause: error,
+        });
+    this.#links.toProducer({ type: "failed", error: toWireError(known) });
+  }
+}

@@ -1,0 +1,69 @@
+import { Counters } from "../metrics/counters.js";
+import type { Backend } from "../handoff/backend.js";
+import { toWireError } from "../base/errors.js";
+import { Ordering, poison } from "../slots/ordering.js";
+import { SlotRing } from "../slots/slot_ring.js";
+import type { EngineInit, FromDelivery, FromEngine, ToDelivery, ToEngine } from "./messages.js";
+import type { Port } from "./port.js";
+import { Schedule, scheduleMode } from "./schedule.js";
+
+/** Makes the backend; the thread's entry supplies it, so that this file names neither cpu/ nor gpu/. */
+export type OpenBackend = (init: EngineInit, counters: Counters) => Promise<Backend>;
+
+export interface EnginePorts {
+  readonly producer: Port<FromEngine, ToEngine>;
+  readonly delivery: Port<ToDelivery, FromDelivery>;
+}
+
+/**
+ * Runs one stream's engine until it is closed or aborted, and answers on its ports; never rejects. Teardown order
+ * (STOP_JOIN_BEFORE_RELEASE): the schedule takes no more → delivery has run out and closed the sink → the backend is joined
+ * → slot memory is released.
+ */
+export async function runEngine(init: EngineInit, ports: EnginePorts, openBackend: OpenBackend): Promise<void> {
+  const counters = new Counters(init.memory.counters);
+  const order = new Ordering(init.ordering, { add: (rule, ns) => counters.addWait(rule, ns) });
+  let backend: Backend;
+  try {
+    backend = await openBackend(init, counters);
+  } catch (error) {
+    counters.raise("engineStopped", 1);
+    ports.producer.postMessage({ type: "failed", error: toWireError(error) });
+    ports.producer.postMessage({ type: "stopped" });
+    return;
+  }
+  const { memory } = init;
+  const schedule = new Schedule({
+    backend,
+    staging: new SlotRing(memory.stagingControl, memory.staging.length, order, "STAGING_FREE"),
+    output: new SlotRing(memory.outputControl, memory.output.length, order, "JOIN_BEFORE_REFILL"),
+    memory,
+    counters,
+    order,
+    maxPendingBytes: init.maxPendingBytes,
+    mode: scheduleMode(memory.output.length),
+    toProducer: (message) => ports.producer.postMessage(message),
+    toDelivery: (message) => ports.delivery.postMessage(message),
+  });
+  let deliveryStopped = (): void => {};
+  const delivered = new Promise<void>((resolve) => {
+    deliveryStopped = resolve;
+  });
+  ports.producer.onmessage = ({ data }) => schedule.receive(data);
+  ports.delivery.onmessage = ({ data }) => {
+    if (data.type === "stopped") deliveryStopped();
+    else schedule.receiveFromDelivery(data);
+  };
+  ports.producer.postMessage({ type: "ready", adapter: backend.adapter, backend: backend.kind });
+
+  await schedule.run();
+  await order.wait("STOP_JOIN_BEFORE_RELEASE", delivered, undefined);
+  try {
+    await backend.close();
+  } catch (error) {
+    ports.producer.postMessage({ type: "failed", error: toWireError(error) });
+  }
+  if (order.debug) for (const slot of [...memory.staging, ...memory.output]) poison(slot);
+  counters.raise("engineStopped", 1);
+  ports.producer.postMessage({ type: "stopped" });
+}

@@ -1,0 +1,34 @@
+import type { Counters } from "../metrics/counters.js";
+import { orderingFromEnvironment } from "../slots/ordering.js";
+
+/** How long a leaving process waits for its engines: joining one batch of native work takes milliseconds. */
+const EXIT_WAIT_MS = 2000;
+
+export interface LiveStream {
+  readonly counters: Counters;
+  /** Asks the engine to stop at once. */
+  stop(): void;
+}
+
+const live = new Set<LiveStream>();
+let hooked = false;
+
+/**
+ * EXIT_HANDSHAKE: when the process leaves through `process.exit` or an uncaught error, every engine is told to stop and
+ * answers through shared memory before the process goes on to tear its threads down. Without it, native threads or a device
+ * would still work on memory that is being freed. What was not closed is not saved by this; it only ends in order.
+ */
+export function guardExit(stream: LiveStream): () => void {
+  if (!hooked && typeof process === "object" && typeof process.on === "function") {
+    hooked = true;
+    process.on("exit", stopAll);
+  }
+  live.add(stream);
+  return () => live.delete(stream);
+}
+
+function stopAll(): void {
+  if (orderingFromEnvironment().off.includes("EXIT_HANDSHAKE")) return;
+  for (const stream of live) stream.stop();
+  for (const stream of live) stream.counters.waitEngineStopped(EXIT_WAIT_MS);
+}

@@ -1,0 +1,119 @@
+import type { WireError } from "../base/errors.js";
+import type { JsonObject } from "../base/json.js";
+import type { CodecSpec } from "../codec/codec.js";
+import type { ArrayGeometry } from "../geometry/array_geometry.js";
+import type { HostBatch } from "../handoff/host_batch.js";
+import type { OrderingOptions } from "../slots/ordering.js";
+import type { CodecMetadata } from "../zarr/array_metadata.js";
+import type { FillValue } from "../zarr/fill_value.js";
+import type { StreamMemory } from "./stream_memory.js";
+
+/**
+ * What the threads say to each other. One port between each pair, so messages of a pair stay in order; nothing is said
+ * more than a few times a batch.
+ */
+
+/** producer → engine */
+export type ToEngine =
+  /** A staging slot was acquired and is being filled. */
+  | {
+      readonly type: "opened";
+      readonly index: number;
+      readonly generation: number;
+      readonly firstEpoch: number;
+      readonly rowFrom: number;
+    }
+  /** That slot holds its last byte. */
+  | {
+      readonly type: "filled";
+      readonly generation: number;
+      readonly epochCount: number;
+      readonly rowTo: number;
+      readonly skippedEpochs: Uint8Array | undefined;
+    }
+  | { readonly type: "flush"; readonly id: number }
+  /** Run out everything, then stop. `rows`: final length of the append dimension. */
+  | { readonly type: "close"; readonly rows: number }
+  /** Stop kicking at once; what is kicked is joined. */
+  | { readonly type: "abort" };
+
+/** engine → producer */
+export type FromEngine =
+  | { readonly type: "ready"; readonly adapter: string; readonly backend: "cpu" | "gpu" }
+  | { readonly type: "stagingFree"; readonly generation: number }
+  | { readonly type: "failed"; readonly error: WireError }
+  | { readonly type: "warning"; readonly message: string }
+  | { readonly type: "stopped" };
+
+/** engine → delivery */
+export type ToDelivery =
+  | { readonly type: "batch"; readonly batch: HostBatch }
+  | { readonly type: "flush"; readonly id: number; readonly afterGeneration: number }
+  | { readonly type: "close"; readonly rows: number; readonly afterGeneration: number }
+  /** Write nothing more; batches still come, and are only joined. */
+  | { readonly type: "abort" }
+  /** The last word after an abort: give up open shards and close the sink. */
+  | { readonly type: "stop"; readonly afterGeneration: number };
+
+/** delivery → engine */
+export type FromDelivery =
+  | { readonly type: "joined"; readonly generation: number }
+  /** The sink is closed; no slot is touched any more. */
+  | { readonly type: "stopped" };
+
+/** delivery → producer */
+export type DeliveryNews =
+  | { readonly type: "ready" }
+  | { readonly type: "flushed"; readonly id: number }
+  | { readonly type: "failed"; readonly error: WireError }
+  | { readonly type: "warning"; readonly message: string }
+  /** A shard is complete and visible under `key`. */
+  | {
+      readonly type: "shard";
+      readonly key: string;
+      readonly bytes: number;
+      readonly rowFrom: number;
+      readonly rowTo: number;
+    }
+  | { readonly type: "published"; readonly rows: number }
+  | { readonly type: "stopped" };
+
+/** What an engine is started with. Plain data. */
+export interface EngineInit {
+  readonly geometry: ArrayGeometry;
+  readonly codec: CodecSpec;
+  /** One element of padding, little-endian. */
+  readonly fill: Uint8Array;
+  readonly memory: StreamMemory;
+  readonly ordering: OrderingOptions;
+  readonly encodeThreads: number;
+  readonly maxPendingBytes: number;
+  /** True on the caller's thread: chunks are encoded one after another, no further thread is started. */
+  readonly inline: boolean;
+}
+
+/** What a delivery worker is started with. Plain data, but for ports inside the sink's options. */
+export interface DeliveryInit {
+  readonly geometry: ArrayGeometry;
+  readonly memory: StreamMemory;
+  readonly ordering: OrderingOptions;
+  readonly sink: {
+    readonly kind: string;
+    readonly location: string;
+    readonly options: Readonly<Record<string, unknown>>;
+  };
+  readonly mode: "create" | "overwrite";
+  /** Whether seals and metadata are synced to the medium. */
+  readonly durable: boolean;
+  readonly publishIntervalMs: number;
+  readonly metadata: MetadataInit;
+  /** Largest encoded chunk, from the codec's bound. */
+  readonly chunkBytesMax: number;
+}
+
+/** What zarr.json says besides the shape. */
+export interface MetadataInit {
+  readonly codecs: readonly CodecMetadata[];
+  readonly fill: FillValue;
+  readonly attributes: JsonObject;
+}

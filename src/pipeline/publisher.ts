@@ -1,0 +1,96 @@
+import { now, nowNs } from "../base/clock.js";
+import type { ArrayGeometry } from "../geometry/array_geometry.js";
+import type { Sink } from "../handoff/sink.js";
+import type { Counters } from "../metrics/counters.js";
+import { arrayMetadata } from "../zarr/array_metadata.js";
+import type { MetadataInit } from "./messages.js";
+
+/**
+ * Writes zarr.json: once before the first row, then as the durable rows grow, at most once an interval, and at the end.
+ * The shape never shrinks, and it never covers a row that is not durable. One write at a time.
+ */
+export class Publisher {
+  readonly #g: ArrayGeometry;
+  readonly #metadata: MetadataInit;
+  readonly #sink: Sink;
+  readonly #counters: Counters;
+  readonly #durable: boolean;
+  readonly #intervalMs: number;
+  readonly #onPublished: (rows: number) => void;
+  readonly #onFailed: (error: unknown) => void;
+  #published = -1;
+  #wanted = 0;
+  #lastMs = Number.NEGATIVE_INFINITY;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(init: {
+    geometry: ArrayGeometry;
+    metadata: MetadataInit;
+    sink: Sink;
+    counters: Counters;
+    durable: boolean;
+    intervalMs: number;
+    onPublished: (rows: number) => void;
+    /** A refresh between calls failed; `publish` itself throws. */
+    onFailed: (error: unknown) => void;
+  }) {
+    this.#g = init.geometry;
+    this.#metadata = init.metadata;
+    this.#sink = init.sink;
+    this.#counters = init.counters;
+    this.#durable = init.durable;
+    this.#intervalMs = init.intervalMs;
+    this.#onPublished = init.onPublished;
+    this.#onFailed = init.onFailed;
+  }
+
+  /** `rows` became durable: publish them now or when the interval has passed. */
+  want(rows: number): void {
+    if (rows <= this.#wanted) return;
+    this.#wanted = rows;
+    if (this.#timer !== undefined) return;
+    const waitMs = this.#lastMs + this.#intervalMs - now();
+    if (waitMs <= 0) {
+      this.publish().catch(this.#onFailed);
+      return;
+    }
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.publish().catch(this.#onFailed);
+    }, waitMs);
+  }
+
+  /** Publishes what was wanted last, now; nothing to do when it is published already. */
+  publish(): Promise<void> {
+    this.#writing = this.#writing.catch(() => {}).then(() => this.#write());
+    return this.#writing;
+  }
+
+  /** No refresh starts after this; resolves when a running one has ended. */
+  async stop(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    await this.#writing.catch(() => {});
+  }
+
+  async #write(): Promise<void> {
+    const rows = this.#wanted;
+    if (rows <= this.#published) return;
+    const from = nowNs();
+    const bytes = arrayMetadata({
+      geometry: this.#g,
+      rows,
+      codecs: this.#metadata.codecs,
+      fill: this.#metadata.fill,
+      attributes: this.#metadata.attributes,
+    });
+    await this.#sink.putObject("zarr.json", bytes, this.#durable);
+    this.#published = rows;
+    this.#lastMs = now();
+    this.#counters.add("publishNs", nowNs() - from);
+    this.#counters.add("publishCount", 1);
+    this.#counters.raise("rowsPublished", rows);
+    this.#onPublished(rows);
+  }
+}

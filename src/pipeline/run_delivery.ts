@@ -1,0 +1,47 @@
+import { toWireError } from "../base/errors.js";
+import type { Sink } from "../handoff/sink.js";
+import { Counters } from "../metrics/counters.js";
+import { Delivery } from "./delivery.js";
+import type { DeliveryInit, DeliveryNews, FromDelivery, ToDelivery } from "./messages.js";
+import type { Port } from "./port.js";
+
+export interface DeliveryPorts {
+  readonly producer: Port<DeliveryNews, never>;
+  readonly engine: Port<FromDelivery, ToDelivery>;
+}
+
+/** Makes the sink; the thread's entry supplies it, so that this file does not name sinks/. */
+export type OpenSink = (init: DeliveryInit) => Promise<Sink>;
+
+/** Opens the store and serves the engine until the stream ends. Resolves when the sink is closed; never rejects. */
+export async function runDelivery(init: DeliveryInit, ports: DeliveryPorts, openSink: OpenSink): Promise<void> {
+  let stopped = (): void => {};
+  const end = new Promise<void>((resolve) => {
+    stopped = resolve;
+  });
+  try {
+    const sink = await openSink(init);
+    let delivery: Delivery;
+    try {
+      delivery = await Delivery.open(init, sink, {
+        toProducer: (news) => ports.producer.postMessage(news),
+        toEngine: (message) => {
+          ports.engine.postMessage(message);
+          if (message.type === "stopped") stopped();
+        },
+      });
+    } catch (error) {
+      await sink.close();
+      throw error;
+    }
+    ports.engine.onmessage = ({ data }) => delivery.receive(data);
+    ports.producer.postMessage({ type: "ready" });
+  } catch (error) {
+    new Counters(init.memory.counters).raise("deliveryStopped", 1);
+    ports.engine.postMessage({ type: "stopped" });
+    ports.producer.postMessage({ type: "failed", error: toWireError(error) });
+    ports.producer.postMessage({ type: "stopped" });
+    return;
+  }
+  await end;
+}

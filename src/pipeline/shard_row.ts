@@ -1,0 +1,143 @@
+import { assert } from "../base/assert.js";
+import { forEachLimited } from "../base/limited.js";
+import type { ArrayGeometry } from "../geometry/array_geometry.js";
+import { shardKeyCoordinates } from "../geometry/chunk_grid.js";
+import type { EpochTable } from "../geometry/epoch_table.js";
+import type { HostBatch, OutputLayout } from "../handoff/host_batch.js";
+import type { ShardHandle, Sink } from "../handoff/sink.js";
+import { chunkKey } from "../zarr/chunk_key.js";
+import { ShardIndex, shardIndexBytes } from "../zarr/shard_index.js";
+
+/** Shards written or sealed at the same time; libuv runs four file operations at once, S3 gains from more. */
+const SHARDS_AT_ONCE = 8;
+
+interface OpenShard {
+  readonly key: string;
+  readonly handle: ShardHandle;
+  readonly index: ShardIndex;
+  offset: number;
+}
+
+export interface SealedShard {
+  readonly key: string;
+  readonly bytes: number;
+}
+
+/** Encoded bytes of a batch and where they lie. Borrowed until the write settles. */
+export interface EncodedBytes {
+  readonly output: Uint8Array;
+  readonly sizes: Uint32Array;
+  readonly layout: OutputLayout;
+}
+
+/**
+ * One row of shards along the append dimension: the shards that fill at the same time, side by side. Chunks go into each shard
+ * in epoch order, within an epoch in C order, whatever the batch size: that makes shard bytes independent of it.
+ */
+export class ShardRow {
+  readonly row: number;
+  readonly #g: ArrayGeometry;
+  readonly #table: EpochTable;
+  readonly #sink: Sink;
+  readonly #maxBytes: number;
+  /** A shard is opened with its first chunk: one that is skipped whole never exists. */
+  readonly #shards: (OpenShard | undefined)[];
+
+  constructor(row: number, g: ArrayGeometry, table: EpochTable, sink: Sink, chunkBytesMax: number) {
+    this.row = row;
+    this.#g = g;
+    this.#table = table;
+    this.#sink = sink;
+    this.#maxBytes = g.chunksPerShard * chunkBytesMax + shardIndexBytes(g.chunksPerShard);
+    this.#shards = new Array(g.shardsPerRow).fill(undefined);
+  }
+
+  /**
+   * Appends epochs [from, to) of the batch, counted inside the batch, to their shards. `onWrite(bytes, write)` runs every write,
+   * so that the caller can count it. Settles once every write has; then rejects with the first failure.
+   */
+  async append(
+    batch: HostBatch,
+    from: number,
+    to: number,
+    encoded: EncodedBytes,
+    onWrite: (bytes: number, write: () => Promise<void>) => Promise<void>,
+  ): Promise<void> {
+    await forEachLimited(this.#shards, SHARDS_AT_ONCE, async (_, s) => {
+      const chunks = this.#chunksOf(s, batch, from, to, encoded.sizes);
+      if (chunks.length === 0) return;
+      const shard = await this.#open(s);
+      const segments = this.#segments(shard, chunks, batch.firstEpoch, encoded);
+      const bytes = segments.reduce((sum, segment) => sum + segment.byteLength, 0);
+      await onWrite(bytes, () => shard.handle.write(segments));
+    });
+  }
+
+  /** Seals every shard that holds a chunk: `onSeal` runs each seal and hears of its result. */
+  async seal(durable: boolean, onSeal: (shard: SealedShard, seal: () => Promise<void>) => Promise<void>): Promise<void> {
+    await forEachLimited(this.#shards, SHARDS_AT_ONCE, async (shard, s) => {
+      if (shard === undefined) return;
+      const index = shard.index.encode();
+      // Checked again when the store is verified: what is entered here must be what was written.
+      assert(shard.offset <= this.#maxBytes - index.byteLength, "a shard stays within its bound", { bytes: shard.offset });
+      await onSeal({ key: shard.key, bytes: shard.offset + index.byteLength }, () => shard.handle.seal(index, durable));
+      this.#shards[s] = undefined;
+    });
+  }
+
+  /** Gives up what is open; the bytes so far stay for recovery. Never throws. */
+  async abandon(): Promise<void> {
+    await Promise.all(this.#shards.map((shard) => shard?.handle.abandon(true)));
+    this.#shards.fill(undefined);
+  }
+
+  /** Task numbers of shard s in the batch that hold a chunk, in shard order. */
+  #chunksOf(s: number, batch: HostBatch, from: number, to: number, sizes: Uint32Array): number[] {
+    const { shardStart, chunksPerEpoch } = this.#table;
+    const tasks: number[] = [];
+    for (let epoch = from; epoch < to; epoch++) {
+      for (let chunk = shardStart[s]; chunk < shardStart[s + 1]; chunk++) {
+        const task = epoch * chunksPerEpoch + chunk;
+        if (sizes[task] !== 0) tasks.push(task);
+      }
+    }
+    assert(to <= batch.epochCount, "epochs lie in the batch", { to, epochs: batch.epochCount });
+    return tasks;
+  }
+
+  async #open(s: number): Promise<OpenShard> {
+    const open = this.#shards[s];
+    if (open !== undefined) return open;
+    const key = chunkKey(shardKeyCoordinates(this.#g, this.row, s));
+    const handle = await this.#sink.openShard(key, { maxBytes: this.#maxBytes });
+    const shard = { key, handle, index: new ShardIndex(this.#g.chunksPerShard), offset: 0 };
+    this.#shards[s] = shard;
+    return shard;
+  }
+
+  /** Enters the chunks into the index and joins neighbours that lie without a gap into one segment. */
+  #segments(shard: OpenShard, tasks: readonly number[], firstEpoch: number, encoded: EncodedBytes): Uint8Array[] {
+    const { chunksPerEpoch, entriesPerEpoch, innerPosition } = this.#table;
+    const { output, sizes, layout } = encoded;
+    const segments: Uint8Array[] = [];
+    let from = 0;
+    let to = 0;
+    for (const task of tasks) {
+      const epochInBatch = Math.floor(task / chunksPerEpoch);
+      const chunk = task - epochInBatch * chunksPerEpoch;
+      const epochInShard = (firstEpoch + epochInBatch) % this.#g.epochsPerShard;
+      const entry = epochInShard * entriesPerEpoch + innerPosition[chunk];
+      assert(shard.index.get(entry) === undefined, "a chunk is delivered once", { entry });
+      shard.index.set(entry, shard.offset, sizes[task]);
+      shard.offset += sizes[task];
+      const at = task * layout.chunkStrideBytes;
+      if (at !== to) {
+        if (to > from) segments.push(output.subarray(from, to));
+        from = at;
+      }
+      to = at + sizes[task];
+    }
+    if (to > from) segments.push(output.subarray(from, to));
+    return segments;
+  }
+}

@@ -1,0 +1,55 @@
+import type { OutputLayout } from "../handoff/host_batch.js";
+import { COUNTERS_BYTES } from "../metrics/counters.js";
+import { slotRingControlBytes } from "../slots/slot_ring.js";
+
+/**
+ * All memory of one stream, allocated once, before the first byte is accepted. Shared buffers: every thread sees the same
+ * bytes, and none of them is ever transferred. Plain data; it crosses threads by structured clone.
+ */
+export interface StreamMemory {
+  readonly counters: SharedArrayBuffer;
+  readonly stagingControl: SharedArrayBuffer;
+  readonly outputControl: SharedArrayBuffer;
+  /** One view a slot; the first byte lies on a page. */
+  readonly staging: readonly Uint8Array[];
+  readonly output: readonly Uint8Array[];
+  /** Encoded bytes of every chunk of an output slot, in slot order; 0 = the chunk is absent. */
+  readonly sizes: readonly Uint32Array[];
+  /** One word an output slot: the next chunk that an encode thread takes. */
+  readonly cursors: Int32Array;
+  readonly outputLayout: OutputLayout;
+}
+
+export interface StreamMemorySizes {
+  readonly stagingSlots: number;
+  readonly stagingSlotBytes: number;
+  readonly outputSlots: number;
+  readonly outputLayout: OutputLayout;
+}
+
+/**
+ * Memory of the plan, and nothing else. V8 takes buffers of this size straight from the operating system, zeroed and on a
+ * page; pages cost no memory until they are touched, so `prefault` touches them before the stream begins: a camera's first
+ * second would otherwise pay for every page.
+ */
+export function allocateStreamMemory(sizes: StreamMemorySizes): StreamMemory {
+  const { outputLayout } = sizes;
+  const chunks = outputLayout.chunksPerEpoch * outputLayout.epochsPerBatch;
+  const views = (count: number, bytes: number): Uint8Array[] =>
+    Array.from({ length: count }, () => new Uint8Array(new SharedArrayBuffer(bytes)));
+  return {
+    counters: new SharedArrayBuffer(COUNTERS_BYTES),
+    stagingControl: new SharedArrayBuffer(slotRingControlBytes(sizes.stagingSlots)),
+    outputControl: new SharedArrayBuffer(slotRingControlBytes(sizes.outputSlots)),
+    staging: views(sizes.stagingSlots, sizes.stagingSlotBytes),
+    output: views(sizes.outputSlots, outputLayout.slotBytes),
+    sizes: Array.from({ length: sizes.outputSlots }, () => new Uint32Array(new SharedArrayBuffer(4 * chunks))),
+    cursors: new Int32Array(new SharedArrayBuffer(4 * sizes.outputSlots)),
+    outputLayout,
+  };
+}
+
+/** Touches every page once. */
+export function prefault(memory: StreamMemory): void {
+  for (const view of memory.staging) for (let at = 0; at < view.byteLength; at += 4096) view[at] = 0;
+}

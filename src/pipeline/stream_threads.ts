@@ -1,0 +1,116 @@
+import { Worker } from "node:worker_threads";
+import { MillraceError } from "../base/errors.js";
+import type { Sink } from "../handoff/sink.js";
+import type { DeliveryInit, DeliveryNews, EngineInit, FromDelivery, FromEngine, ToDelivery, ToEngine } from "./messages.js";
+import type { Port } from "./port.js";
+
+export interface StreamThreadsInit {
+  readonly engine: EngineInit;
+  readonly delivery: DeliveryInit;
+  /** Ports inside the sink's options: they move to the delivery thread. */
+  readonly transfer: readonly unknown[];
+  /** A ready-made sink; inline only. */
+  readonly sinkInstance: Sink | undefined;
+}
+
+/** The producer's ends of a running stream. */
+export interface StreamThreads {
+  readonly engine: Port<ToEngine, FromEngine>;
+  readonly delivery: Port<never, DeliveryNews>;
+  /** While true, the stream keeps the process alive. Starts as true. */
+  keepAlive(alive: boolean): void;
+  /** After both have said "stopped": closes the ports, which lets the threads end, and waits for that. */
+  end(): Promise<void>;
+}
+
+/** Starts engine and delivery as two workers. `onLost` hears of a thread that ends without having been asked to. */
+export function startWorkers(init: StreamThreadsInit, onLost: (error: MillraceError) => void): StreamThreads {
+  const toEngine = new MessageChannel();
+  const toDelivery = new MessageChannel();
+  const between = new MessageChannel();
+  const workers = [
+    start("engine", "./engine_thread.js", onLost),
+    start("delivery", "./delivery_thread.js", onLost),
+  ];
+  workers[0].worker.postMessage({ init: init.engine, ports: { producer: toEngine.port2, delivery: between.port1 } }, [
+    toEngine.port2,
+    between.port1,
+  ] as never);
+  workers[1].worker.postMessage({ init: init.delivery, ports: { producer: toDelivery.port2, engine: between.port2 } }, [
+    toDelivery.port2,
+    between.port2,
+    ...init.transfer,
+  ] as never);
+  const engine = toEngine.port1 as unknown as Port<ToEngine, FromEngine>;
+  const delivery = toDelivery.port1 as unknown as Port<never, DeliveryNews>;
+  return {
+    engine,
+    delivery,
+    keepAlive(alive) {
+      for (const thing of [engine, delivery, workers[0].worker, workers[1].worker]) {
+        if (alive) thing.ref?.();
+        else thing.unref?.();
+      }
+    },
+    async end() {
+      engine.close();
+      delivery.close();
+      await Promise.all(workers.map((w) => w.ended));
+    },
+  };
+}
+
+function start(name: string, file: string, onLost: (error: MillraceError) => void): { worker: Worker; ended: Promise<void> } {
+  const worker = new Worker(new URL(file, import.meta.url), { name: `millrace-${name}` });
+  worker.on("error", (cause) => {
+    onLost(new MillraceError("THREAD_FAILED", `the ${name} thread stopped: ${cause.message}.`, { cause }));
+  });
+  const ended = new Promise<void>((resolve) => {
+    worker.on("exit", (code) => {
+      // After an orderly stop nobody listens any more.
+      onLost(new MillraceError("THREAD_FAILED", `the ${name} thread ended early, with code ${code}.`));
+      resolve();
+    });
+  });
+  return { worker, ended };
+}
+
+/** Runs engine and delivery on this thread: `threads: "inline"`. Same classes, same messages, no worker. */
+export async function startInline(init: StreamThreadsInit): Promise<StreamThreads> {
+  // Loaded only here: with workers, the caller's thread never loads a backend or a sink.
+  const [{ runEngine }, { runDelivery }, { openBackend }, { makeSink }] = await Promise.all([
+    import("./engine.js"),
+    import("./run_delivery.js"),
+    import("./open_backend.js"),
+    import("../sinks/make_sink.js"),
+  ]);
+  const toEngine = new MessageChannel();
+  const toDelivery = new MessageChannel();
+  const between = new MessageChannel();
+  const all = [toEngine, toDelivery, between].flatMap((channel) => [channel.port1, channel.port2]);
+  const port = <Out, In>(p: unknown): Port<Out, In> => p as unknown as Port<Out, In>;
+  const engineEnd = runEngine(
+    init.engine,
+    { producer: port<FromEngine, ToEngine>(toEngine.port2), delivery: port<ToDelivery, FromDelivery>(between.port1) },
+    openBackend,
+  );
+  const deliveryEnd = runDelivery(
+    init.delivery,
+    { producer: port<DeliveryNews, never>(toDelivery.port2), engine: port<FromDelivery, ToDelivery>(between.port2) },
+    async ({ sink }) => init.sinkInstance ?? makeSink(sink.kind, sink.options, sink.location),
+  );
+  return {
+    engine: port<ToEngine, FromEngine>(toEngine.port1),
+    delivery: port<never, DeliveryNews>(toDelivery.port1),
+    keepAlive(alive) {
+      for (const p of all) {
+        if (alive) port(p).ref?.();
+        else port(p).unref?.();
+      }
+    },
+    async end() {
+      await Promise.all([engineEnd, deliveryEnd]);
+      for (const p of all) p.close();
+    },
+  };
+}

@@ -1,0 +1,156 @@
+import { nowNs } from "../base/clock.js";
+import { MillraceError } from "../base/errors.js";
+
+/**
+ * Every ordering rule of the pipeline, in one table. A wait that is not named here does not exist; a mark that only times
+ * something is not a rule. `docs/ordering.md` draws the same table for readers.
+ *
+ * producer → consumer: who must have finished → who waits for it.
+ */
+export const ORDERING_RULES = {
+  STAGING_COPIED: {
+    producer: "copy helpers, reservations",
+    consumer: "producer",
+    guards: "all slices of a copy are joined, and no reservation is open, before a slot is sealed or unmapped",
+    perSlot: true,
+  },
+  STAGING_FREE: {
+    producer: "backend",
+    consumer: "producer",
+    guards: "the backend has read a staging slot before it is refilled",
+    perSlot: true,
+  },
+  BATCH_FILLED: {
+    producer: "producer",
+    consumer: "schedule",
+    guards: "nothing is kicked before its last byte is in",
+    perSlot: true,
+  },
+  POOL_CONSUMED: {
+    producer: "encoder",
+    consumer: "encoder",
+    guards:
+      "chunk memory on a device is read by the encoder before it is cleared or refilled (GPU; the CPU gathers from staging)",
+    perSlot: true,
+  },
+  ENCODED: {
+    producer: "backend",
+    consumer: "delivery",
+    guards: "sizes and bytes of an output slot are stable before delivery reads them",
+    perSlot: true,
+  },
+  JOIN_BEFORE_REFILL: {
+    producer: "delivery",
+    consumer: "schedule",
+    guards: "the delivery job of an output slot is joined before that slot is encoded into again",
+    perSlot: true,
+  },
+  DELIVER_OLDEST_FIRST: {
+    producer: "delivery",
+    consumer: "delivery",
+    guards: "jobs run strictly in generation order: shard bytes and metadata depend on it",
+    perSlot: false,
+  },
+  OUTPUT_RELEASED: {
+    producer: "sink",
+    consumer: "delivery",
+    guards: "the sink has retired every write from a slot, failed ones too, before the slot returns",
+    perSlot: true,
+  },
+  PUBLISH_AFTER_DURABLE: {
+    producer: "sink",
+    consumer: "delivery",
+    guards: "a published shape only covers sealed shards, durable ones where durability was asked for",
+    perSlot: false,
+  },
+  EXIT_HANDSHAKE: {
+    producer: "engine",
+    consumer: "process exit",
+    guards: "the process does not leave while the engine has work in native threads or on a device",
+    perSlot: false,
+  },
+  STOP_JOIN_BEFORE_RELEASE: {
+    producer: "delivery, backend",
+    consumer: "teardown",
+    guards: "delivery is run out and joined, then the backend, before slot memory is released",
+    perSlot: false,
+  },
+} as const satisfies Record<string, { producer: string; consumer: string; guards: string; perSlot: boolean }>;
+
+export type OrderingRule = keyof typeof ORDERING_RULES;
+
+export const ORDERING_RULE_NAMES = Object.keys(ORDERING_RULES) as OrderingRule[];
+
+export interface OrderingOptions {
+  /** Check slot states at every step and poison memory on release. Costs a pass over memory. */
+  readonly debug: boolean;
+  /** Rules whose waits return at once. Mutation tests only: they show that a test fails without the rule. */
+  readonly off: readonly OrderingRule[];
+}
+
+/** Time spent waiting under one rule. Read by metrics; never orders anything. */
+export interface WaitMeter {
+  add(rule: OrderingRule, ns: number): void;
+}
+
+/** Plain data from the environment, passed to the other threads so that all of them agree. */
+export function orderingFromEnvironment(): OrderingOptions {
+  const env = (globalThis as { process?: { env?: Record<string, string | undefined> } }).process?.env ?? {};
+  const off = (env.MILLRACE_RULES_OFF ?? "").split(",").filter((name) => name !== "");
+  for (const name of off) {
+    if (!(name in ORDERING_RULES)) {
+      throw new MillraceError("INVALID_OPTION", `MILLRACE_RULES_OFF names "${name}", which is no ordering rule.`, {
+        hint: `Rules: ${ORDERING_RULE_NAMES.join(", ")}.`,
+      });
+    }
+  }
+  return { debug: env.MILLRACE_DEBUG === "1", off: off as OrderingRule[] };
+}
+
+/** The one gate that every wait of a thread passes through. One instance per thread and writer. */
+export class Ordering {
+  readonly debug: boolean;
+  readonly #off: ReadonlySet<OrderingRule>;
+  readonly #meter: WaitMeter | undefined;
+
+  constructor(options: OrderingOptions, meter?: WaitMeter) {
+    this.debug = options.debug;
+    this.#off = new Set(options.off);
+    this.#meter = meter;
+  }
+
+  /** False only in a mutation test that switched `rule` off. */
+  enforced(rule: OrderingRule): boolean {
+    return !this.#off.has(rule);
+  }
+
+  /**
+   * Waits for `settled` under `rule`. A promise that is ready costs one turn of the microtask queue and counts as no wait.
+   * With the rule off it returns `otherwise` at once and leaves the promise to whoever made it.
+   */
+  async wait<T>(rule: OrderingRule, settled: Promise<T>, otherwise: T): Promise<T> {
+    if (!this.enforced(rule)) {
+      settled.catch(() => {});
+      return otherwise;
+    }
+    if (this.#meter === undefined) return settled;
+    const from = nowNs();
+    try {
+      return await settled;
+    } finally {
+      this.#meter.add(rule, nowNs() - from);
+    }
+  }
+
+  /** In debug builds: `condition` must hold, or the rule is broken. */
+  check(rule: OrderingRule, condition: boolean, message: string, context: Record<string, number | string> = {}): void {
+    if (this.debug && !condition && this.enforced(rule)) {
+      throw new MillraceError("ORDERING_VIOLATION", `${rule}: ${message}.`, { context: { rule, ...context } });
+    }
+  }
+}
+
+/** Fills released memory so that a stale read shows as 0xDD instead of plausible old data. Debug builds only. */
+export function poison(bytes: Uint8Array): void {
+  bytes.fill(0xdd);
+}

@@ -1,0 +1,755 @@
+import { tracingChannels } from "./base/channels.js";
+import { nowNs, now } from "./base/clock.js";
+import { Emitter } from "./base/emitter.js";
+import { type ErrorContext, fromWireError, MillraceError } from "./base/errors.js";
+import { planStream } from "./estimate_memory.js";
+import type { ArrayGeometry } from "./geometry/array_geometry.js";
+import { thisMachine } from "./machine.js";
+import { Counters } from "./metrics/counters.js";
+import { AppendLatency } from "./metrics/latency.js";
+import { type MetricsSnapshot, takeSnapshot } from "./metrics/snapshot.js";
+import { addonWarning, loadAddon } from "./native/binding.js";
+import type { Watermarks, WriterOptions } from "./options.js";
+import { type CheckedOptions, checkWriterOptions } from "./options_check.js";
+import { guardExit } from "./pipeline/exit_handshake.js";
+import type { DeliveryNews, FromEngine } from "./pipeline/messages.js";
+import { allocateStreamMemory, prefault, type StreamMemory } from "./pipeline/stream_memory.js";
+import { startInline, startWorkers, type StreamThreads, type StreamThreadsInit } from "./pipeline/stream_threads.js";
+import type { MemoryPlan } from "./plan/memory_plan.js";
+import { codecBound, codecJson } from "./codec/codec.js";
+import { codecProvider } from "./codec/open_encoder.js";
+import { Ordering, orderingFromEnvironment } from "./slots/ordering.js";
+import { SlotRing } from "./slots/slot_ring.js";
+import { type Copier, openCopier } from "./staging/copier.js";
+import { Intake } from "./staging/intake.js";
+import { streamAttributes } from "./stream_attributes.js";
+
+export interface AppendOptions {
+  /** Gives up waiting. What was accepted by then stays; the error's context says how many bytes were not. */
+  readonly signal?: AbortSignal;
+}
+
+export type WriterEvents = {
+  /** A shard is complete and visible under its key: it can be read, copied, moved away. */
+  shard: { readonly key: string; readonly bytes: number; readonly rowFrom: number; readonly rowTo: number };
+  /** The watermarks moved; at most ten times a second, and at every publish. */
+  progress: Watermarks & { readonly bytesIn: number; readonly bytesStored: number };
+  /** The first failure; the writer accepts nothing more. */
+  error: MillraceError;
+  /** Something works, but not as well as it could. */
+  warning: { readonly message: string };
+};
+
+/** One append, skip, flush or close that waits for its turn. */
+interface Operation {
+  /** Tries to finish; false when it has to wait for a free slot. Throws to fail. */
+  step(): boolean;
+  resolve(): void;
+  reject(error: unknown): void;
+  /** Bytes of it that were not accepted. */
+  bytesLeft(): number;
+  /** For the latency histogram: when the caller began to wait. */
+  readonly startNs: number;
+  readonly sampled: boolean;
+}
+
+const RESOLVED = Promise.resolve();
+const PROGRESS_INTERVAL_MS = 100;
+
+/**
+ * Opens a new store and starts streaming into it.
+ *
+ * When it resolves, the store exists and is valid Zarr v3 with length 0 along the append dimension; all memory is allocated
+ * and both threads run.
+ * @throws MillraceError for bad options (INVALID_OPTION, UNKNOWN_DTYPE, BAD_GEOMETRY, UNKNOWN_CODEC, CODEC_NOT_ON_BACKEND,
+ *   NOT_YET), for what this machine cannot do (CODEC_UNAVAILABLE, BACKEND_UNAVAILABLE, MEMORY_BUDGET_EXCEEDED), for the store
+ *   (STORE_EXISTS, PERMISSION_DENIED, DISK_FULL, SINK_FAILED) and THREAD_FAILED
+ */
+export async function openWriter(options: WriterOptions): Promise<ArrayWriter> {
+  const checked = checkWriterOptions(options, thisMachine());
+  if (checked.backend === "gpu") {
+    throw new MillraceError("BACKEND_UNAVAILABLE", 'backend "gpu" is not part of this version.', {
+      context: { option: "backend" },
+      hint: 'Use backend "cpu" or "auto".',
+    });
+  }
+  options.signal?.throwIfAborted();
+  // Before anything is allocated or created: a codec that is missing here is missing on every thread.
+  await codecProvider(checked.codec);
+  const plan = planStream(checked, options.sink);
+  return ArrayWriter.start(checked, options, plan);
+}
+
+/** Streams one array. Made by {@link openWriter}. All methods belong to the thread that opened it. */
+export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposable {
+  /** Memory as allocated, by purpose. */
+  readonly plan: MemoryPlan;
+  readonly geometry: ArrayGeometry;
+  readonly #memory: StreamMemory;
+  readonly #counters: Counters;
+  readonly #staging: SlotRing;
+  readonly #output: SlotRing;
+  readonly #copier: Copier;
+  readonly #intake: Intake;
+  readonly #latency = new AppendLatency();
+  readonly #queue: Operation[] = [];
+  readonly #flushes = new Map<number, { resolve: () => void; reject: (error: unknown) => void }>();
+  readonly #stopped: Promise<void>;
+  #threads!: StreamThreads;
+  #unguard: (() => void) | undefined;
+  #nextFlush = 1;
+  #pending = 0;
+  #error: MillraceError | undefined;
+  #closing: Promise<void> | undefined;
+  #ended = false;
+  #ready: { resolve: () => void; reject: (error: unknown) => void; left: number } | undefined;
+  #adapter = "";
+  #backend: "cpu" | "gpu" = "cpu";
+  #copyNs = 0;
+  #copyCount = 0;
+  #copyBytes = 0;
+  #progressMs = 0;
+  #engineStopped!: () => void;
+  #deliveryStopped!: () => void;
+  #writable: WritableStream<ArrayBufferView> | undefined;
+
+  /** @internal */
+  static async start(checked: CheckedOptions, options: WriterOptions, plan: MemoryPlan): Promise<ArrayWriter> {
+    const writer = new ArrayWriter(checked, plan);
+    await writer.#open(checked, options);
+    return writer;
+  }
+
+  private constructor(checked: CheckedOptions, plan: MemoryPlan) {
+    super();
+    this.plan = plan;
+    this.geometry = checked.geometry;
+    const g = checked.geometry;
+    this.#memory = allocateStreamMemory(plan.batch);
+    prefault(this.#memory);
+    this.#counters = new Counters(this.#memory.counters);
+    const order = new Ordering(orderingFromEnvironment());
+    this.#staging = new SlotRing(this.#memory.stagingControl, this.#memory.staging.length, order, "STAGING_FREE");
+    this.#output = new SlotRing(this.#memory.outputControl, this.#memory.output.length, order, "JOIN_BEFORE_REFILL");
+    const helpers = checked.threads === "inline" ? 0 : checked.copyHelpers;
+    this.#copier = openCopier(this.#memory.staging, loadAddon(), helpers);
+    this.#intake = new Intake({
+      ring: this.#staging,
+      slots: this.#memory.staging,
+      copier: this.#copier,
+      order,
+      rowBytes: g.rowBytes,
+      epochRows: g.epochRows,
+      epochsPerBatch: plan.epochsPerBatch,
+      totalBytesMax: g.rowCount === null ? Number.POSITIVE_INFINITY : g.rowCount * g.rowBytes,
+      fill: checked.fill.bytes,
+      onOpened: (slot, firstEpoch) =>
+        this.#threads.engine.postMessage({ type: "opened", ...slot, firstEpoch, rowFrom: firstEpoch * g.epochRows }),
+      onFilled: (slot, epochCount, rowTo, skippedEpochs) =>
+        this.#threads.engine.postMessage({ type: "filled", generation: slot.generation, epochCount, rowTo, skippedEpochs }),
+    });
+    const engine = new Promise<void>((resolve) => {
+      this.#engineStopped = resolve;
+    });
+    const delivery = new Promise<void>((resolve) => {
+      this.#deliveryStopped = resolve;
+    });
+    this.#stopped = Promise.all([engine, delivery]).then(() => {});
+  }
+
+  /** "cpu" or "gpu", and what does the work there. */
+  get backend(): "cpu" | "gpu" {
+    return this.#backend;
+  }
+
+  get adapter(): string {
+    return this.#adapter;
+  }
+
+  /** How far the rows of the append dimension are. Cheap; any time. */
+  get watermarks(): Watermarks {
+    return {
+      accepted: this.#rowsAccepted(),
+      encoded: this.#counters.get("rowsEncoded"),
+      delivered: this.#counters.get("rowsDelivered"),
+      durable: this.#counters.get("rowsDurable"),
+      published: this.#counters.get("rowsPublished"),
+    };
+  }
+
+  metrics(): MetricsSnapshot {
+    return takeSnapshot(this.#counters, {
+      rowsAccepted: this.#rowsAccepted(),
+      bytesIn: this.#intake.totalBytes,
+      appendNs: this.#latency.snapshot(),
+      copyNs: this.#copyNs,
+      copyCount: this.#copyCount,
+      copyBytes: this.#copyBytes,
+      stagingSlots: this.#staging.depth,
+      stagingSlotsBusy: this.#staging.busy(),
+      stagingSlotsBusyPeak: this.#staging.busyPeak(),
+      outputSlots: this.#output.depth,
+      outputSlotsBusy: this.#output.busy(),
+    });
+  }
+
+  /**
+   * Adds elements behind what was added before: any whole number of them, across chunks, epochs and batches. The bytes are
+   * copied before the promise resolves, so `data` may be reused then; while a slot is free that is at once. Otherwise the
+   * promise waits for one: that is the backpressure. Calls are served in order, also when they are not awaited.
+   * @param data elements in C order, in the machine's (little-endian) byte order
+   * @throws MillraceError INVALID_DATA, WRITE_PAST_END (nothing past the end is accepted, the context says how many bytes were
+   *   not), RESERVE_STATE, WRITER_CLOSED, APPEND_ABORTED, or the writer's first failure
+   */
+  append(data: ArrayBufferView, options?: AppendOptions): Promise<void> {
+    const startNs = this.#latency.begin();
+    try {
+      const bytes = this.#bytesOf(data);
+      if (options?.signal?.aborted) throw aborted(options.signal, bytes.byteLength);
+      let accepted = 0;
+      if (this.#queue.length === 0) {
+        const room = this.#intake.bytesLeft;
+        if (bytes.byteLength > room) return this.#appendPastEnd(bytes, room);
+        accepted = this.#put(bytes, 0, startNs !== 0);
+        if (accepted === bytes.byteLength) {
+          if (startNs !== 0) this.#latency.end(startNs);
+          return RESOLVED;
+        }
+      }
+      return this.#enqueueAppend(bytes, accepted, startNs, options?.signal);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Copies what fits without waiting and returns how many bytes that was: a whole number of elements, 0 while earlier appends
+   * wait. For callbacks that must not block; the caller keeps or drops the rest.
+   * @throws MillraceError as {@link append}, at once
+   */
+  tryAppend(data: ArrayBufferView): number {
+    const startNs = this.#latency.begin();
+    const bytes = this.#bytesOf(data);
+    if (this.#queue.length > 0) return 0;
+    const room = this.#intake.bytesLeft;
+    const part = bytes.byteLength > room ? bytes.subarray(0, room) : bytes;
+    const accepted = this.#put(part, 0, startNs !== 0);
+    if (startNs !== 0) this.#latency.end(startNs);
+    if (accepted === part.byteLength && part !== bytes) throw pastEnd(bytes.byteLength - accepted, accepted);
+    return accepted;
+  }
+
+  /**
+   * Memory to write the next elements into directly; no copy follows. Null while no slot is free or earlier appends wait.
+   * At the end of a slot the view is shorter than asked for: look at its byteLength. A row that starts at a row boundary never
+   * meets that end. Nothing else may be added until {@link commit}.
+   * @param byteLength a whole number of elements, at least one
+   * @throws MillraceError INVALID_DATA, WRITE_PAST_END, RESERVE_STATE, WRITER_CLOSED, or the first failure
+   */
+  reserve(byteLength: number): Uint8Array | null {
+    this.#checkOpen();
+    this.#checkNoReservation("reserve");
+    const { itemBytes } = this.geometry;
+    if (!Number.isSafeInteger(byteLength) || byteLength <= 0 || byteLength % itemBytes !== 0) {
+      throw new MillraceError("INVALID_DATA", `reserve(byteLength) takes a multiple of ${itemBytes} above 0, got ${byteLength}.`, {
+        context: { byteLength, itemBytes },
+      });
+    }
+    if (this.#intake.bytesLeft === 0) throw pastEnd(byteLength, 0);
+    return this.#queue.length > 0 ? null : this.#intake.reserve(byteLength);
+  }
+
+  /**
+   * Adds the first `byteLength` bytes of the reservation and ends it; 0 gives it back unused.
+   * @throws MillraceError RESERVE_STATE without a reservation, INVALID_DATA for more than was reserved or part of an element
+   */
+  commit(byteLength: number): void {
+    this.#checkOpen();
+    const reserved = this.#intake.reservedBytes;
+    if (reserved === 0) throw new MillraceError("RESERVE_STATE", "commit was called without a reservation.");
+    if (!Number.isSafeInteger(byteLength) || byteLength < 0 || byteLength > reserved || byteLength % this.geometry.itemBytes !== 0) {
+      throw new MillraceError(
+        "INVALID_DATA",
+        `commit(byteLength) takes whole elements up to the ${reserved} bytes reserved, got ${byteLength}.`,
+        { context: { byteLength, reservedBytes: reserved } },
+      );
+    }
+    this.#intake.commit(byteLength);
+  }
+
+  /**
+   * Leaves `rows` rows at the fill value. A chunk that is skipped whole is not stored at all. Only between rows.
+   * @throws MillraceError SKIP_NOT_ROW_ALIGNED, WRITE_PAST_END, INVALID_DATA, RESERVE_STATE, WRITER_CLOSED, or the first failure
+   */
+  async skip(rows: number): Promise<void> {
+    this.#checkOpen();
+    this.#checkNoReservation("skip");
+    if (!Number.isSafeInteger(rows) || rows < 0) {
+      throw new MillraceError("INVALID_DATA", `skip(rows) takes a whole number of rows, got ${rows}.`);
+    }
+    const { rowBytes } = this.geometry;
+    let done = 0;
+    let checkedState = false;
+    await this.#enqueue({
+      step: () => {
+        if (!checkedState) {
+          const inRow = this.#intake.totalBytes % rowBytes;
+          if (inRow !== 0) {
+            throw new MillraceError("SKIP_NOT_ROW_ALIGNED", `skip was called ${inRow} bytes into a row of ${rowBytes}.`, {
+              context: { bytesIntoRow: inRow, rowBytes },
+              hint: "Append the rest of the row first.",
+            });
+          }
+          const left = this.#intake.bytesLeft / rowBytes;
+          if (rows > left) throw pastEnd((rows - left) * rowBytes, 0);
+          checkedState = true;
+        }
+        done += this.#intake.skip(rows - done);
+        return done === rows;
+      },
+      bytesLeft: () => (rows - done) * rowBytes,
+    });
+  }
+
+  /**
+   * Resolves when everything complete that was added before is with the sink, every sealed shard is durable at the chosen
+   * level, and the published shape covers it. Rows of an epoch that is not full stay in staging: chunks are written whole.
+   * @throws MillraceError RESERVE_STATE, WRITER_CLOSED, or the first failure
+   */
+  async flush(): Promise<void> {
+    this.#checkOpen();
+    this.#checkNoReservation("flush");
+    await this.#enqueue({ step: () => this.#intake.split(), bytesLeft: () => 0 });
+    const id = this.#nextFlush++;
+    await this.#whilePending(
+      new Promise<void>((resolve, reject) => {
+        this.#flushes.set(id, { resolve, reject });
+        this.#threads.engine.postMessage({ type: "flush", id });
+      }),
+    );
+  }
+
+  /**
+   * Ends the array: the last partial epoch, padded with the fill value, the shard indexes, the final shape. Idempotent: every
+   * call gets the same promise.
+   * @throws MillraceError the first failure; RESERVE_STATE (the writer stays open); INCOMPLETE_ROW when the last row lacks
+   *   bytes: whole rows are stored and published, the rest is not
+   */
+  close(): Promise<void> {
+    if (this.#closing === undefined) {
+      if (this.#error === undefined && this.#intake.reservedBytes > 0) {
+        return Promise.reject(
+          new MillraceError("RESERVE_STATE", "close was called with a reservation open.", {
+            hint: "Call commit(byteLength) first, or commit(0).",
+          }),
+        );
+      }
+      this.#closing = this.#close();
+      this.#closing.catch(() => {});
+    }
+    return this.#closing;
+  }
+
+  /**
+   * Stops as fast as it can: what waits fails with WRITER_ABORTED, batches that are with the sink are waited for, nothing more
+   * is written. Shards not sealed keep their `.partial` files; what was published stays valid. Never throws.
+   */
+  async abort(reason?: unknown): Promise<void> {
+    if (this.#ended) return;
+    this.#fail(
+      new MillraceError("WRITER_ABORTED", "the writer was aborted.", { cause: reason, context: { bytesIn: this.#intake.totalBytes } }),
+    );
+    await this.#closing?.catch(() => {});
+  }
+
+  /** `await using`: close, or abort when the writer has failed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#error === undefined) await this.close();
+    else await this.abort();
+  }
+
+  /** The writer as a WHATWG stream: one chunk is one append, closing it closes the writer. `Writable.fromWeb` takes it. */
+  get writable(): WritableStream<ArrayBufferView> {
+    this.#writable ??= new WritableStream<ArrayBufferView>({
+      write: (chunk) => this.append(chunk),
+      close: () => this.close(),
+      abort: (reason) => this.abort(reason),
+    });
+    return this.#writable;
+  }
+
+  /** Appends everything that `source` yields, at the writer's pace. Does not close. An error of the source is thrown on. */
+  async writeFrom(source: AsyncIterable<ArrayBufferView> | Iterable<ArrayBufferView>): Promise<void> {
+    for await (const data of source) await this.append(data);
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- intake
+
+  #put(bytes: Uint8Array, from: number, timed: boolean): number {
+    if (!timed) return this.#intake.put(bytes, from);
+    const startNs = nowNs();
+    const copied = this.#intake.put(bytes, from);
+    this.#copyNs += nowNs() - startNs;
+    this.#copyCount++;
+    this.#copyBytes += copied;
+    return copied;
+  }
+
+  #bytesOf(data: ArrayBufferView): Uint8Array {
+    if (this.#error !== undefined || this.#closing !== undefined) this.#checkOpen();
+    if (this.#intake.reservedBytes > 0) this.#checkNoReservation("append");
+    if (!ArrayBuffer.isView(data)) {
+      const got = data === null ? "null" : typeof data === "object" ? Object.prototype.toString.call(data) : typeof data;
+      throw new MillraceError("INVALID_DATA", `append takes a TypedArray, a Buffer or a DataView, got ${got}.`, {
+        hint: "Wrap an ArrayBuffer as new Uint8Array(buffer).",
+      });
+    }
+    if (data.byteLength === 0) checkAttached(data);
+    const { itemBytes } = this.geometry;
+    if (data.byteLength % itemBytes !== 0) {
+      throw new MillraceError(
+        "INVALID_DATA",
+        `append got ${data.byteLength} bytes, which is not a whole number of ${this.geometry.dtype} elements.`,
+        { context: { byteLength: data.byteLength, itemBytes } },
+      );
+    }
+    return data instanceof Uint8Array ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+  }
+
+  #enqueueAppend(bytes: Uint8Array, accepted: number, sampledNs: number, signal: AbortSignal | undefined): Promise<void> {
+    let at = accepted;
+    const operation = {
+      step: (): boolean => {
+        const room = this.#intake.bytesLeft;
+        if (bytes.byteLength - at > room) {
+          at += this.#intake.put(bytes.subarray(0, at + room), at);
+          if (this.#intake.bytesLeft > 0) return false;
+          throw pastEnd(bytes.byteLength - at, at);
+        }
+        at += this.#intake.put(bytes, at);
+        return at === bytes.byteLength;
+      },
+      bytesLeft: () => bytes.byteLength - at,
+    };
+    return this.#enqueue(operation, sampledNs, signal);
+  }
+
+  #appendPastEnd(bytes: Uint8Array, room: number): Promise<void> {
+    // What fits is accepted first; a camera that overruns by half a buffer keeps its last frames.
+    const fits = this.#intake.put(bytes.subarray(0, room), 0);
+    if (fits < room) return this.#enqueueAppend(bytes, fits, 0, undefined);
+    return Promise.reject(pastEnd(bytes.byteLength - fits, fits));
+  }
+
+  #enqueue(
+    work: { step(): boolean; bytesLeft(): number },
+    sampledNs = 0,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const promise = new Promise<void>((resolve, reject) => {
+      const operation: Operation = {
+        ...work,
+        resolve,
+        reject,
+        startNs: sampledNs === 0 ? nowNs() : sampledNs,
+        sampled: sampledNs !== 0,
+      };
+      this.#queue.push(operation);
+      if (signal !== undefined) {
+        const onAbort = (): void => {
+          const index = this.#queue.indexOf(operation);
+          if (index < 0) return;
+          this.#queue.splice(index, 1);
+          operation.reject(aborted(signal, operation.bytesLeft()));
+          this.#pump();
+        };
+        signal.addEventListener("abort", onAbort, { once: true });
+      }
+    });
+    const watched = this.#whilePending(promise);
+    this.#pump();
+    return watched;
+  }
+
+  /** Serves waiting operations in order, as far as free slots go. */
+  #pump(): void {
+    while (this.#queue.length > 0 && this.#error === undefined) {
+      const operation = this.#queue[0];
+      try {
+        if (!operation.step()) return;
+        this.#queue.shift();
+        const waitedNs = nowNs() - operation.startNs;
+        if (operation.sampled) this.#latency.end(operation.startNs);
+        else this.#latency.waited(waitedNs);
+        this.#counters.addWait("STAGING_FREE", waitedNs);
+        operation.resolve();
+      } catch (error) {
+        this.#queue.shift();
+        operation.reject(error);
+      }
+    }
+  }
+
+  #rowsAccepted(): number {
+    return Math.floor(this.#intake.totalBytes / this.geometry.rowBytes);
+  }
+
+  #checkOpen(): void {
+    if (this.#error !== undefined) throw this.#error;
+    if (this.#closing !== undefined) {
+      throw new MillraceError("WRITER_CLOSED", "the writer is closed.", { hint: "Open a new writer." });
+    }
+  }
+
+  #checkNoReservation(call: string): void {
+    const reservedBytes = this.#intake.reservedBytes;
+    if (reservedBytes === 0) return;
+    throw new MillraceError("RESERVE_STATE", `${call} was called while ${reservedBytes} bytes are reserved.`, {
+      context: { reservedBytes },
+      hint: "Call commit(byteLength) first, or commit(0).",
+    });
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- life cycle
+
+  async #open(checked: CheckedOptions, options: WriterOptions): Promise<void> {
+    const { geometry } = this;
+    const ordering = orderingFromEnvironment();
+    const inline = checked.threads === "inline";
+    const init: StreamThreadsInit = {
+      engine: {
+        geometry,
+        codec: checked.codec,
+        fill: checked.fill.bytes,
+        memory: this.#memory,
+        ordering,
+        encodeThreads: checked.encodeThreads,
+        maxPendingBytes: checked.maxPendingBytes ?? Number.POSITIVE_INFINITY,
+        inline,
+      },
+      delivery: {
+        geometry,
+        memory: this.#memory,
+        ordering,
+        sink: { kind: options.sink.kind, location: options.sink.location, options: options.sink.options },
+        mode: checked.mode,
+        durable: checked.durability !== "none",
+        publishIntervalMs: checked.publishIntervalMs,
+        metadata: {
+          codecs: codecJson(checked.codec, geometry.dtype),
+          fill: checked.fill,
+          attributes: streamAttributes(checked),
+        },
+        chunkBytesMax: codecBound(checked.codec, geometry.chunkBytes),
+      },
+      transfer: options.sink.transfer ?? [],
+      sinkInstance: options.sink.instance,
+    };
+    const ready = new Promise<void>((resolve, reject) => {
+      this.#ready = { resolve, reject, left: 2 };
+    });
+    this.#threads = inline ? await startInline(init) : startWorkers(init, (error) => this.#threadLost(error));
+    this.#threads.engine.onmessage = ({ data }) => this.#onEngine(data);
+    this.#threads.delivery.onmessage = ({ data }) => this.#onDelivery(data);
+    this.#unguard = guardExit({
+      counters: this.#counters,
+      stop: () => this.#threads.engine.postMessage({ type: "abort" }),
+    });
+    const onAbort = (): void => void this.abort(options.signal?.reason);
+    options.signal?.addEventListener("abort", onAbort, { once: true });
+    void this.#stopped.then(() => options.signal?.removeEventListener("abort", onAbort));
+    try {
+      await ready;
+    } catch (error) {
+      await this.#closing?.catch(() => {});
+      throw error;
+    }
+    this.#threads.keepAlive(this.#pending > 0);
+    tracingChannels.open({ location: options.sink.location, geometry, backend: this.#backend, adapter: this.#adapter });
+    const warning = addonWarning();
+    // After the caller had a chance to listen.
+    if (warning !== undefined) setTimeout(() => this.emit("warning", { message: warning }), 0).unref?.();
+  }
+
+  #onEngine(message: FromEngine): void {
+    switch (message.type) {
+      case "ready":
+        this.#adapter = message.adapter;
+        this.#backend = message.backend;
+        this.#oneReady();
+        break;
+      case "stagingFree":
+        this.#pump();
+        this.#progress(false);
+        break;
+      case "failed":
+        this.#fail(fromWireError(message.error));
+        break;
+      case "warning":
+        this.emit("warning", { message: message.message });
+        break;
+      case "stopped":
+        this.#engineStopped();
+        break;
+    }
+  }
+
+  #onDelivery(news: DeliveryNews): void {
+    switch (news.type) {
+      case "ready":
+        this.#oneReady();
+        break;
+      case "flushed":
+        this.#flushes.get(news.id)?.resolve();
+        this.#flushes.delete(news.id);
+        break;
+      case "failed":
+        this.#fail(fromWireError(news.error));
+        break;
+      case "warning":
+        this.emit("warning", { message: news.message });
+        break;
+      case "shard": {
+        const { type: _, ...shard } = news;
+        tracingChannels.shard(shard);
+        this.emit("shard", shard);
+        break;
+      }
+      case "published":
+        this.#progress(true);
+        break;
+      case "stopped":
+        this.#deliveryStopped();
+        break;
+    }
+  }
+
+  #oneReady(): void {
+    if (this.#ready !== undefined && --this.#ready.left === 0) {
+      this.#ready.resolve();
+      this.#ready = undefined;
+    }
+  }
+
+  #progress(always: boolean): void {
+    if (!always && now() - this.#progressMs < PROGRESS_INTERVAL_MS) return;
+    this.#progressMs = now();
+    this.emit("progress", {
+      ...this.watermarks,
+      bytesIn: this.#intake.totalBytes,
+      bytesStored: this.#counters.get("bytesStored"),
+    });
+  }
+
+  #threadLost(error: MillraceError): void {
+    if (this.#ended) return;
+    this.#fail(error);
+    // The other thread may wait for the lost one for ever; teardown must not.
+    this.#engineStopped();
+    this.#deliveryStopped();
+  }
+
+  /** The first failure: intake stops, everybody who waits wakes, teardown begins. Later ones change nothing. */
+  #fail(error: MillraceError): void {
+    if (this.#error !== undefined || this.#ended) return;
+    this.#error = error;
+    for (const operation of this.#queue.splice(0)) operation.reject(error);
+    for (const flush of this.#flushes.values()) flush.reject(error);
+    this.#flushes.clear();
+    this.#threads.engine.postMessage({ type: "abort" });
+    if (this.#closing === undefined) {
+      this.#closing = this.#whilePending(this.#teardown()).then(() => {
+        throw error;
+      });
+      this.#closing.catch(() => {});
+    }
+    const ready = this.#ready;
+    this.#ready = undefined;
+    ready?.reject(error);
+    if (ready === undefined) {
+      tracingChannels.error({ error });
+      this.emit("error", error);
+    }
+  }
+
+  async #close(): Promise<void> {
+    let leftOver = 0;
+    try {
+      await this.#enqueue({
+        step: () => {
+          leftOver = this.#intake.finish();
+          return leftOver >= 0;
+        },
+        bytesLeft: () => 0,
+      });
+      this.#threads.engine.postMessage({ type: "close", rows: this.#rowsAccepted() });
+    } catch (error) {
+      if (this.#error === undefined) throw error;
+    }
+    await this.#whilePending(this.#teardown());
+    if (this.#error !== undefined) throw this.#error;
+    if (leftOver > 0) {
+      const { rowBytes } = this.geometry;
+      throw new MillraceError(
+        "INCOMPLETE_ROW",
+        `the last row has ${leftOver} of ${rowBytes} bytes; it was left out, all rows before it are stored.`,
+        { context: { bytesLeftOut: leftOver, rowBytes, rows: this.#rowsAccepted() } },
+      );
+    }
+  }
+
+  /** Waits for both threads, then lets go of everything. Slots are released last: until then a thread may use them. */
+  async #teardown(): Promise<void> {
+    await this.#stopped;
+    this.#ended = true;
+    this.#progress(true);
+    this.#unguard?.();
+    this.#copier.close();
+    tracingChannels.close({ rows: this.#rowsAccepted(), bytesIn: this.#intake.totalBytes });
+    await this.#threads.end();
+  }
+
+  /** Keeps the process alive until `promise` settles: a waiting caller must not be cut off by an empty event loop. */
+  async #whilePending<T>(promise: Promise<T>): Promise<T> {
+    this.#setPending(this.#pending + 1);
+    try {
+      return await promise;
+    } finally {
+      this.#setPending(this.#pending - 1);
+    }
+  }
+
+  #setPending(count: number): void {
+    const changed = this.#pending > 0 !== count > 0;
+    this.#pending = count;
+    if (changed) this.#threads.keepAlive(count > 0);
+  }
+}
+
+function pastEnd(bytesNotAccepted: number, bytesAccepted: number): MillraceError {
+  const context: ErrorContext = { bytesNotAccepted, bytesAccepted };
+  return new MillraceError("WRITE_PAST_END", `${bytesNotAccepted} bytes lie past the end of the append dimension.`, {
+    context,
+    hint: "Make dimension 0 larger, or null for an unbounded one.",
+  });
+}
+
+function aborted(signal: AbortSignal, bytesNotAccepted: number): MillraceError {
+  return new MillraceError("APPEND_ABORTED", `append was aborted with ${bytesNotAccepted} bytes not accepted.`, {
+    context: { bytesNotAccepted },
+    cause: signal.reason,
+  });
+}
+
+/** A view over a detached buffer has length 0, which is legal input otherwise. */
+function checkAttached(data: ArrayBufferView): void {
+  try {
+    new Uint8Array(data.buffer, 0, 0);
+  } catch (cause) {
+    throw new MillraceError("INVALID_DATA", "append got a view over a detached buffer.", {
+      cause,
+      hint: "The buffer was transferred to another thread; copy it first, or append before transferring.",
+    });
+  }
+}
+
