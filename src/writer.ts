@@ -1,7 +1,9 @@
 import { tracingChannels } from "./base/channels.js";
-import { nowNs, now } from "./base/clock.js";
+import { now, nowNs } from "./base/clock.js";
 import { Emitter } from "./base/emitter.js";
 import { type ErrorContext, fromWireError, MillraceError } from "./base/errors.js";
+import { codecBound, codecJson } from "./codec/codec.js";
+import { codecProvider } from "./codec/open_encoder.js";
 import { planStream } from "./estimate_memory.js";
 import type { ArrayGeometry } from "./geometry/array_geometry.js";
 import { thisMachine } from "./machine.js";
@@ -14,10 +16,8 @@ import { type CheckedOptions, checkWriterOptions } from "./options_check.js";
 import { guardExit } from "./pipeline/exit_handshake.js";
 import type { DeliveryNews, FromEngine } from "./pipeline/messages.js";
 import { allocateStreamMemory, prefault, type StreamMemory } from "./pipeline/stream_memory.js";
-import { startInline, startWorkers, type StreamThreads, type StreamThreadsInit } from "./pipeline/stream_threads.js";
+import { type StreamThreads, type StreamThreadsInit, startInline, startWorkers } from "./pipeline/stream_threads.js";
 import type { MemoryPlan } from "./plan/memory_plan.js";
-import { codecBound, codecJson } from "./codec/codec.js";
-import { codecProvider } from "./codec/open_encoder.js";
 import { Ordering, orderingFromEnvironment } from "./slots/ordering.js";
 import { SlotRing } from "./slots/slot_ring.js";
 import { type Copier, openCopier } from "./staging/copier.js";
@@ -146,7 +146,13 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       onOpened: (slot, firstEpoch) =>
         this.#threads.engine.postMessage({ type: "opened", ...slot, firstEpoch, rowFrom: firstEpoch * g.epochRows }),
       onFilled: (slot, epochCount, rowTo, skippedEpochs) =>
-        this.#threads.engine.postMessage({ type: "filled", generation: slot.generation, epochCount, rowTo, skippedEpochs }),
+        this.#threads.engine.postMessage({
+          type: "filled",
+          generation: slot.generation,
+          epochCount,
+          rowTo,
+          skippedEpochs,
+        }),
     });
     const engine = new Promise<void>((resolve) => {
       this.#engineStopped = resolve;
@@ -251,9 +257,13 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#checkNoReservation("reserve");
     const { itemBytes } = this.geometry;
     if (!Number.isSafeInteger(byteLength) || byteLength <= 0 || byteLength % itemBytes !== 0) {
-      throw new MillraceError("INVALID_DATA", `reserve(byteLength) takes a multiple of ${itemBytes} above 0, got ${byteLength}.`, {
-        context: { byteLength, itemBytes },
-      });
+      throw new MillraceError(
+        "INVALID_DATA",
+        `reserve(byteLength) takes a multiple of ${itemBytes} above 0, got ${byteLength}.`,
+        {
+          context: { byteLength, itemBytes },
+        },
+      );
     }
     if (this.#intake.bytesLeft === 0) throw pastEnd(byteLength, 0);
     return this.#queue.length > 0 ? null : this.#intake.reserve(byteLength);
@@ -267,7 +277,12 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#checkOpen();
     const reserved = this.#intake.reservedBytes;
     if (reserved === 0) throw new MillraceError("RESERVE_STATE", "commit was called without a reservation.");
-    if (!Number.isSafeInteger(byteLength) || byteLength < 0 || byteLength > reserved || byteLength % this.geometry.itemBytes !== 0) {
+    if (
+      !Number.isSafeInteger(byteLength) ||
+      byteLength < 0 ||
+      byteLength > reserved ||
+      byteLength % this.geometry.itemBytes !== 0
+    ) {
       throw new MillraceError(
         "INVALID_DATA",
         `commit(byteLength) takes whole elements up to the ${reserved} bytes reserved, got ${byteLength}.`,
@@ -295,10 +310,14 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
         if (!checkedState) {
           const inRow = this.#intake.totalBytes % rowBytes;
           if (inRow !== 0) {
-            throw new MillraceError("SKIP_NOT_ROW_ALIGNED", `skip was called ${inRow} bytes into a row of ${rowBytes}.`, {
-              context: { bytesIntoRow: inRow, rowBytes },
-              hint: "Append the rest of the row first.",
-            });
+            throw new MillraceError(
+              "SKIP_NOT_ROW_ALIGNED",
+              `skip was called ${inRow} bytes into a row of ${rowBytes}.`,
+              {
+                context: { bytesIntoRow: inRow, rowBytes },
+                hint: "Append the rest of the row first.",
+              },
+            );
           }
           const left = this.#intake.bytesLeft / rowBytes;
           if (rows > left) throw pastEnd((rows - left) * rowBytes, 0);
@@ -318,7 +337,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
    */
   async flush(): Promise<void> {
     this.#checkOpen();
-    this.#checkNoReservation("flush");
+    this.#intake.checkCopied();
     await this.#enqueue({ step: () => this.#intake.split(), bytesLeft: () => 0 });
     const id = this.#nextFlush++;
     await this.#whilePending(
@@ -337,12 +356,10 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
    */
   close(): Promise<void> {
     if (this.#closing === undefined) {
-      if (this.#error === undefined && this.#intake.reservedBytes > 0) {
-        return Promise.reject(
-          new MillraceError("RESERVE_STATE", "close was called with a reservation open.", {
-            hint: "Call commit(byteLength) first, or commit(0).",
-          }),
-        );
+      try {
+        if (this.#error === undefined) this.#intake.checkCopied();
+      } catch (error) {
+        return Promise.reject(error);
       }
       this.#closing = this.#close();
       this.#closing.catch(() => {});
@@ -357,7 +374,10 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   async abort(reason?: unknown): Promise<void> {
     if (this.#ended) return;
     this.#fail(
-      new MillraceError("WRITER_ABORTED", "the writer was aborted.", { cause: reason, context: { bytesIn: this.#intake.totalBytes } }),
+      new MillraceError("WRITER_ABORTED", "the writer was aborted.", {
+        cause: reason,
+        context: { bytesIn: this.#intake.totalBytes },
+      }),
     );
     await this.#closing?.catch(() => {});
   }
@@ -399,7 +419,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     if (this.#error !== undefined || this.#closing !== undefined) this.#checkOpen();
     if (this.#intake.reservedBytes > 0) this.#checkNoReservation("append");
     if (!ArrayBuffer.isView(data)) {
-      const got = data === null ? "null" : typeof data === "object" ? Object.prototype.toString.call(data) : typeof data;
+      const got =
+        data === null ? "null" : typeof data === "object" ? Object.prototype.toString.call(data) : typeof data;
       throw new MillraceError("INVALID_DATA", `append takes a TypedArray, a Buffer or a DataView, got ${got}.`, {
         hint: "Wrap an ArrayBuffer as new Uint8Array(buffer).",
       });
@@ -416,7 +437,12 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     return data instanceof Uint8Array ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
   }
 
-  #enqueueAppend(bytes: Uint8Array, accepted: number, sampledNs: number, signal: AbortSignal | undefined): Promise<void> {
+  #enqueueAppend(
+    bytes: Uint8Array,
+    accepted: number,
+    sampledNs: number,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     let at = accepted;
     const operation = {
       step: (): boolean => {
@@ -441,11 +467,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     return Promise.reject(pastEnd(bytes.byteLength - fits, fits));
   }
 
-  #enqueue(
-    work: { step(): boolean; bytesLeft(): number },
-    sampledNs = 0,
-    signal?: AbortSignal,
-  ): Promise<void> {
+  #enqueue(work: { step(): boolean; bytesLeft(): number }, sampledNs = 0, signal?: AbortSignal): Promise<void> {
     const promise = new Promise<void>((resolve, reject) => {
       const operation: Operation = {
         ...work,
@@ -752,4 +774,3 @@ function checkAttached(data: ArrayBufferView): void {
     });
   }
 }
-

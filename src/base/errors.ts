@@ -14,6 +14,7 @@ export const ERROR_CODES = {
   BAD_GEOMETRY: "shape, chunk or shard sizes do not fit together",
   MEMORY_BUDGET_EXCEEDED: "the plan needs more memory than the budget allows",
   BACKEND_UNAVAILABLE: "the requested backend cannot run here",
+  ADDON_UNAVAILABLE: "the native addon was required and did not load",
   NOT_YET: "a documented feature that this version does not have yet",
   // The caller's data and calls
   INVALID_DATA: "the data is not a view over live memory, or not a whole number of elements",

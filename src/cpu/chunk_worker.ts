@@ -1,7 +1,6 @@
 import { nowNs } from "../base/clock.js";
-import type { CodecSpec } from "../codec/codec.js";
+import type { ChunkEncoder, CodecSpec } from "../codec/codec.js";
 import { openEncoder } from "../codec/open_encoder.js";
-import type { ChunkEncoder } from "../codec/codec.js";
 import type { NativeAddon } from "../native/addon.js";
 import { type EncodePlan, type EncodeRequest, isSkipped, rowsOfEpoch } from "./batch_tasks.js";
 import { type ChunkGather, chunkGather } from "./gather.js";

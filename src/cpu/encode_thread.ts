@@ -23,7 +23,10 @@ try {
     try {
       busyNs = worker.run(message.request);
     } catch (cause) {
-      error = cause instanceof MillraceError ? cause : new MillraceError("CODEC_FAILED", "encoding a chunk failed.", { cause });
+      error =
+        cause instanceof MillraceError
+          ? cause
+          : new MillraceError("CODEC_FAILED", "encoding a chunk failed.", { cause });
     }
     const wire = error === undefined ? undefined : toWireError(error);
     port.postMessage({ type: "done", id: message.id, busyNs, error: wire } satisfies FromEncodeThread);

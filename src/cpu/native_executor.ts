@@ -19,7 +19,11 @@ export class NativeExecutor implements Executor {
   readonly #output: number[];
   readonly #sizes: number[];
   /** Tasks of a full batch; most batches are one, so their offsets are computed once. */
-  readonly #full: { readonly srcOffsets: Float64Array; readonly dstOffsets: Float64Array; readonly extents: Uint32Array };
+  readonly #full: {
+    readonly srcOffsets: Float64Array;
+    readonly dstOffsets: Float64Array;
+    readonly extents: Uint32Array;
+  };
   #closed: Promise<void> | undefined;
 
   constructor(addon: NativeAddon, plan: EncodePlan, memory: EncodeMemory, threads: number) {

@@ -1,6 +1,6 @@
-import { Counters } from "../metrics/counters.js";
-import type { Backend } from "../handoff/backend.js";
 import { toWireError } from "../base/errors.js";
+import type { Backend } from "../handoff/backend.js";
+import { Counters } from "../metrics/counters.js";
 import { Ordering, poison } from "../slots/ordering.js";
 import { SlotRing } from "../slots/slot_ring.js";
 import type { EngineInit, FromDelivery, FromEngine, ToDelivery, ToEngine } from "./messages.js";

@@ -2,8 +2,8 @@
 import { parentPort } from "node:worker_threads";
 import { assert } from "../base/assert.js";
 import { type EnginePorts, runEngine } from "./engine.js";
-import type { EngineInit } from "./messages.js";
 import { leaveWithProducer } from "./leave_with_producer.js";
+import type { EngineInit } from "./messages.js";
 import { openBackend } from "./open_backend.js";
 
 assert(parentPort !== null, "engine_thread runs as a worker");

@@ -1,5 +1,5 @@
-import { toWireError } from "../base/errors.js";
 import { nowNs } from "../base/clock.js";
+import { toWireError } from "../base/errors.js";
 import { Signal } from "../base/signal.js";
 import type { Backend } from "../handoff/backend.js";
 import type { Counters } from "../metrics/counters.js";
@@ -26,6 +26,7 @@ interface OpenedBatch {
   epochCount: number;
   rowTo: number;
   skippedEpochs: Uint8Array | undefined;
+  isFilled: boolean;
   readonly filled: Promise<void>;
   readonly setFilled: () => void;
 }
@@ -84,6 +85,7 @@ export class Schedule {
           epochCount: 0,
           rowTo: message.rowFrom,
           skippedEpochs: undefined,
+          isFilled: false,
           filled,
           setFilled,
         };
@@ -97,6 +99,7 @@ export class Schedule {
         batch.epochCount = message.epochCount;
         batch.rowTo = message.rowTo;
         batch.skippedEpochs = message.skippedEpochs;
+        batch.isFilled = true;
         batch.setFilled();
         break;
       }
@@ -131,7 +134,8 @@ export class Schedule {
     for (;;) {
       while (this.#queue.length === 0 && !this.#aborted) await this.#arrived.next();
       if (this.#aborted) break;
-      const work = this.#queue.shift() as Work;
+      const work = await this.#next();
+      if (work === undefined) continue;
       if ("type" in work) {
         // Delivery waits for every generation up to this one, so the marker may overtake batches still in the backend.
         this.#init.toDelivery({ ...work, afterGeneration: this.#lastOutputGeneration });
@@ -145,9 +149,20 @@ export class Schedule {
     if (this.#aborted) this.#init.toDelivery({ type: "stop", afterGeneration: this.#lastOutputGeneration });
   }
 
+  /** The next piece of work that can go on; undefined: look again. */
+  async #next(): Promise<Work | undefined> {
+    const head = this.#queue[0];
+    if ("type" in head || head.isFilled) return this.#queue.shift();
+    // A slot that is still being filled holds nothing that a flush waits for: the producer split it before it said so.
+    const flush = this.#queue.findIndex((work) => "type" in work && work.type === "flush");
+    if (flush >= 0) return this.#queue.splice(flush, 1)[0];
+    const { order } = this.#init;
+    await order.wait("BATCH_FILLED", Promise.race([head.filled, this.#arrived.next()]), undefined);
+    return head.isFilled || !order.enforced("BATCH_FILLED") ? this.#queue.shift() : undefined;
+  }
+
   async #kick(batch: OpenedBatch): Promise<void> {
     const { backend, staging, order } = this.#init;
-    await order.wait("BATCH_FILLED", batch.filled, undefined);
     this.#opened.delete(batch.slot.generation);
     const empty = batch.epochCount === 0 && order.enforced("BATCH_FILLED");
     if (this.#failed || this.#aborted || empty) {

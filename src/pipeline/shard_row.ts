@@ -74,12 +74,17 @@ export class ShardRow {
   }
 
   /** Seals every shard that holds a chunk: `onSeal` runs each seal and hears of its result. */
-  async seal(durable: boolean, onSeal: (shard: SealedShard, seal: () => Promise<void>) => Promise<void>): Promise<void> {
+  async seal(
+    durable: boolean,
+    onSeal: (shard: SealedShard, seal: () => Promise<void>) => Promise<void>,
+  ): Promise<void> {
     await forEachLimited(this.#shards, SHARDS_AT_ONCE, async (shard, s) => {
       if (shard === undefined) return;
       const index = shard.index.encode();
       // Checked again when the store is verified: what is entered here must be what was written.
-      assert(shard.offset <= this.#maxBytes - index.byteLength, "a shard stays within its bound", { bytes: shard.offset });
+      assert(shard.offset <= this.#maxBytes - index.byteLength, "a shard stays within its bound", {
+        bytes: shard.offset,
+      });
       await onSeal({ key: shard.key, bytes: shard.offset + index.byteLength }, () => shard.handle.seal(index, durable));
       this.#shards[s] = undefined;
     });

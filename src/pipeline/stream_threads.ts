@@ -1,7 +1,15 @@
 import { Worker } from "node:worker_threads";
 import { MillraceError } from "../base/errors.js";
 import type { Sink } from "../handoff/sink.js";
-import type { DeliveryInit, DeliveryNews, EngineInit, FromDelivery, FromEngine, ToDelivery, ToEngine } from "./messages.js";
+import type {
+  DeliveryInit,
+  DeliveryNews,
+  EngineInit,
+  FromDelivery,
+  FromEngine,
+  ToDelivery,
+  ToEngine,
+} from "./messages.js";
 import type { Port } from "./port.js";
 
 export interface StreamThreadsInit {
@@ -28,10 +36,7 @@ export function startWorkers(init: StreamThreadsInit, onLost: (error: MillraceEr
   const toEngine = new MessageChannel();
   const toDelivery = new MessageChannel();
   const between = new MessageChannel();
-  const workers = [
-    start("engine", "./engine_thread.js", onLost),
-    start("delivery", "./delivery_thread.js", onLost),
-  ];
+  const workers = [start("engine", "./engine_thread.js", onLost), start("delivery", "./delivery_thread.js", onLost)];
   workers[0].worker.postMessage({ init: init.engine, ports: { producer: toEngine.port2, delivery: between.port1 } }, [
     toEngine.port2,
     between.port1,
@@ -60,7 +65,11 @@ export function startWorkers(init: StreamThreadsInit, onLost: (error: MillraceEr
   };
 }
 
-function start(name: string, file: string, onLost: (error: MillraceError) => void): { worker: Worker; ended: Promise<void> } {
+function start(
+  name: string,
+  file: string,
+  onLost: (error: MillraceError) => void,
+): { worker: Worker; ended: Promise<void> } {
   const worker = new Worker(new URL(file, import.meta.url), { name: `millrace-${name}` });
   worker.on("error", (cause) => {
     onLost(new MillraceError("THREAD_FAILED", `the ${name} thread stopped: ${cause.message}.`, { cause }));

@@ -64,6 +64,20 @@ export class Intake {
     return this.#reserved;
   }
 
+  /**
+   * STAGING_COPIED: no slot leaves while somebody may still write into it. Copies are joined before they return, so only a
+   * reservation can be open.
+   * @throws MillraceError RESERVE_STATE
+   */
+  checkCopied(): void {
+    if (this.#reserved > 0 && this.#init.order.enforced("STAGING_COPIED")) {
+      throw new MillraceError("RESERVE_STATE", `${this.#reserved} bytes are reserved and not committed.`, {
+        context: { reservedBytes: this.#reserved },
+        hint: "Call commit(byteLength), or commit(0) to give the reservation back.",
+      });
+    }
+  }
+
   /** Copies from `src` until it ends or no slot is free. Returns how many bytes. `src` must fit the array. */
   put(src: Uint8Array, from: number): number {
     let at = from;
@@ -120,7 +134,7 @@ export class Intake {
   split(): boolean {
     const slot = this.#slot;
     if (slot === undefined) return true;
-    this.#checkCopied();
+    this.checkCopied();
     const complete = Math.floor(this.#position / this.#epochBytes);
     const tailBytes = this.#position - complete * this.#epochBytes;
     if (complete === 0) return true;
@@ -152,7 +166,7 @@ export class Intake {
     const leftOver = this.#totalBytes % rowBytes;
     this.#totalBytes -= leftOver;
     if (this.#slot === undefined) return leftOver;
-    this.#checkCopied();
+    this.checkCopied();
     this.#position -= leftOver;
     if (this.#position === 0) {
       this.#abandonSlot();
@@ -197,7 +211,7 @@ export class Intake {
         const tailRows = (this.#position % this.#epochBytes) / this.#init.rowBytes;
         if (tailRows === this.#skippedRows) this.#markSkipped();
       }
-      this.#checkCopied();
+      this.checkCopied();
       this.#handOver(Math.ceil(this.#position / this.#epochBytes));
     }
   }
@@ -223,15 +237,5 @@ export class Intake {
   /** A slot that was opened and holds nothing: the engine learns that it has no epochs. */
   #abandonSlot(): void {
     this.#handOver(0);
-  }
-
-  /** No slot leaves while somebody may still write into it. */
-  #checkCopied(): void {
-    if (this.#reserved > 0 && this.#init.order.enforced("STAGING_COPIED")) {
-      throw new MillraceError("RESERVE_STATE", `${this.#reserved} bytes are reserved and not committed.`, {
-        context: { reservedBytes: this.#reserved },
-        hint: "Call commit(byteLength), or commit(0) to give the reservation back.",
-      });
-    }
   }
 }

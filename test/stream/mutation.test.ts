@@ -1,0 +1,114 @@
+import { afterEach, beforeAll, expect, it, vi } from "vitest";
+import type { OpenBackend } from "../../src/pipeline/engine.js";
+import { ORDERING_RULE_NAMES, type OrderingRule } from "../../src/slots/ordering.js";
+import { openArray } from "../../src/store/array_reader.js";
+import { openWriter } from "../../src/writer.js";
+import { LateBackend, LateSink } from "../helpers/late_pipeline.js";
+import { elementBytes } from "../helpers/stream_model.js";
+
+/**
+ * Mutation tests: each ordering rule is switched off in turn, and the same stream that passes with all rules must then fail.
+ * EXIT_HANDSHAKE needs a process of its own: test/fault. POOL_CONSUMED guards device memory, which the CPU backend has not.
+ */
+vi.mock("../../src/pipeline/open_backend.js", async (importOriginal) => {
+  const { openBackend } = await importOriginal<{ openBackend: OpenBackend }>();
+  const late: OpenBackend = async (init, counters) => new LateBackend(await openBackend(init, counters));
+  return { openBackend: late };
+});
+
+const ELSEWHERE: readonly OrderingRule[] = ["EXIT_HANDSHAKE", "POOL_CONSUMED"];
+
+const FRAME_BYTES = 24 * 40 * 2;
+const FRAMES = 26;
+
+afterEach(() => {
+  delete process.env.MILLRACE_RULES_OFF;
+});
+
+/**
+ * A stream that meets every rule: many generations, a reservation across a flush, several shard rows. Throws when values, or
+ * shard bytes against `reference`, or what was published when, are wrong.
+ */
+async function stream(reference?: ReadonlyMap<string, Uint8Array>): Promise<Map<string, Uint8Array>> {
+  const sink = new LateSink();
+  const writer = await openWriter({
+    sink: sink.spec(),
+    threads: "inline",
+    depth: 2,
+    batchEpochs: 2,
+    publishIntervalMs: 0,
+    array: {
+      dtype: "uint16",
+      codec: { name: "none" },
+      dimensions: [
+        { name: "t", size: null, chunk: 2, shard: 4 },
+        { name: "y", size: 24, chunk: 10, shard: 20 },
+        { name: "x", size: 40, chunk: 16, shard: 32 },
+      ],
+    },
+  });
+  let failure: unknown;
+  writer.on("error", (error) => {
+    failure ??= error;
+  });
+  const expected = elementBytes(0, (FRAMES * FRAME_BYTES) / 2, 2);
+  const frames = (from: number, to: number): Uint8Array => expected.subarray(from * FRAME_BYTES, to * FRAME_BYTES);
+  try {
+    await writer.append(frames(0, 3));
+    await new Promise((resolve) => setTimeout(resolve, 40)); // a slot stands half full for a while
+    const room = writer.reserve(FRAME_BYTES);
+    await writer.flush().catch((error) => {
+      if (error.code !== "RESERVE_STATE") throw error;
+    });
+    if (room === null) throw new Error("no slot was free");
+    room.set(frames(3, 4));
+    writer.commit(FRAME_BYTES);
+    await writer.append(frames(4, FRAMES));
+    await writer.close();
+  } catch (error) {
+    await writer.abort();
+    throw error;
+  }
+  if (failure !== undefined) throw failure;
+  const array = await openArray(sink.files);
+  const { data } = await array.readRegion([0, 0, 0], [FRAMES, 24, 40]);
+  if (Buffer.compare(data, expected) !== 0) throw new Error("values differ");
+  for (const [key, bytes] of reference ?? []) {
+    if (Buffer.compare(bytes, sink.files.get(key) as Uint8Array) !== 0) throw new Error(`bytes of ${key} differ`);
+  }
+  for (const { rows, shards } of sink.published) {
+    // Four shards a row of four frames.
+    const needed = Math.ceil(rows / 4) * 4;
+    const sealed = shards.filter((key) => key !== "zarr.json").length;
+    if (sealed < needed) throw new Error(`${rows} rows were published over ${sealed} of ${needed} shards`);
+  }
+  return sink.files;
+}
+
+/** Files of a run with every rule on. */
+let reference: Map<string, Uint8Array>;
+
+beforeAll(async () => {
+  reference = await stream();
+});
+
+it("passes with every rule on, with the same bytes", async () => {
+  await stream(reference);
+});
+
+for (const rule of ORDERING_RULE_NAMES.filter((name) => !ELSEWHERE.includes(name))) {
+  for (const debug of ["1", "0"]) {
+    // Without debug checks the harm itself must show. Only the poison of a debug build makes an early release visible.
+    if (debug === "0" && rule === "STOP_JOIN_BEFORE_RELEASE") continue;
+    it(`fails with ${rule} off, ${debug === "1" ? "with" : "without"} debug checks`, async () => {
+      process.env.MILLRACE_RULES_OFF = rule;
+      const before = process.env.MILLRACE_DEBUG;
+      process.env.MILLRACE_DEBUG = debug;
+      try {
+        await expect(stream(reference)).rejects.toThrow();
+      } finally {
+        process.env.MILLRACE_DEBUG = before;
+      }
+    });
+  }
+}
