@@ -130,7 +130,7 @@ export class Delivery {
       const row = Math.floor(epoch / epochsPerShard);
       const to = Math.min(batch.epochCount, (row + 1) * epochsPerShard - batch.firstEpoch);
       if (this.#current === undefined) {
-        this.#current = new ShardRow(row, this.#g, this.#table, this.#sink, this.#init.chunkBytesMax);
+        this.#current = new ShardRow(row, this.#g, this.#table, this.#sink, this.#init);
       }
       await this.#current.append(batch, from, to, encoded, (bytes, write) => this.#countWrite(bytes, write));
       if (batch.firstEpoch + to === (row + 1) * epochsPerShard) {
@@ -169,7 +169,7 @@ export class Delivery {
 
   async #seal(row: ShardRow, rowTo: number): Promise<void> {
     const rowFrom = row.row * this.#g.epochsPerShard * this.#g.epochRows;
-    const sealed = row.seal(this.#init.durable, (shard, seal) => this.#countSeal(shard, seal, rowFrom, rowTo));
+    const sealed = row.seal((shard, seal) => this.#countSeal(shard, seal, rowFrom, rowTo));
     await this.#order.wait("PUBLISH_AFTER_DURABLE", sealed, undefined);
     this.#sealingRow = undefined;
     this.#counters.raise("rowsDurable", rowTo);

@@ -40,15 +40,23 @@ export class ShardRow {
   readonly #table: EpochTable;
   readonly #sink: Sink;
   readonly #maxBytes: number;
+  readonly #durable: boolean;
   /** A shard is opened with its first chunk: one that is skipped whole never exists. */
   readonly #shards: (OpenShard | undefined)[];
 
-  constructor(row: number, g: ArrayGeometry, table: EpochTable, sink: Sink, chunkBytesMax: number) {
+  constructor(
+    row: number,
+    g: ArrayGeometry,
+    table: EpochTable,
+    sink: Sink,
+    init: { readonly chunkBytesMax: number; readonly durable: boolean },
+  ) {
     this.row = row;
     this.#g = g;
     this.#table = table;
     this.#sink = sink;
-    this.#maxBytes = g.chunksPerShard * chunkBytesMax + shardIndexBytes(g.chunksPerShard);
+    this.#durable = init.durable;
+    this.#maxBytes = g.chunksPerShard * init.chunkBytesMax + shardIndexBytes(g.chunksPerShard);
     this.#shards = new Array(g.shardsPerRow).fill(undefined);
   }
 
@@ -85,7 +93,9 @@ export class ShardRow {
       assert(shard.offset <= this.#maxBytes - index.byteLength, "a shard stays within its bound", {
         bytes: shard.offset,
       });
-      await onSeal({ key: shard.key, bytes: shard.offset + index.byteLength }, () => shard.handle.seal(index, durable));
+      await onSeal({ key: shard.key, bytes: shard.offset + index.byteLength }, () =>
+        shard.handle.seal(index, this.#durable),
+      );
       this.#shards[s] = undefined;
     });
   }
@@ -114,7 +124,7 @@ export class ShardRow {
     const open = this.#shards[s];
     if (open !== undefined) return open;
     const key = chunkKey(shardKeyCoordinates(this.#g, this.row, s));
-    const handle = await this.#sink.openShard(key, { maxBytes: this.#maxBytes });
+    const handle = await this.#sink.openShard(key, { maxBytes: this.#maxBytes, durable: this.#durable });
     const shard = { key, handle, index: new ShardIndex(this.#g.chunksPerShard), offset: 0 };
     this.#shards[s] = shard;
     return shard;

@@ -1,0 +1,157 @@
+import { dirname, join } from "node:path";
+import { assert } from "../base/assert.js";
+import { OPEN_SHARD_FILES_MAX } from "../base/limits.js";
+import type { ShardExpectation, ShardHandle, Sink } from "../handoff/sink.js";
+import { BufferedFile } from "./buffered_file.js";
+import type { DirectFiles } from "./direct_file.js";
+import { FileShard, type PartialFile, type ShardHome } from "./file_shard.js";
+import { type FileSystem, nodeFileSystem } from "./file_system.js";
+import { Folders } from "./folders.js";
+import { checkKey, PARTIAL_SUFFIX, TEMPORARY_SUFFIX } from "./object_key.js";
+import { OpenFiles } from "./open_files.js";
+import { guarded } from "./os_error.js";
+import { refuseExisting, removeStore } from "./store_root.js";
+import { writeAll } from "./write_all.js";
+
+export interface FileSinkSettings {
+  /** Absolute path of the store's folder. */
+  readonly root: string;
+  /** Shard files open at once. Default OPEN_SHARD_FILES_MAX. */
+  readonly maxOpenFiles?: number;
+  /** Writes past the page cache where the file system can; undefined: through it. */
+  readonly direct?: DirectFiles;
+  /** For tests. */
+  readonly fs?: FileSystem;
+}
+
+/**
+ * Shards and objects as files of a local file system.
+ *
+ *     key.partial ── data … ── index ── fdatasync ── close ── rename ──> key ── fsync of the folder
+ *
+ * A reader meets a shard whole or not at all, and after an error never. I/O runs in libuv's pool, so the thread is free.
+ */
+export class FileSink implements Sink, ShardHome {
+  readonly kind = "file";
+  readonly location: string;
+  readonly #fs: FileSystem;
+  readonly #files: OpenFiles;
+  readonly #folders: Folders;
+  readonly #direct: DirectFiles | undefined;
+  /** By key; undefined while one is being opened, so that a second openShard of its key meets it. */
+  readonly #shards = new Map<string, FileShard | undefined>();
+  /** The last putObject of each key under way: two of one key must not share a temporary file. */
+  readonly #puts = new Map<string, Promise<void>>();
+  #closing: Promise<void> | undefined;
+
+  constructor(settings: FileSinkSettings) {
+    const limit = settings.maxOpenFiles ?? OPEN_SHARD_FILES_MAX;
+    this.location = settings.root;
+    this.#fs = settings.fs ?? nodeFileSystem;
+    this.#files = new OpenFiles(this.#fs, limit);
+    this.#folders = new Folders(this.#fs, this.#files, this.location);
+    this.#direct = settings.direct;
+  }
+
+  /** Handles open right now; 0 after close. For tests and metrics. */
+  get openHandleCount(): number {
+    return this.#files.heldCount;
+  }
+
+  async open(mode: "create" | "overwrite"): Promise<void> {
+    if (mode === "create") await refuseExisting(this.#fs, this.location);
+    else await removeStore(this.#fs, this.location);
+    await this.#folders.makeRoot();
+  }
+
+  async openShard(key: string, expected: ShardExpectation): Promise<ShardHandle> {
+    checkKey(key);
+    assert(this.#closing === undefined, "the sink is open", { key });
+    assert(!this.#shards.has(key), "a shard is opened once at a time", { key });
+    const path = join(this.location, key) + PARTIAL_SUFFIX;
+    this.#shards.set(key, undefined);
+    try {
+      await this.#folders.make(dirname(path));
+      const partial = await guarded({ what: "create shard", path, key }, () => this.#create(path, expected));
+      const shard = new FileShard(key, partial, this);
+      this.#shards.set(key, shard);
+      return shard;
+    } catch (error) {
+      this.#shards.delete(key);
+      throw error;
+    }
+  }
+
+  /** Makes the empty file at once, so that a second writer on the same store fails here and not at its first seal. */
+  async #create(path: string, expected: ShardExpectation): Promise<PartialFile> {
+    const direct = this.#direct?.create(path);
+    if (direct !== undefined) return direct;
+    const buffered = new BufferedFile(path, this.#files, expected.durable ?? true);
+    await buffered.create();
+    return buffered;
+  }
+
+  async publish(key: string, partialPath: string, durable: boolean): Promise<void> {
+    const path = join(this.location, key);
+    await guarded({ what: "rename to its final name", path, key }, () => this.#fs.rename(partialPath, path));
+    if (durable) await this.#folders.syncPath(dirname(path));
+  }
+
+  remove(path: string): Promise<void> {
+    return this.#fs.unlink(path);
+  }
+
+  ended(key: string): void {
+    this.#shards.delete(key);
+  }
+
+  async putObject(key: string, bytes: Uint8Array, durable: boolean): Promise<void> {
+    checkKey(key);
+    assert(this.#closing === undefined, "the sink is open", { key });
+    const before = this.#puts.get(key);
+    const put = (async () => {
+      await before?.catch(() => {});
+      await this.#put(key, bytes, durable);
+    })();
+    this.#puts.set(key, put);
+    try {
+      await put;
+    } finally {
+      if (this.#puts.get(key) === put) this.#puts.delete(key);
+    }
+  }
+
+  async #put(key: string, bytes: Uint8Array, durable: boolean): Promise<void> {
+    const path = join(this.location, key);
+    const temporary = path + TEMPORARY_SUFFIX;
+    await this.#folders.make(dirname(path));
+    await guarded({ what: "write object", path, key, bytes: bytes.byteLength }, async () => {
+      const handle = await this.#files.open(temporary, "w");
+      try {
+        try {
+          await writeAll(handle, [bytes], 0);
+          if (durable) await handle.datasync();
+        } finally {
+          await this.#files.close(handle);
+        }
+        await this.#fs.rename(temporary, path);
+      } catch (error) {
+        await this.#fs.unlink(temporary).catch(() => {});
+        throw error;
+      }
+    });
+    if (durable) await this.#folders.syncPath(dirname(path));
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    await Promise.allSettled(this.#puts.values());
+    const left = [...this.#shards.keys()];
+    for (const shard of [...this.#shards.values()]) await shard?.abandon(true);
+    assert(left.length === 0, "every shard is sealed or abandoned before the sink closes", { keys: left });
+  }
+}

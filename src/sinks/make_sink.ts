@@ -1,0 +1,89 @@
+import { MillraceError } from "../base/errors.js";
+import { OPEN_SHARD_FILES_MAX } from "../base/limits.js";
+import type { Sink } from "../handoff/sink.js";
+import type { Port } from "./memory_port.js";
+import type { FileSinkOptions } from "./specs.js";
+import type { ThrottleSettings } from "./throttled.js";
+
+/** The fields of a SinkSpec that cross to the worker. */
+interface SinkRecipe {
+  readonly kind: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly location: string;
+}
+
+/**
+ * Makes the sink that a spec describes, on the thread that will use it. Loads only the code of that kind.
+ * Rejects with INVALID_OPTION for an unknown kind or a module that makes no sink.
+ */
+export async function makeSink(kind: string, options: SinkRecipe["options"], location: string): Promise<Sink> {
+  switch (kind) {
+    case "file":
+      return makeFileSink(options, location);
+    case "memory": {
+      const { MemorySink } = await import("./memory.js");
+      return new MemorySink(options.port as Port);
+    }
+    case "discard": {
+      const { DiscardSink } = await import("./discard.js");
+      return new DiscardSink();
+    }
+    case "throttled": {
+      const { ThrottledSink } = await import("./throttled.js");
+      const inner = options.inner as SinkRecipe;
+      const settings = options as unknown as ThrottleSettings;
+      return new ThrottledSink(await makeSink(inner.kind, inner.options, inner.location), settings);
+    }
+    case "module":
+      return makeModuleSink(options.url as string, options.options);
+    default:
+      throw new MillraceError("INVALID_OPTION", `there is no sink of kind ${JSON.stringify(kind)}.`, {
+        context: { option: "sink", kind, location },
+        hint: "Make sinks with fileSink, memorySink, discardSink, throttledSink or moduleSink.",
+      });
+  }
+}
+
+async function makeFileSink(options: FileSinkOptions, root: string): Promise<Sink> {
+  const { FileSink } = await import("./file.js");
+  const { maxOpenFiles = OPEN_SHARD_FILES_MAX, directIo = false } = options;
+  if (directIo === false) return new FileSink({ root, maxOpenFiles });
+
+  const { addonStatus, loadAddon } = await import("../native/binding.js");
+  const addon = loadAddon();
+  if (addon === undefined) {
+    if (directIo === "auto") return new FileSink({ root, maxOpenFiles });
+    const { reason, hint } = addonStatus();
+    throw new MillraceError("INVALID_OPTION", `fileSink directIo: true needs the native addon: ${reason}`, {
+      context: { option: "directIo", path: root },
+      hint: `${hint} Or use directIo: "auto".`,
+    });
+  }
+  const { DirectFiles } = await import("./direct_file.js");
+  // Direct handles cannot be closed early, so they get a share of their own and never push out buffered ones.
+  const directMax = maxOpenFiles >> 1;
+  return new FileSink({ root, maxOpenFiles: maxOpenFiles - directMax, direct: new DirectFiles(addon, directMax) });
+}
+
+async function makeModuleSink(url: string, options: unknown): Promise<Sink> {
+  const context = { option: "sink", url };
+  let make: unknown;
+  try {
+    make = ((await import(url)) as { default?: unknown }).default;
+  } catch (error) {
+    throw new MillraceError("INVALID_OPTION", `moduleSink could not load ${url}: ${String(error)}.`, {
+      context,
+      cause: error,
+    });
+  }
+  if (typeof make !== "function") {
+    throw new MillraceError("INVALID_OPTION", `the default export of ${url} must be a function that makes a sink.`, {
+      context,
+    });
+  }
+  const sink = (await make(options)) as Sink | null | undefined;
+  if (typeof sink?.openShard !== "function" || typeof sink.putObject !== "function") {
+    throw new MillraceError("INVALID_OPTION", `the default export of ${url} did not return a sink.`, { context });
+  }
+  return sink;
+}

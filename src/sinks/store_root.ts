@@ -1,0 +1,78 @@
+import { homedir } from "node:os";
+import { join, sep } from "node:path";
+import { MillraceError } from "../base/errors.js";
+import type { FileSystem } from "./file_system.js";
+import { guarded } from "./os_error.js";
+
+/** The one file that every Zarr v3 node has. */
+const METADATA_NAME = "zarr.json";
+/**
+ * The metadata's name while an overwrite removes the rest: readers see no store any more, and an overwrite that was
+ * interrupted can be started again.
+ */
+const DOOMED_NAME = "zarr.json.overwritten";
+
+/** Names in the folder, without folders that are empty (a mounted disk brings "lost+found"). */
+async function contentOf(fs: FileSystem, root: string): Promise<string[]> {
+  const names: string[] = [];
+  for (const entry of await fs.entries(root)) {
+    if (entry.isFolder && (await fs.entries(join(root, entry.name))).length === 0) continue;
+    names.push(entry.name);
+  }
+  return names;
+}
+
+function contains(folder: string, path: string): boolean {
+  return path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
+}
+
+/** For mode "create": refuses everything but a missing or an empty folder. */
+export async function refuseExisting(fs: FileSystem, root: string): Promise<void> {
+  await refuseFile(fs, root);
+  const content = await guarded({ what: "look into", path: root }, async () =>
+    (await fs.kindOf(root)) === "absent" ? ([] as string[]) : contentOf(fs, root),
+  );
+  if (content.length === 0) return;
+  const what = content.includes(METADATA_NAME) ? "already holds a store" : `is not empty (${content[0]} …)`;
+  throw new MillraceError("STORE_EXISTS", `${root} ${what}, and the mode is "create".`, {
+    context: { path: root, entry: content[0], entries: content.length },
+    hint: 'Choose another path, or mode: "overwrite" to delete the old store first.',
+  });
+}
+
+/**
+ * For mode "overwrite": deletes what the root holds, not the root itself. Refuses a folder that is no store.
+ * A crash in between leaves a folder without zarr.json that can be overwritten again.
+ */
+export async function removeStore(fs: FileSystem, root: string): Promise<void> {
+  await refuseFile(fs, root);
+  await guarded({ what: "remove the old store in", path: root }, async () => {
+    if ((await fs.kindOf(root)) === "absent") return;
+    const content = await contentOf(fs, root);
+    if (content.length === 0) return;
+
+    const real = await fs.realpath(root);
+    const home = homedir();
+    const isStore = content.includes(METADATA_NAME) || content.includes(DOOMED_NAME);
+    if (!isStore || contains(real, home)) {
+      const why = isStore ? "holds the home folder" : `has no ${METADATA_NAME}, so it does not look like a store`;
+      throw new MillraceError("INVALID_OPTION", `mode "overwrite" does not delete ${root}: it ${why}.`, {
+        context: { path: root, option: "mode", entry: content[0] },
+        hint: "Check the path; delete the folder yourself if it is the right one.",
+      });
+    }
+    if (content.includes(METADATA_NAME)) await fs.rename(join(root, METADATA_NAME), join(root, DOOMED_NAME));
+    for (const { name } of await fs.entries(root)) {
+      if (name !== DOOMED_NAME) await fs.removeTree(join(root, name));
+    }
+    await fs.removeTree(join(root, DOOMED_NAME));
+  });
+}
+
+async function refuseFile(fs: FileSystem, root: string): Promise<void> {
+  const kind = await guarded({ what: "look at", path: root }, () => fs.kindOf(root));
+  if (kind !== "other") return;
+  throw new MillraceError("INVALID_OPTION", `the path of a file sink is a folder, but ${root} is something else.`, {
+    context: { path: root, option: "path" },
+  });
+}

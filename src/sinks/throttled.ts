@@ -1,0 +1,65 @@
+import { now, sleep } from "../base/clock.js";
+import type { ShardExpectation, ShardHandle, Sink } from "../handoff/sink.js";
+import { totalBytes } from "./write_all.js";
+
+export interface ThrottleSettings {
+  /** Over all shards and objects together. Infinity: no limit. */
+  readonly bytesPerSecond: number;
+  /** Added to every call, also of calls that run side by side. */
+  readonly latencyMs: number;
+}
+
+/**
+ * A sink as slow as one wishes: a network, an old disk. Every call waits for its turn on a line of the given rate, then
+ * goes to the inner sink. Nothing is copied or queued here: the caller's memory stays borrowed while it waits.
+ */
+export class ThrottledSink implements Sink {
+  readonly kind = "throttled";
+  readonly location: string;
+  /** When the line is free again, ms. In the past: it is idle, and idle time is not saved up. */
+  #freeAtMs = 0;
+
+  constructor(
+    private readonly inner: Sink,
+    private readonly settings: ThrottleSettings,
+  ) {
+    this.location = inner.location;
+  }
+
+  async open(mode: "create" | "overwrite"): Promise<void> {
+    await this.#transmit(0);
+    await this.inner.open(mode);
+  }
+
+  async openShard(key: string, expected: ShardExpectation): Promise<ShardHandle> {
+    await this.#transmit(0);
+    const shard = await this.inner.openShard(key, expected);
+    return {
+      write: async (segments) => {
+        await this.#transmit(totalBytes(segments));
+        await shard.write(segments);
+      },
+      seal: async (tail, durable) => {
+        await this.#transmit(tail.byteLength);
+        await shard.seal(tail, durable);
+      },
+      abandon: (keep) => shard.abandon(keep),
+    };
+  }
+
+  async putObject(key: string, bytes: Uint8Array, durable: boolean): Promise<void> {
+    await this.#transmit(bytes.byteLength);
+    await this.inner.putObject(key, bytes, durable);
+  }
+
+  close(): Promise<void> {
+    return this.inner.close();
+  }
+
+  /** Takes the next stretch of the line and waits for its end; timers are coarse, but their errors do not add up. */
+  async #transmit(bytes: number): Promise<void> {
+    const at = now();
+    this.#freeAtMs = Math.max(this.#freeAtMs, at) + (bytes / this.settings.bytesPerSecond) * 1000;
+    await sleep(this.#freeAtMs - at + this.settings.latencyMs);
+  }
+}

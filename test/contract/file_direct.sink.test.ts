@@ -1,0 +1,16 @@
+import { describe, it } from "vitest";
+import { loadAddon } from "../../src/native/binding.js";
+import { DirectFiles } from "../../src/sinks/direct_file.js";
+import { fileHarness } from "../helpers/file_harness.js";
+import { sinkContract } from "./sink.contract.js";
+
+const addon = loadAddon();
+if (addon === undefined) {
+  describe("sink contract: file, direct", () => {
+    it.skip("needs the native addon", () => {});
+  });
+} else {
+  // Half of the shards that the suite opens find no direct handle left, and go through the cache.
+  const settings = () => ({ maxOpenFiles: 8, direct: new DirectFiles(addon, 24) });
+  sinkContract("file, direct", fileHarness(16, settings));
+}

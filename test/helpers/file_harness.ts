@@ -1,0 +1,25 @@
+import { join } from "node:path";
+import { FileSink, type FileSinkSettings } from "../../src/sinks/file.js";
+import type { SinkHarness } from "../contract/sink.contract.js";
+import { filesBelow, makeTempFolder, readIfThere, removeFolder } from "./temp_folder.js";
+
+const PARTIAL = ".partial";
+
+/** File sinks on a folder that does not exist yet, nor its parents. `openMax`: what `settings` lets it hold open. */
+export function fileHarness(openMax: number, settings: () => Partial<FileSinkSettings>): () => Promise<SinkHarness> {
+  return async () => {
+    const folder = await makeTempFolder();
+    const root = join(folder, "not", "there", "yet.zarr");
+    return {
+      manyShards: 3 * openMax,
+      make: async () => new FileSink({ root, ...settings() }),
+      read: (key) => readIfThere(join(root, key)),
+      keys: async () => (await filesBelow(root)).filter((name) => !name.endsWith(PARTIAL)),
+      keptKeys: async () => {
+        const names = (await filesBelow(root)).filter((name) => name.endsWith(PARTIAL));
+        return names.map((name) => name.slice(0, -PARTIAL.length));
+      },
+      remove: () => removeFolder(folder),
+    };
+  };
+}

@@ -1,0 +1,120 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { nodeFileSystem } from "../../../src/sinks/file_system.js";
+import { refuseExisting, removeStore } from "../../../src/sinks/store_root.js";
+import { hookedFs, osError } from "../../helpers/faulty_fs.js";
+import { filesBelow, makeTempFolder, removeFolder } from "../../helpers/temp_folder.js";
+
+let folder: string;
+let root: string;
+beforeEach(async () => {
+  folder = await makeTempFolder();
+  root = join(folder, "run.zarr");
+});
+afterEach(() => removeFolder(folder));
+
+async function put(...names: string[]): Promise<void> {
+  for (const name of names) {
+    await mkdir(dirname(join(root, name)), { recursive: true });
+    await writeFile(join(root, name), name);
+  }
+}
+
+describe("refuseExisting", () => {
+  it("accepts nothing, an empty folder, and empty folders in it", async () => {
+    await refuseExisting(nodeFileSystem, root);
+    await mkdir(join(root, "lost+found"), { recursive: true });
+    await refuseExisting(nodeFileSystem, root);
+  });
+
+  it.each([["zarr.json"], ["notes.txt"], ["c/0/0"], [".millrace/journal"]])(
+    "refuses a folder with %s",
+    async (name) => {
+      await put(name);
+      await expect(refuseExisting(nodeFileSystem, root)).rejects.toMatchObject({
+        code: "STORE_EXISTS",
+        context: { path: root, entries: 1 },
+      });
+    },
+  );
+
+  it("says so when the path is a file, or goes through one", async () => {
+    await writeFile(root, "");
+    const expected = { code: "INVALID_OPTION", context: { path: root, option: "path" } };
+    await expect(refuseExisting(nodeFileSystem, root)).rejects.toMatchObject(expected);
+    await expect(removeStore(nodeFileSystem, root)).rejects.toMatchObject(expected);
+    const through = refuseExisting(nodeFileSystem, join(root, "below"));
+    await expect(through).rejects.toMatchObject({ code: "SINK_FAILED", context: { errno: "ENOTDIR" } });
+  });
+});
+
+describe("removeStore", () => {
+  it("removes a store's content and keeps the folder", async () => {
+    await put("zarr.json", "c/0/0", "c/1/0", ".millrace/journal", "0/zarr.json");
+    await removeStore(nodeFileSystem, root);
+    expect(await filesBelow(root)).toEqual([]);
+    expect(await nodeFileSystem.kindOf(root)).toBe("folder");
+    expect(await nodeFileSystem.entries(root)).toEqual([]);
+  });
+
+  it("touches nothing in a folder that is no store", async () => {
+    await put("thesis.tex", "c/0/0");
+    await expect(removeStore(nodeFileSystem, root)).rejects.toMatchObject({
+      code: "INVALID_OPTION",
+      context: { path: root },
+    });
+    expect(await filesBelow(root)).toEqual(["c/0/0", "thesis.tex"]);
+  });
+
+  it.each(["/", homedir(), dirname(homedir())])("never deletes %s, store or not", async (place) => {
+    // Nothing real is at risk: the file system is one that claims a zarr.json there and refuses to change anything.
+    const { fs } = hookedFs((call) => {
+      if (["rename", "removeTree", "unlink", "mkdir", "mkdirAll", "open"].includes(call)) throw osError("EIO", call);
+    });
+    const claims = {
+      ...fs,
+      entries: async () => [{ name: "zarr.json", isFolder: false }],
+      kindOf: async () => "folder" as const,
+    };
+    await expect(removeStore(claims, place)).rejects.toMatchObject({ code: "INVALID_OPTION" });
+  });
+
+  it("is not fooled by a link to the home folder", async () => {
+    const { fs } = hookedFs((call) => {
+      if (["rename", "removeTree", "unlink"].includes(call)) throw osError("EIO", call);
+    });
+    const claims = {
+      ...fs,
+      entries: async () => [{ name: "zarr.json", isFolder: false }],
+      kindOf: async () => "folder" as const,
+      realpath: async () => homedir(),
+    };
+    await expect(removeStore(claims, root)).rejects.toMatchObject({ code: "INVALID_OPTION" });
+  });
+
+  it("interrupted anywhere, it shows no store with holes and can be run again", async () => {
+    for (let stopAt = 1; ; stopAt++) {
+      await removeFolder(root);
+      await put("zarr.json", "a/zarr.json", "c/0/0", "z");
+      let changes = 0;
+      const { fs } = hookedFs((call) => {
+        if ((call === "rename" || call === "removeTree") && ++changes === stopAt) throw osError("EIO", call);
+      });
+      const done = await removeStore(fs, root).then(
+        () => true,
+        () => false,
+      );
+      if (done) {
+        expect(stopAt).toBe(6);
+        break;
+      }
+      const left = await filesBelow(root);
+      if (left.includes("zarr.json")) expect(left).toEqual(["a/zarr.json", "c/0/0", "z", "zarr.json"]);
+      await expect(refuseExisting(nodeFileSystem, root)).rejects.toMatchObject({ code: "STORE_EXISTS" });
+      await removeStore(nodeFileSystem, root);
+      expect(await filesBelow(root)).toEqual([]);
+    }
+  });
+});
