@@ -1,3 +1,4 @@
+import type { Json } from "./base/json.js";
 import type { DimensionOptions } from "./geometry/array_geometry.js";
 import type { DType } from "./geometry/dtype.js";
 import type { SinkSpec } from "./handoff/sink.js";
@@ -10,14 +11,14 @@ export type CodecOptions =
   /** Zarr `blosc` (zstd, byte shuffle) by Millrace's own encoder. */
   | { readonly name: "blosc" };
 
-/** JSON that `attributes` may hold. */
-export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
+export type { Json };
 
 export interface ArrayOptions {
   readonly dtype: DType;
   /** Slowest first; 1 … 32 of them. Dimension 0 is the append dimension. */
   readonly dimensions: readonly DimensionOptions[];
-  readonly codec?: CodecOptions;
+  /** Default `{ name: "zstd", level: 1 }`. The command line's spelling is taken too: "none", "zstd", "zstd:5". */
+  readonly codec?: CodecOptions | string;
   /**
    * Value of what was never written and of padding. Default 0. A number, a bigint for 64-bit integers, "NaN", "Infinity",
    * "-Infinity", or a "0x…" bit pattern for floats.
@@ -47,7 +48,7 @@ export interface WriterOptions {
   readonly memoryBudgetBytes?: number;
   /** Bytes handed to the sink and not yet retired before the schedule stops kicking. Default: no bound beyond the slots. */
   readonly maxPendingBytes?: number;
-  /** Encode threads. Default: cores − 1, at least 1. */
+  /** Encode threads. Default: all cores; the other threads of a stream sleep most of the time. */
   readonly encodeThreads?: number;
   /** Copy helpers beside the producer. Default: min(cores − 1, 3). 0 = the caller copies alone. */
   readonly copyHelpers?: number;

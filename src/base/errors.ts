@@ -36,6 +36,7 @@ export const ERROR_CODES = {
   DISK_FULL: "the file system has no space left, or a quota is used up",
   PERMISSION_DENIED: "the operating system refused access",
   THREAD_FAILED: "a worker thread could not start, or stopped on its own",
+  INSUFFICIENT_COVERAGE: "a benchmark ran too short to give a figure",
   // Our own mistakes
   ORDERING_VIOLATION: "a debug check found an ordering rule broken",
   INTERNAL: "an assertion failed: a bug in Millrace",

@@ -1,4 +1,8 @@
-import type { DType } from "./dtype.js";
+import { MillraceError } from "../base/errors.js";
+import { ceilDiv, exactDiv, product } from "../base/integers.js";
+import { CHUNK_BYTES_MAX, CHUNKS_PER_SHARD_MAX, RANK_MAX } from "../base/limits.js";
+import { nameHint } from "../base/nearest_name.js";
+import { DTYPE_NAMES, type DType, isDType, itemBytes } from "./dtype.js";
 
 /** One dimension as the user gives it. Sizes in elements. */
 export interface DimensionOptions {
@@ -50,4 +54,176 @@ export interface ArrayGeometry {
   readonly chunksPerShard: number;
   /** Rows of the append dimension, or null. */
   readonly rowCount: number | null;
+}
+
+/**
+ * Checks an array's shape and computes everything that follows from it. Pure; the result is frozen, arrays included.
+ *
+ * A chunk, or a shard, larger than the array is legal: it is padded with the fill value.
+ *
+ * @param dimensions slowest first, 1 … 32 of them; sizes in elements. Also checked at run time, for JavaScript callers.
+ * @throws MillraceError UNKNOWN_DTYPE; INVALID_OPTION for a value that is wrong by itself (type, range, name);
+ *   BAD_GEOMETRY for values that do not fit together or exceed a limit. The context names the dimension and the numbers.
+ */
+export function describeGeometry(dtype: DType, dimensions: readonly DimensionOptions[]): ArrayGeometry {
+  if (!isDType(dtype)) {
+    const given = typeof dtype === "string" ? JSON.stringify(dtype) : typeof dtype;
+    throw new MillraceError("UNKNOWN_DTYPE", `Option array.dtype: unknown element type ${given}.`, {
+      context: { option: "array.dtype", given: String(dtype) },
+      hint: nameHint(String(dtype), DTYPE_NAMES),
+    });
+  }
+  checkDimensions(dimensions);
+  const bytes = itemBytes(dtype);
+  const shape = dimensions.map((d) => d.size);
+  const chunk = dimensions.map((d) => d.chunk);
+  const shard = dimensions.map((d) => d.shard ?? d.chunk);
+
+  const chunkBytes = limitedProduct([...chunk, bytes], CHUNK_BYTES_MAX, "bytes per chunk", dimensions, "chunk");
+  const perShard = shard.map((n, i) => exactDiv(n, chunk[i]));
+  const chunksPerShard = limitedProduct(perShard, CHUNKS_PER_SHARD_MAX, "chunks per shard", dimensions, "shard");
+
+  const inner = shape.slice(1) as number[];
+  const rowElements = product(inner, "elements per row");
+  const rowBytes = product([rowElements, bytes], "bytes per row");
+  const rowCount = shape[0];
+  if (rowCount !== null) product([rowCount, rowBytes], "bytes of the array");
+  return Object.freeze({
+    dtype,
+    itemBytes: bytes,
+    rank: dimensions.length,
+    shape: Object.freeze(shape),
+    chunk: Object.freeze(chunk),
+    shard: Object.freeze(shard),
+    names: Object.freeze(dimensions.map((d) => d.name)),
+    rowElements,
+    rowBytes,
+    epochRows: chunk[0],
+    epochBytes: product([rowBytes, chunk[0]], "bytes per epoch"),
+    chunksPerEpoch: product(
+      inner.map((size, i) => ceilDiv(size, chunk[i + 1])),
+      "chunks per epoch",
+    ),
+    chunkElements: exactDiv(chunkBytes, bytes),
+    chunkBytes,
+    epochsPerShard: perShard[0],
+    shardsPerRow: product(
+      inner.map((size, i) => ceilDiv(size, shard[i + 1])),
+      "shards per row",
+    ),
+    chunksPerShard,
+    rowCount,
+  });
+}
+
+function checkDimensions(dimensions: unknown): asserts dimensions is readonly DimensionOptions[] {
+  if (!Array.isArray(dimensions)) {
+    throw new MillraceError("INVALID_OPTION", `Option array.dimensions must be an array, got ${typeof dimensions}.`, {
+      context: { option: "array.dimensions" },
+    });
+  }
+  if (dimensions.length < 1 || dimensions.length > RANK_MAX) {
+    throw new MillraceError(
+      "BAD_GEOMETRY",
+      `Option array.dimensions must hold 1 to ${RANK_MAX} dimensions, got ${dimensions.length}.`,
+      { context: { option: "array.dimensions", rank: dimensions.length, limit: RANK_MAX } },
+    );
+  }
+  const seen = new Map<string, number>();
+  // Array.from also visits holes, which forEach would pass over.
+  for (const [i, dimension] of Array.from(dimensions as unknown[]).entries()) {
+    const name = checkDimension(dimension, i);
+    const before = seen.get(name);
+    if (before !== undefined) {
+      throw new MillraceError(
+        "INVALID_OPTION",
+        `Dimensions ${before} and ${i} are both named ${JSON.stringify(name)}; names must be unique.`,
+        { context: { option: `array.dimensions[${i}].name`, dimension: name } },
+      );
+    }
+    seen.set(name, i);
+  }
+}
+
+function checkDimension(dimension: unknown, i: number): string {
+  const option = `array.dimensions[${i}]`;
+  if (typeof dimension !== "object" || dimension === null) {
+    throw new MillraceError("INVALID_OPTION", `Option ${option} must be an object, got ${describe(dimension)}.`, {
+      context: { option },
+    });
+  }
+  const { name, size, chunk, shard } = dimension as Record<string, unknown>;
+  if (typeof name !== "string" || name === "") {
+    throw new MillraceError(
+      "INVALID_OPTION",
+      `Option ${option}.name must be a non-empty string, got ${describe(name)}.`,
+      { context: { option: `${option}.name` } },
+    );
+  }
+  if (size === null) {
+    if (i !== 0) {
+      throw new MillraceError(
+        "BAD_GEOMETRY",
+        `Dimension ${i} (${JSON.stringify(name)}) has size null, but only dimension 0 can be unbounded.`,
+        {
+          context: { option: `${option}.size`, dimension: name },
+          hint: "Move it to the front, or give its size in elements.",
+        },
+      );
+    }
+  } else {
+    checkElements(size, `${option}.size`, name, i === 0 ? "Use null for an unbounded dimension." : undefined);
+  }
+  checkElements(chunk, `${option}.chunk`, name);
+  if (shard === undefined) return name;
+  checkElements(shard, `${option}.shard`, name);
+  if (shard % chunk !== 0) {
+    const up = ceilDiv(shard, chunk) * chunk;
+    throw new MillraceError(
+      "BAD_GEOMETRY",
+      `Dimension ${JSON.stringify(name)}: shard ${shard} is not a multiple of chunk ${chunk}.`,
+      {
+        context: { option: `${option}.shard`, dimension: name, shard, chunk },
+        hint: `Both are in elements; the nearest multiples are ${shard > chunk ? `${up - chunk} and ` : ""}${up}.`,
+      },
+    );
+  }
+  return name;
+}
+
+function checkElements(value: unknown, option: string, name: string, hint?: string): asserts value is number {
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= 1) return;
+  throw new MillraceError(
+    "INVALID_OPTION",
+    `Option ${option} of dimension ${JSON.stringify(name)} must be a whole number of elements, at least 1, ` +
+      `got ${describe(value)}.`,
+    { context: { option, dimension: name, given: String(value) }, hint },
+  );
+}
+
+/** A product that names the dimension which drives it over the limit: the one with the largest factor. */
+function limitedProduct(
+  factors: readonly number[],
+  limit: number,
+  what: string,
+  dimensions: readonly DimensionOptions[],
+  option: "chunk" | "shard",
+): number {
+  let result = 1;
+  for (const factor of factors) result *= factor;
+  // Inexact beyond 2^53, but every limit is far below: the comparison still holds.
+  if (result <= limit) return result;
+  const perDimension = factors.slice(0, dimensions.length);
+  const widest = perDimension.indexOf(Math.max(...perDimension));
+  const { name } = dimensions[widest];
+  throw new MillraceError("BAD_GEOMETRY", `${result} ${what} (${perDimension.join(" × ")}) exceed ${limit}.`, {
+    context: { what, value: result, limit, dimension: name, factors: perDimension },
+    hint: `Make ${option} of dimension ${JSON.stringify(name)} smaller.`,
+  });
+}
+
+function describe(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
+  return String(value);
 }

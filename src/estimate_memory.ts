@@ -1,0 +1,27 @@
+import type { SinkSpec } from "./handoff/sink.js";
+import type { WriterOptions } from "./options.js";
+import { type CheckedOptions, checkWriterOptions, type Machine } from "./options_check.js";
+import { type MemoryPlan, planMemory } from "./plan/memory_plan.js";
+
+/**
+ * The memory that a writer with these options allocates, item by item, without allocating any of it.
+ * @param machine what defaults depend on.
+ * @throws MillraceError what {@link checkWriterOptions} and {@link planMemory} throw, MEMORY_BUDGET_EXCEEDED among it.
+ */
+export function estimateMemory(options: WriterOptions, machine: Machine): MemoryPlan {
+  return planStream(checkWriterOptions(options, machine), options.sink);
+}
+
+/** The same for options that are checked: what the writer allocates from. */
+export function planStream(checked: CheckedOptions, sink: SinkSpec): MemoryPlan {
+  const { geometry, codec, batchEpochs, depth, encodeThreads, memoryBudgetBytes } = checked;
+  return planMemory({
+    geometry,
+    codec,
+    batchEpochs,
+    depth,
+    encodeThreads,
+    sinkMemoryBytes: (openShards) => sink.memoryBytes(openShards),
+    memoryBudgetBytes,
+  });
+}

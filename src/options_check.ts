@@ -1,0 +1,259 @@
+import { MillraceError } from "./base/errors.js";
+import type { JsonObject } from "./base/json.js";
+import {
+  BATCH_EPOCHS_MAX,
+  COPY_HELPERS_MAX,
+  ENCODE_THREADS_MAX,
+  PIPELINE_DEPTH_MAX,
+  PIPELINE_DEPTH_MIN,
+} from "./base/limits.js";
+import { nameHint, nearestName } from "./base/nearest_name.js";
+import { type CodecSpec, resolveCodec, ZSTD_LEVEL_DEFAULT } from "./codec/codec.js";
+import { type ArrayGeometry, type DimensionOptions, describeGeometry } from "./geometry/array_geometry.js";
+import type { SinkSpec } from "./handoff/sink.js";
+import type { ArrayOptions, WriterOptions } from "./options.js";
+import { copyAttributes } from "./zarr/attributes.js";
+import { type FillValue, fillValue } from "./zarr/fill_value.js";
+
+/** What defaults depend on; the caller finds it out, so that this file runs anywhere. */
+export interface Machine {
+  /** Cores that this process may use; at least 1. */
+  readonly cores: number;
+  /** Memory that this process may use, bytes: the container's limit where there is one. */
+  readonly memoryBytes: number;
+}
+
+/** Writer options with every default filled in. Frozen plain data: it crosses threads. Sink and signal stay behind. */
+export interface CheckedOptions {
+  readonly geometry: ArrayGeometry;
+  /** As given, for units and scales. */
+  readonly dimensions: readonly DimensionOptions[];
+  readonly codec: CodecSpec;
+  readonly fill: FillValue;
+  readonly attributes: JsonObject;
+  readonly mode: "create" | "overwrite";
+  readonly backend: "auto" | "cpu" | "gpu";
+  readonly allowSoftwareAdapter: boolean;
+  readonly durability: "none" | "shard";
+  /** Undefined: the plan chooses. */
+  readonly batchEpochs: number | undefined;
+  /** Undefined: the plan chooses, 3 unless memory is short. */
+  readonly depth: number | undefined;
+  readonly memoryBudgetBytes: number;
+  /** Undefined: no bound beyond the slots. */
+  readonly maxPendingBytes: number | undefined;
+  readonly encodeThreads: number;
+  readonly copyHelpers: number;
+  readonly threads: "workers" | "inline";
+  readonly publishIntervalMs: number;
+}
+
+/** Longer than any timer can wait: setTimeout takes 31 bits. */
+const INTERVAL_MS_MAX = 2 ** 31 - 1;
+
+// A new option that is missing here does not compile.
+const WRITER_KEYS = Object.keys({
+  sink: true,
+  array: true,
+  mode: true,
+  backend: true,
+  allowSoftwareAdapter: true,
+  durability: true,
+  batchEpochs: true,
+  depth: true,
+  memoryBudgetBytes: true,
+  maxPendingBytes: true,
+  encodeThreads: true,
+  copyHelpers: true,
+  threads: true,
+  publishIntervalMs: true,
+  signal: true,
+} satisfies Record<keyof WriterOptions, true>);
+
+const ARRAY_KEYS = Object.keys({
+  dtype: true,
+  dimensions: true,
+  codec: true,
+  fillValue: true,
+  attributes: true,
+} satisfies Record<keyof ArrayOptions, true>);
+
+const DIMENSION_KEYS = Object.keys({
+  name: true,
+  type: true,
+  size: true,
+  chunk: true,
+  shard: true,
+  unit: true,
+  scale: true,
+} satisfies Record<keyof DimensionOptions, true>);
+
+/**
+ * Checks the options of a writer at run time and fills in the defaults that `options.ts` states. A member that is `undefined`
+ * counts as left out; an unknown one is refused, because it is a misspelt one.
+ * @throws MillraceError INVALID_OPTION, UNKNOWN_DTYPE, BAD_GEOMETRY, UNKNOWN_CODEC, CODEC_NOT_ON_BACKEND, and NOT_YET for what
+ *   is documented but not there: mode "resume", durability "batch", codec blosc. The context names the option.
+ */
+export function checkWriterOptions(options: WriterOptions, machine: Machine): CheckedOptions {
+  const given = members(options, "options", "", WRITER_KEYS);
+  const threads = oneOf("threads", given.threads, ["workers", "inline"], "workers");
+  checkSink(given.sink, threads);
+  checkSignal(given.signal);
+  const backend = oneOf("backend", given.backend, ["auto", "cpu", "gpu"], "auto");
+  const array = checkArray(given.array);
+  if (backend === "gpu" && array.codec.name === "zstd") {
+    throw new MillraceError(
+      "CODEC_NOT_ON_BACKEND",
+      "Codec zstd is libzstd, which runs on the CPU, not on backend gpu.",
+      {
+        context: { option: "backend", codec: array.codec.name, backend },
+        hint: 'Use backend "cpu" or "auto", or codec none.',
+      },
+    );
+  }
+  const mode = oneOf("mode", given.mode, ["create", "overwrite", "resume"], "create");
+  if (mode === "resume") throw notYet("mode", mode);
+  const durability = oneOf("durability", given.durability, ["none", "shard", "batch"], "shard");
+  if (durability === "batch") throw notYet("durability", durability);
+  return Object.freeze({
+    ...array,
+    mode,
+    backend,
+    allowSoftwareAdapter: flag("allowSoftwareAdapter", given.allowSoftwareAdapter, false),
+    durability,
+    batchEpochs: whole("batchEpochs", given.batchEpochs, 1, BATCH_EPOCHS_MAX),
+    depth: whole("depth", given.depth, PIPELINE_DEPTH_MIN, PIPELINE_DEPTH_MAX),
+    memoryBudgetBytes:
+      whole("memoryBudgetBytes", given.memoryBudgetBytes, 1) ?? Math.max(1, Math.floor(machine.memoryBytes / 2)),
+    maxPendingBytes: whole("maxPendingBytes", given.maxPendingBytes, 1),
+    encodeThreads:
+      whole("encodeThreads", given.encodeThreads, 1, ENCODE_THREADS_MAX) ?? Math.min(ENCODE_THREADS_MAX, machine.cores),
+    copyHelpers:
+      whole("copyHelpers", given.copyHelpers, 0, COPY_HELPERS_MAX) ??
+      Math.max(0, Math.min(machine.cores - 1, COPY_HELPERS_MAX)),
+    threads,
+    publishIntervalMs: whole("publishIntervalMs", given.publishIntervalMs, 0, INTERVAL_MS_MAX) ?? 1000,
+  });
+}
+
+type CheckedArray = Pick<CheckedOptions, "geometry" | "dimensions" | "codec" | "fill" | "attributes">;
+
+function checkArray(value: unknown): CheckedArray {
+  const given = members(value, "option array", "array.", ARRAY_KEYS);
+  const listed = given.dimensions;
+  if (Array.isArray(listed)) {
+    for (const [i, dimension] of listed.entries()) checkDimensionExtras(dimension, i);
+  }
+  // Takes unknown input as it is typed and checks it all.
+  const geometry = describeGeometry(given.dtype as ArrayOptions["dtype"], listed as ArrayOptions["dimensions"]);
+  const fill = given.fillValue ?? 0;
+  if (given.fillValue === null || !["number", "bigint", "string"].includes(typeof fill)) {
+    throw invalid("array.fillValue", "a number, a bigint or a string", given.fillValue);
+  }
+  return {
+    geometry,
+    dimensions: Object.freeze((listed as DimensionOptions[]).map((dimension) => Object.freeze({ ...dimension }))),
+    codec: Object.freeze(
+      given.codec === undefined ? { name: "zstd", level: ZSTD_LEVEL_DEFAULT } : resolveCodec(given.codec),
+    ),
+    fill: fillValue(geometry.dtype, fill as number | bigint | string),
+    attributes: given.attributes === undefined ? Object.freeze({}) : copyAttributes(given.attributes),
+  };
+}
+
+/** What geometry does not look at. */
+function checkDimensionExtras(value: unknown, i: number): void {
+  const path = `array.dimensions[${i}]`;
+  const { type, unit, scale } = members(value, `option ${path}`, `${path}.`, DIMENSION_KEYS);
+  oneOf(`${path}.type`, type, ["space", "time", "channel", "other"], "other");
+  if (unit !== undefined && (typeof unit !== "string" || unit === "")) {
+    throw invalid(`${path}.unit`, "a non-empty string", unit);
+  }
+  if (scale !== undefined && !(typeof scale === "number" && Number.isFinite(scale) && scale > 0)) {
+    throw invalid(`${path}.scale`, "a finite number above 0", scale);
+  }
+}
+
+function checkSink(value: unknown, threads: "workers" | "inline"): asserts value is SinkSpec {
+  const sink = value as Partial<SinkSpec> | null | undefined;
+  if (
+    typeof sink !== "object" ||
+    sink === null ||
+    typeof sink.kind !== "string" ||
+    typeof sink.location !== "string" ||
+    typeof sink.options !== "object" ||
+    typeof sink.memoryBytes !== "function"
+  ) {
+    throw invalid("sink", "what a function such as fileSink() returns", value, 'For a folder: fileSink("run.zarr").');
+  }
+  if (sink.instance !== undefined && threads !== "inline") {
+    throw new MillraceError("INVALID_OPTION", "Option sink holds a ready-made sink, which cannot cross to a worker.", {
+      context: { option: "sink", kind: sink.kind },
+      hint: 'Set threads to "inline".',
+    });
+  }
+}
+
+function checkSignal(value: unknown): void {
+  if (value === undefined) return;
+  const signal = value as Partial<AbortSignal> | null;
+  if (typeof signal?.aborted === "boolean" && typeof signal.addEventListener === "function") return;
+  throw invalid("signal", "an AbortSignal", value);
+}
+
+/** The members of an object, after refusing unknown ones. `prefix` stands in front of a member's name in messages. */
+function members(value: unknown, what: string, prefix: string, known: readonly string[]): Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    const hint = value === undefined ? undefined : `Members: ${known.join(", ")}.`;
+    throw new MillraceError("INVALID_OPTION", `Expected an object for ${what}, got ${describe(value)}.`, {
+      context: { option: prefix === "" ? "options" : prefix.slice(0, -1), given: describe(value) },
+      hint,
+    });
+  }
+  for (const [name, member] of Object.entries(value)) {
+    if (known.includes(name) || member === undefined) continue;
+    const near = nearestName(name, known);
+    throw new MillraceError("INVALID_OPTION", `There is no option ${prefix}${name}.`, {
+      context: { option: prefix + name, nearest: near ?? null },
+      hint: nameHint(name, known),
+    });
+  }
+  return value as Record<string, unknown>;
+}
+
+function oneOf<T extends string>(option: string, value: unknown, allowed: readonly T[], fallback: T): T {
+  if (value === undefined) return fallback;
+  if (allowed.includes(value as T)) return value as T;
+  throw invalid(option, `one of ${allowed.map((a) => JSON.stringify(a)).join(", ")}`, value);
+}
+
+function flag(option: string, value: unknown, fallback: boolean): boolean {
+  if (value === undefined) return fallback;
+  if (typeof value === "boolean") return value;
+  throw invalid(option, "true or false", value);
+}
+
+function whole(option: string, value: unknown, min: number, max = Number.MAX_SAFE_INTEGER): number | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === "number" && Number.isSafeInteger(value) && value >= min && value <= max) return value;
+  throw invalid(option, `a whole number from ${min} to ${max}`, value);
+}
+
+function notYet(option: string, value: string): MillraceError {
+  return new MillraceError("NOT_YET", `Option ${option}: this version does not have ${JSON.stringify(value)} yet.`, {
+    context: { option, given: value },
+  });
+}
+
+function invalid(option: string, expected: string, value: unknown, hint?: string): MillraceError {
+  return new MillraceError("INVALID_OPTION", `Option ${option} must be ${expected}, got ${describe(value)}.`, {
+    context: { option, given: describe(value) },
+    hint,
+  });
+}
+
+function describe(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
+  return typeof value === "function" ? "a function" : String(value);
+}

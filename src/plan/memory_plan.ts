@@ -1,0 +1,175 @@
+import { MillraceError } from "../base/errors.js";
+import { product } from "../base/integers.js";
+import { PIPELINE_DEPTH_DEFAULT } from "../base/limits.js";
+import type { CodecSpec } from "../codec/codec.js";
+import type { ArrayGeometry } from "../geometry/array_geometry.js";
+import { epochTableBytes } from "../geometry/epoch_table.js";
+import { type BatchPlan, openShardRowsMax, planBatch } from "./batch_plan.js";
+import { formatBytes } from "./format_bytes.js";
+
+/** Slot tables, counters, journal and metadata buffers of a stream: everything whose size does not depend on the array. */
+const CONTROL_FIXED_BYTES = 64 * 1024;
+
+/** One entry of a shard's index, and the checksum behind the last one (Zarr v3 sharding_indexed). */
+const INDEX_ENTRY_BYTES = 16;
+const INDEX_CHECKSUM_BYTES = 4;
+
+export interface MemoryRequest {
+  readonly geometry: ArrayGeometry;
+  readonly codec: CodecSpec;
+  /** K. Undefined: chosen, and the first thing to shrink when the budget is too small. */
+  readonly batchEpochs?: number;
+  /** Staging and output slots. Undefined: 3, or 2 when the budget asks for it. */
+  readonly depth?: number;
+  /** Threads that encode; each may need room for a gathered chunk. */
+  readonly encodeThreads: number;
+  /** Memory of the sink while so many shards are open, bytes. */
+  readonly sinkMemoryBytes: (openShards: number) => number;
+  /** Undefined: no bound. */
+  readonly memoryBudgetBytes?: number;
+}
+
+/** All memory of a stream by purpose, in bytes. `totalBytes` is the sum of the items; nothing else grows while streaming. */
+export interface MemoryPlan {
+  /** Slots that the producer's bytes are copied into. */
+  readonly staging: number;
+  /** Slots that encoded chunks are written to. */
+  readonly output: number;
+  /** Tables of encoded sizes, one per output slot. */
+  readonly sizes: number;
+  /** Indexes of all shards that are open at once. */
+  readonly shardIndexes: number;
+  /** A gathered chunk per encode thread; 0 for codec none, which gathers straight into its slot. */
+  readonly encoderScratch: number;
+  /** What the sink says it holds. */
+  readonly sink: number;
+  /** The epoch table, slot tables, counters, buffers for metadata. */
+  readonly control: number;
+  readonly totalBytes: number;
+
+  /** Shards open at once, at most: shards per row × two rows, one being written and one being sealed. */
+  readonly openShards: number;
+  readonly chunksPerEpoch: number;
+  readonly chunksPerBatch: number;
+  readonly epochsPerBatch: number;
+  /** Slots and their layout: what is allocated. */
+  readonly batch: BatchPlan;
+  /** One sentence for each thing that was made smaller than usual to keep to the budget; empty when nothing was. */
+  readonly reductions: readonly string[];
+}
+
+/**
+ * Plans all memory of a stream. The writer allocates from this plan and `estimateMemory` shows it, so the two cannot differ.
+ *
+ * Over the budget, K is halved down to 1 if it was not asked for, then the depth goes from 3 to 2 if it was not asked for.
+ * @throws MillraceError MEMORY_BUDGET_EXCEEDED with every item in its context when it still does not fit, and whatever
+ *   {@link planBatch} throws.
+ */
+export function planMemory(request: MemoryRequest): MemoryPlan {
+  const budget = request.memoryBudgetBytes ?? Number.POSITIVE_INFINITY;
+  const reductions: string[] = [];
+  let depth = request.depth;
+  let batchEpochs = request.batchEpochs;
+  let plan = itemize(request, batchEpochs, depth, reductions);
+  const wanted = plan.epochsPerBatch;
+  while (plan.totalBytes > budget) {
+    if (request.batchEpochs === undefined && plan.epochsPerBatch > 1) {
+      batchEpochs = Math.ceil(plan.epochsPerBatch / 2);
+    } else if (request.depth === undefined && depth === undefined) {
+      depth = PIPELINE_DEPTH_DEFAULT - 1;
+    } else {
+      throw overBudget(request, plan, budget);
+    }
+    plan = itemize(request, batchEpochs, depth, reductions);
+  }
+  if (plan.epochsPerBatch < wanted) {
+    reductions.push(`A batch holds ${plan.epochsPerBatch} epochs instead of ${wanted} to keep to the memory budget.`);
+  }
+  if (depth !== request.depth) {
+    reductions.push(`There are ${depth} slots instead of ${PIPELINE_DEPTH_DEFAULT} to keep to the memory budget.`);
+  }
+  Object.freeze(reductions);
+  return plan;
+}
+
+function itemize(
+  request: MemoryRequest,
+  batchEpochs: number | undefined,
+  depth: number | undefined,
+  reductions: readonly string[],
+): MemoryPlan {
+  const { geometry: g, codec, encodeThreads, sinkMemoryBytes } = request;
+  const batch = planBatch(g, { codec, batchEpochs, depth });
+  const openShards = product([g.shardsPerRow, openShardRowsMax(g)], "open shards");
+  const items = {
+    staging: product([batch.stagingSlots, batch.stagingSlotBytes], "bytes of staging"),
+    output: product([batch.outputSlots, batch.outputLayout.slotBytes], "bytes of output"),
+    sizes: batch.outputSlots * batch.sizesBytes,
+    shardIndexes: product(
+      [openShards, g.chunksPerShard * INDEX_ENTRY_BYTES + INDEX_CHECKSUM_BYTES],
+      "bytes of indexes",
+    ),
+    encoderScratch: codec.name === "none" ? 0 : product([encodeThreads, g.chunkBytes], "bytes of encoder scratch"),
+    sink: sinkMemoryBytes(openShards),
+    control: CONTROL_FIXED_BYTES + epochTableBytes(g),
+  };
+  let totalBytes = 0;
+  for (const bytes of Object.values(items)) totalBytes += bytes;
+  return Object.freeze({
+    ...items,
+    totalBytes,
+    openShards,
+    chunksPerEpoch: g.chunksPerEpoch,
+    chunksPerBatch: batch.chunksPerBatch,
+    epochsPerBatch: batch.epochsPerBatch,
+    batch,
+    reductions,
+  });
+}
+
+function overBudget(request: MemoryRequest, plan: MemoryPlan, budget: number): MillraceError {
+  const { staging, output, sizes, shardIndexes, encoderScratch, sink, control, totalBytes } = plan;
+  const items = { staging, output, sizes, shardIndexes, encoderScratch, sink, control };
+  const listed = Object.entries(items)
+    .filter(([, bytes]) => bytes > 0)
+    .map(([name, bytes]) => `${name} ${formatBytes(bytes)}`)
+    .join(", ");
+  return new MillraceError(
+    "MEMORY_BUDGET_EXCEEDED",
+    `The stream needs ${formatBytes(totalBytes)}, the budget is ${formatBytes(budget)}: ${listed}.`,
+    {
+      context: {
+        ...items,
+        totalBytes,
+        memoryBudgetBytes: budget,
+        openShards: plan.openShards,
+        epochsPerBatch: plan.epochsPerBatch,
+        depth: plan.batch.stagingSlots,
+      },
+      hint: whatToShrink(request, plan, items),
+    },
+  );
+}
+
+/** The one change that helps most, for the item that is largest. */
+function whatToShrink(request: MemoryRequest, plan: MemoryPlan, items: Readonly<Record<string, number>>): string {
+  const { geometry: g } = request;
+  const append = JSON.stringify(g.names[0]);
+  const [largest] = Object.entries(items).reduce((a, b) => (b[1] > a[1] ? b : a));
+  switch (largest) {
+    case "shardIndexes":
+      return `Make shard of dimension ${append} smaller (now ${g.shard[0]}), or chunks larger: ${g.chunksPerShard} chunks a shard.`;
+    case "sink":
+      return `Make shards larger in dimensions 1 and up: ${plan.openShards} are open at once.`;
+    case "encoderScratch":
+      return `Lower encodeThreads (now ${request.encodeThreads}), or make chunks smaller (now ${formatBytes(g.chunkBytes)}).`;
+    case "control":
+      return `Make chunks larger: there are ${g.chunksPerEpoch} in an epoch.`;
+    default:
+      if (request.batchEpochs !== undefined && plan.epochsPerBatch > 1) {
+        return `Lower batchEpochs (now ${plan.epochsPerBatch}) or leave it out.`;
+      }
+      if (request.depth !== undefined && request.depth > 1) return `Lower depth (now ${request.depth}).`;
+      return `Make chunk of dimension ${append} smaller (now ${g.chunk[0]}): an epoch is ${formatBytes(g.epochBytes)}.`;
+  }
+}

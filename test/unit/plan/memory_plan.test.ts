@@ -1,0 +1,155 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { isMillraceError, type MillraceError } from "../../../src/base/errors.js";
+import { describeGeometry } from "../../../src/geometry/array_geometry.js";
+import { epochTableBytes } from "../../../src/geometry/epoch_table.js";
+import { formatBytes } from "../../../src/plan/format_bytes.js";
+import { type MemoryPlan, type MemoryRequest, planMemory } from "../../../src/plan/memory_plan.js";
+import { shardIndexBytes } from "../../../src/zarr/shard_index.js";
+import { smallGeometries } from "../geometry/geometries.js";
+
+const MiB = 2 ** 20;
+const items = ["staging", "output", "sizes", "shardIndexes", "encoderScratch", "sink", "control"] as const;
+
+const geometry = describeGeometry("uint16", [
+  { name: "t", size: null, chunk: 4, shard: 16 },
+  { name: "y", size: 512, chunk: 128, shard: 256 },
+  { name: "x", size: 512, chunk: 128, shard: 512 },
+]);
+const request: MemoryRequest = {
+  geometry,
+  codec: { name: "none" },
+  encodeThreads: 3,
+  sinkMemoryBytes: (openShards) => 1000 * openShards,
+};
+
+function refused(over: Partial<MemoryRequest>): MillraceError {
+  try {
+    planMemory({ ...request, ...over });
+  } catch (error) {
+    if (isMillraceError(error)) return error;
+    throw error;
+  }
+  throw new Error("it fitted");
+}
+
+describe("planMemory", () => {
+  it("adds up, item by item", () => {
+    // An epoch is 4 × 512 × 512 × 2 = 2 MiB, so K = 8; two shards side by side, two rows of them open.
+    const plan = planMemory(request);
+    expect(plan).toMatchObject({
+      staging: 3 * 16 * MiB,
+      output: 3 * 16 * MiB,
+      sizes: 3 * 8 * 16 * 4,
+      shardIndexes: 4 * shardIndexBytes(4 * 2 * 4),
+      encoderScratch: 0,
+      sink: 4000,
+      control: 65536 + epochTableBytes(geometry),
+      openShards: 4,
+      chunksPerEpoch: 16,
+      chunksPerBatch: 128,
+      epochsPerBatch: 8,
+      reductions: [],
+    });
+    expect(plan.totalBytes).toBe(items.reduce((sum, item) => sum + plan[item], 0));
+  });
+
+  it("counts room for a gathered chunk per thread where the codec needs it", () => {
+    const plan = planMemory({ ...request, codec: { name: "zstd", level: 1 } });
+    expect(plan.encoderScratch).toBe(3 * geometry.chunkBytes);
+    expect(plan.output).toBeGreaterThan(plan.staging);
+  });
+
+  it("shrinks K first, halving, and says so", () => {
+    const full = planMemory(request).totalBytes;
+    const plan = planMemory({ ...request, memoryBudgetBytes: full - 1 });
+    expect([plan.epochsPerBatch, plan.batch.stagingSlots]).toEqual([4, 3]);
+    expect(plan.reductions).toEqual([expect.stringContaining("4 epochs instead of 8")]);
+    expect(planMemory({ ...request, memoryBudgetBytes: full }).reductions).toEqual([]);
+  });
+
+  it("then takes two slots instead of three", () => {
+    const least = planMemory({ ...request, batchEpochs: 1, depth: 3 }).totalBytes;
+    const plan = planMemory({ ...request, memoryBudgetBytes: least - 1 });
+    expect([plan.epochsPerBatch, plan.batch.stagingSlots, plan.batch.outputSlots]).toEqual([1, 2, 2]);
+    expect(plan.reductions).toHaveLength(2);
+  });
+
+  it("then gives up, with every item", () => {
+    const least = planMemory({ ...request, batchEpochs: 1, depth: 2 });
+    const error = refused({ memoryBudgetBytes: least.totalBytes - 1 });
+    expect(error.code).toBe("MEMORY_BUDGET_EXCEEDED");
+    for (const item of items) expect(error.context[item]).toBe(least[item]);
+    expect(error.context).toMatchObject({
+      memoryBudgetBytes: least.totalBytes - 1,
+      totalBytes: least.totalBytes,
+      depth: 2,
+    });
+    expect(error.message).toContain("staging 4 MiB");
+    expect(error.hint).toContain('chunk of dimension "t" smaller (now 4)');
+  });
+
+  it("leaves alone what was asked for", () => {
+    expect(refused({ batchEpochs: 8, memoryBudgetBytes: 50 * MiB }).hint).toContain("batchEpochs (now 8)");
+    expect(refused({ depth: 8, memoryBudgetBytes: 20 * MiB }).hint).toContain("depth (now 8)");
+    const plan = planMemory({ ...request, depth: 1, memoryBudgetBytes: 20 * MiB });
+    expect([plan.epochsPerBatch, plan.batch.stagingSlots]).toEqual([4, 1]);
+    expect(planMemory({ ...request, batchEpochs: 8, memoryBudgetBytes: 65 * MiB }).batch.stagingSlots).toBe(2);
+  });
+
+  it("names what to shrink when something else is largest", () => {
+    const budget = { memoryBudgetBytes: 1 };
+    expect(refused({ ...budget, sinkMemoryBytes: () => 2 ** 40 }).hint).toContain("Make shards larger");
+    expect(refused({ ...budget, codec: { name: "zstd", level: 1 }, encodeThreads: 256 }).hint).toContain(
+      "encodeThreads (now 256)",
+    );
+    const deep = describeGeometry("uint8", [{ name: "t", size: null, chunk: 1, shard: 2 ** 20 }]);
+    expect(refused({ ...budget, geometry: deep }).hint).toContain('shard of dimension "t"');
+    const fine = describeGeometry("uint8", [
+      { name: "t", size: null, chunk: 1 },
+      { name: "x", size: 2 ** 12, chunk: 1, shard: 2 ** 12 },
+    ]);
+    expect(refused({ ...budget, geometry: fine }).hint).toMatch(/chunks larger/);
+  });
+
+  it("keeps any budget it accepts, and never takes less than it must", () => {
+    fc.assert(
+      fc.property(smallGeometries(), fc.integer({ min: 70_000, max: 40_000_000 }), (g, memoryBudgetBytes) => {
+        let plan: MemoryPlan;
+        try {
+          plan = planMemory({ ...request, geometry: g, memoryBudgetBytes });
+        } catch (error) {
+          expect(isMillraceError(error, "MEMORY_BUDGET_EXCEEDED")).toBe(true);
+          const least = planMemory({ ...request, geometry: g, batchEpochs: 1, depth: 2 });
+          expect(least.totalBytes).toBeGreaterThan(memoryBudgetBytes);
+          return;
+        }
+        expect(plan.totalBytes).toBeLessThanOrEqual(memoryBudgetBytes);
+        const unbounded = planMemory({ ...request, geometry: g });
+        if (plan.reductions.length > 0) expect(unbounded.totalBytes).toBeGreaterThan(memoryBudgetBytes);
+        else expect(plan).toEqual(unbounded);
+      }),
+    );
+  });
+
+  it("is plain data", () => {
+    const plan = planMemory(request);
+    expect(structuredClone(plan)).toEqual(plan);
+    expect(Object.isFrozen(plan) && Object.isFrozen(plan.reductions)).toBe(true);
+  });
+});
+
+describe("formatBytes", () => {
+  it.each([
+    [0, "0 bytes"],
+    [1023, "1023 bytes"],
+    [1024, "1 KiB"],
+    [1536, "1.5 KiB"],
+    [723_840, "707 KiB"],
+    [16 * MiB, "16 MiB"],
+    [2 ** 33, "8 GiB"],
+    [2 ** 53, "8 PiB"],
+  ])("%i is %s", (bytes, text) => {
+    expect(formatBytes(bytes)).toBe(text);
+  });
+});
