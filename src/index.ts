@@ -6,6 +6,17 @@ export { DTYPES, type DType } from "./geometry/dtype.js";
 export type { ShardExpectation, ShardHandle, Sink, SinkSpec } from "./handoff/sink.js";
 export type { MetricsSnapshot, StageMetrics, WaitMetrics } from "./metrics/snapshot.js";
 export type { ArrayOptions, CodecOptions, Durability, Json, Watermarks, WriterOptions } from "./options.js";
+export {
+  adviseLayout,
+  type LayoutAdvice,
+  type LayoutRequest,
+} from "./plan/advise_layout.js";
 export type { MemoryPlan } from "./plan/memory_plan.js";
 export { discardSink, fileSink, memorySink, moduleSink, throttledSink } from "./sinks/specs.js";
+export { type ArrayReader, openArray, type Region } from "./store/array_reader.js";
+export { type InspectReport, inspectStore } from "./store/inspect.js";
+export type { StoreTarget } from "./store/open_store.js";
+export type { StoreReader } from "./store/store_reader.js";
+export { type VerifyOptions, verifyStore } from "./store/verify.js";
+export type { VerifyReport } from "./store/verify_report.js";
 export { type AppendOptions, ArrayWriter, openWriter, type WriterEvents } from "./writer.js";

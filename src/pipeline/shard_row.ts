@@ -82,10 +82,7 @@ export class ShardRow {
   }
 
   /** Seals every shard that holds a chunk: `onSeal` runs each seal and hears of its result. */
-  async seal(
-    durable: boolean,
-    onSeal: (shard: SealedShard, seal: () => Promise<void>) => Promise<void>,
-  ): Promise<void> {
+  async seal(onSeal: (shard: SealedShard, seal: () => Promise<void>) => Promise<void>): Promise<void> {
     await forEachLimited(this.#shards, SHARDS_AT_ONCE, async (shard, s) => {
       if (shard === undefined) return;
       const index = shard.index.encode();

@@ -1,0 +1,273 @@
+import { MillraceError } from "../base/errors.js";
+import { floorDiv, isCount, product } from "../base/integers.js";
+import { type ChunkDecoder, openDecoder } from "../codec/decode.js";
+import { increment, ravel } from "../geometry/mixed_radix.js";
+import { chunkKey, memberKey } from "../zarr/chunk_key.js";
+import type { StoredArray } from "../zarr/parse_metadata.js";
+import { readShardIndex, type ShardIndex } from "../zarr/shard_index.js";
+import { type ArrayLayout, arrayLayout, METADATA_NAME, readNode } from "./array_layout.js";
+import { type Box, copyBox, fillElements } from "./copy_box.js";
+import { openStore, type StoreTarget } from "./open_store.js";
+import { forEachLoaded, planWindows, type WantedRange } from "./read_windows.js";
+import { checkPath, type StoreReader } from "./store_reader.js";
+
+/** Elements of an array, little-endian, C order. */
+export interface Region {
+  readonly data: Uint8Array;
+  readonly shape: readonly number[];
+}
+
+export interface ReadOptions {
+  readonly signal?: AbortSignal;
+}
+
+/** A stored array, opened for reading. Its shape is the one at opening; open it again to see it grow. */
+export interface ArrayReader {
+  /** Path of the node in its store; "" is the root. */
+  readonly path: string;
+  readonly location: string;
+  readonly metadata: StoredArray;
+  readonly layout: ArrayLayout;
+  /**
+   * The elements from `start` up to, not including, `stop`, per dimension. Missing chunks read as the fill value. Holds the result, two
+   * reads of a few megabytes (or one chunk each, if larger) and one decoded chunk.
+   * @param start default: zeros
+   * @param stop default: the shape
+   * @throws MillraceError INVALID_OPTION for bounds outside the array, STORE_CORRUPT, STORE_UNSUPPORTED, or what the store rejects with;
+   *   the signal's reason when it aborts
+   */
+  readRegion(start?: readonly number[], stop?: readonly number[], options?: ReadOptions): Promise<Region>;
+}
+
+/** More bytes than a Uint8Array surely holds on every supported Node. */
+const REGION_BYTES_MAX = 2 ** 32 - 1;
+
+/**
+ * Opens an array: plain or sharded, with any codecs of {@link openDecoder}.
+ * @param target a folder, a file: URL, a Map of objects, or a reader
+ * @param path the array's node in the store; "" is the root
+ * @throws MillraceError STORE_NOT_FOUND when there is no array, STORE_CORRUPT, STORE_UNSUPPORTED, INVALID_OPTION for a bad path
+ */
+export async function openArray(target: StoreTarget, path = ""): Promise<ArrayReader> {
+  checkPath(path);
+  const store = await openStore(target);
+  const node = await readNode(store, path);
+  if (node?.nodeType !== "array") {
+    const what = node === undefined ? "there is no zarr.json" : "there is a group, no array,";
+    throw new MillraceError("STORE_NOT_FOUND", `${what} at ${JSON.stringify(path)} of ${store.location}.`, {
+      context: { location: store.location, path },
+    });
+  }
+  return await openStoredArray(store, path, node);
+}
+
+async function openStoredArray(store: StoreReader, path: string, metadata: StoredArray): Promise<ArrayReader> {
+  const layout = arrayLayout(metadata, memberKey(path, METADATA_NAME));
+  return new OpenArray(store, path, layout, await chunkDecoder(metadata));
+}
+
+/** The decoder for an array's chunks. Metadata lists the codecs behind `bytes`, which is little-endian or it would not be read. */
+export async function chunkDecoder(metadata: StoredArray): Promise<ChunkDecoder> {
+  return await openDecoder(
+    [{ name: "bytes", configuration: { endian: "little" } }, ...metadata.compressors],
+    metadata.dtype,
+  );
+}
+
+/** Part of the region that one chunk covers. */
+interface Piece {
+  /** First element of the chunk, in the array. */
+  readonly chunkStart: readonly number[];
+}
+
+/** Indexes kept between reads of neighbouring regions; a shard that was absent is looked for again every time. */
+const CACHED_INDEXES = 8;
+
+class OpenArray implements ArrayReader {
+  readonly location: string;
+  readonly metadata: StoredArray;
+  readonly #indexes = new Map<string, ShardIndex>();
+
+  constructor(
+    private readonly store: StoreReader,
+    readonly path: string,
+    readonly layout: ArrayLayout,
+    private readonly decoder: ChunkDecoder,
+  ) {
+    this.location = store.location;
+    this.metadata = layout.metadata;
+  }
+
+  async readRegion(
+    start: readonly number[] = this.metadata.shape.map(() => 0),
+    stop: readonly number[] = this.metadata.shape,
+    options: ReadOptions = {},
+  ): Promise<Region> {
+    const { shape, fill } = this.metadata;
+    checkBounds(start, stop, shape);
+    const { itemBytes, block } = this.layout;
+    const extent = stop.map((to, d) => to - start[d]);
+    const bytes = product([...extent, itemBytes], "bytes of the region");
+    if (bytes > REGION_BYTES_MAX) {
+      throw new MillraceError(
+        "INVALID_OPTION",
+        `a region of ${bytes} bytes is more than ${REGION_BYTES_MAX} at once.`,
+        {
+          context: { bytes, limit: REGION_BYTES_MAX },
+          hint: "Read it in parts.",
+        },
+      );
+    }
+    const region: Box = { bytes: new Uint8Array(bytes), shape: extent };
+    fillElements(region.bytes, fill.bytes);
+    if (bytes > 0) {
+      const { first, count } = cellsOf(start, stop, block);
+      const at = first.map(() => 0);
+      do {
+        options.signal?.throwIfAborted();
+        await this.#readBlock(
+          first.map((f, d) => f + at[d]),
+          start,
+          stop,
+          region,
+          options.signal,
+        );
+      } while (increment(at, count));
+    }
+    return { data: region.bytes, shape: extent };
+  }
+
+  async #readBlock(
+    coordinates: readonly number[],
+    start: readonly number[],
+    stop: readonly number[],
+    region: Box,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    const { block, chunksOfBlock } = this.layout;
+    const { chunk } = this.metadata;
+    const key = memberKey(this.path, chunkKey(coordinates, this.metadata.keyEncoding));
+    const index = this.metadata.index === undefined ? undefined : await this.#index(key);
+    if (this.metadata.index !== undefined && index === undefined) return;
+    const blockStart = coordinates.map((c, d) => c * block[d]);
+    const from = start.map((s, d) => Math.max(s, blockStart[d]) - blockStart[d]);
+    const to = stop.map((s, d) => Math.min(s, blockStart[d] + block[d]) - blockStart[d]);
+    const { first, count } = cellsOf(from, to, chunk);
+    const wanted: WantedRange<Piece>[] = [];
+    const at = first.map(() => 0);
+    do {
+      const inBlock = first.map((f, d) => f + at[d]);
+      const what = { chunkStart: inBlock.map((c, d) => blockStart[d] + c * chunk[d]) };
+      if (index === undefined) {
+        const size = await this.store.size(key);
+        if (size !== undefined) wanted.push({ offset: 0, nbytes: size, what });
+      } else {
+        const range = index.get(ravel(inBlock, chunksOfBlock));
+        if (range !== undefined) wanted.push({ ...range, what });
+      }
+    } while (increment(at, count));
+    for (const { nbytes } of wanted) this.#checkStoredBytes(key, nbytes);
+    await forEachLoaded(
+      planWindows(wanted),
+      async (window) => {
+        signal?.throwIfAborted();
+        return await this.store.getRange(key, window.offset, window.nbytes);
+      },
+      async (window, bytes) => {
+        if (bytes === undefined || bytes.length !== window.nbytes) {
+          throw new MillraceError("STORE_READ_FAILED", `${key} changed while it was read.`, { context: { key } });
+        }
+        for (const { offset, nbytes, what } of window.ranges) {
+          const begin = offset - window.offset;
+          const raw = await this.#decode(key, what, bytes.subarray(begin, begin + nbytes));
+          this.#place(raw, what, start, stop, region);
+        }
+      },
+    );
+  }
+
+  #place(raw: Uint8Array, piece: Piece, start: readonly number[], stop: readonly number[], region: Box): void {
+    const { chunk } = this.metadata;
+    const { chunkStart } = piece;
+    const from = chunkStart.map((c, d) => Math.max(c, start[d]));
+    const extent = chunkStart.map((c, d) => Math.min(c + chunk[d], stop[d]) - from[d]);
+    copyBox(
+      { bytes: raw, shape: chunk },
+      from.map((f, d) => f - chunkStart[d]),
+      region,
+      from.map((f, d) => f - start[d]),
+      extent,
+      this.layout.itemBytes,
+    );
+  }
+
+  async #decode(key: string, piece: Piece, stored: Uint8Array): Promise<Uint8Array> {
+    try {
+      return await this.decoder.decode(stored, this.layout.chunkBytes);
+    } catch (error) {
+      if (!(error instanceof MillraceError)) throw error;
+      throw new MillraceError(
+        error.code,
+        `chunk at element ${piece.chunkStart.join(", ")} in ${key}: ${error.message}`,
+        {
+          context: { ...error.context, key, chunkStart: piece.chunkStart },
+          cause: error,
+        },
+      );
+    }
+  }
+
+  async #index(key: string): Promise<ShardIndex | undefined> {
+    const cached = this.#indexes.get(key);
+    if (cached !== undefined) return cached;
+    const { location, checksum } = this.metadata.index!;
+    const { indexBytes, chunksPerBlock } = this.layout;
+    const objectBytes = await this.store.size(key);
+    if (objectBytes === undefined) return undefined;
+    // Asked for only where the object has as much: the index of damaged metadata may be said to be huge.
+    const length = Math.min(indexBytes, objectBytes);
+    const bytes =
+      location === "start" ? await this.store.getRange(key, 0, length) : await this.store.getSuffix(key, length);
+    if (bytes === undefined) return undefined;
+    const index = readShardIndex(bytes, { chunkCount: chunksPerBlock, objectBytes, location, checksum }, key);
+    this.#indexes.set(key, index);
+    if (this.#indexes.size > CACHED_INDEXES) {
+      for (const oldest of this.#indexes.keys()) {
+        this.#indexes.delete(oldest);
+        break;
+      }
+    }
+    return index;
+  }
+
+  #checkStoredBytes(key: string, nbytes: number): void {
+    const { storedChunkBytesMax, chunkBytes } = this.layout;
+    if (nbytes <= storedChunkBytesMax) return;
+    throw new MillraceError("STORE_CORRUPT", `${key} holds a chunk of ${nbytes} bytes, decoded it has ${chunkBytes}.`, {
+      context: { key, nbytes, chunkBytes },
+    });
+  }
+}
+
+/** The cells of a grid that [start, stop) touches: the first one's coordinates, and how many per dimension. No dimension is empty. */
+function cellsOf(
+  start: readonly number[],
+  stop: readonly number[],
+  cell: readonly number[],
+): { readonly first: number[]; readonly count: number[] } {
+  const first = start.map((s, d) => floorDiv(s, cell[d]));
+  return { first, count: stop.map((s, d) => floorDiv(s - 1, cell[d]) - first[d] + 1) };
+}
+
+function checkBounds(start: readonly number[], stop: readonly number[], shape: readonly number[]): void {
+  const fits =
+    start.length === shape.length &&
+    stop.length === shape.length &&
+    shape.every((size, d) => isCount(start[d]) && isCount(stop[d]) && start[d] <= stop[d] && stop[d] <= size);
+  if (fits) return;
+  throw new MillraceError(
+    "INVALID_OPTION",
+    `readRegion: [${start.join(", ")}] to [${stop.join(", ")}] is no region of an array of shape [${shape.join(", ")}].`,
+    { context: { start: [...start], stop: [...stop], shape: [...shape] } },
+  );
+}

@@ -1,0 +1,105 @@
+import type { JsonObject } from "../base/json.js";
+import { memberKey, parseChunkKey } from "../zarr/chunk_key.js";
+import { arrayLayout, METADATA_NAME } from "./array_layout.js";
+import { openStore, type StoreTarget } from "./open_store.js";
+import type { StoreReader } from "./store_reader.js";
+import { type FoundArray, walkStore } from "./walk.js";
+
+export interface InspectedDimension {
+  readonly name: string | null;
+  /** Elements. */
+  readonly size: number;
+  readonly chunk: number;
+  /** Undefined where there are no shards. */
+  readonly shard: number | undefined;
+}
+
+export interface InspectedArray {
+  /** Node in the store; "" is the root. For a multiscale image the level. */
+  readonly path: string;
+  readonly dtype: string;
+  readonly dimensions: readonly InspectedDimension[];
+  /** Compressors as zarr.json holds them, in the order of encoding; empty: none. */
+  readonly codecs: readonly { readonly name: string; readonly configuration?: JsonObject }[];
+  /** JSON text of the fill value. */
+  readonly fillValue: string;
+  readonly chunkBytes: number;
+  readonly chunksPerShard: number;
+  /** Shards (chunks, where there are no shards) that are there, and how many the shape has room for. */
+  readonly objects: number;
+  readonly objectsExpected: number;
+  /** Bytes of the objects, indexes included. */
+  readonly bytesStored: number;
+  /** Bytes of all elements of the shape. */
+  readonly bytesRaw: number;
+  /** bytesRaw / bytesStored; undefined when nothing is stored. Chunks that are not stored make it larger. */
+  readonly ratio: number | undefined;
+}
+
+export interface InspectReport {
+  readonly location: string;
+  readonly groups: readonly string[];
+  readonly arrays: readonly InspectedArray[];
+  /** Nodes whose zarr.json does not read. */
+  readonly broken: readonly { readonly path: string; readonly message: string }[];
+}
+
+/**
+ * Geometry, codecs and sizes of every array in a store. Reads metadata and lists objects; opens no shard.
+ * @param target a folder, a file: URL, a Map of objects, or a reader
+ * @throws MillraceError STORE_NOT_FOUND when there is no zarr.json at all, STORE_UNSUPPORTED beyond Millrace's limits, or what the store
+ *   rejects with
+ */
+export async function inspectStore(
+  target: StoreTarget,
+  options: { readonly signal?: AbortSignal } = {},
+): Promise<InspectReport> {
+  const store = await openStore(target);
+  const { arrays, groups, broken } = await walkStore(store, options.signal);
+  const inspected: InspectedArray[] = [];
+  for (const array of arrays) inspected.push(await inspectArray(store, array, options.signal));
+  return {
+    location: store.location,
+    groups: groups.map(({ path }) => path),
+    arrays: inspected,
+    broken: broken.map(({ path, error }) => ({ path, message: error.message })),
+  };
+}
+
+async function inspectArray(
+  store: StoreReader,
+  { path, metadata }: FoundArray,
+  signal: AbortSignal | undefined,
+): Promise<InspectedArray> {
+  const layout = arrayLayout(metadata, memberKey(path, METADATA_NAME));
+  let objects = 0;
+  let bytesStored = 0;
+  for await (const { key, size } of store.list(path)) {
+    signal?.throwIfAborted();
+    const relative = path === "" ? key : key.slice(path.length + 1);
+    if (parseChunkKey(relative, metadata.shape.length, metadata.keyEncoding) === undefined) continue;
+    objects++;
+    bytesStored += size;
+  }
+  // Not product(): a size beyond 2^53 is a number to show, not an error.
+  const bytesRaw = metadata.shape.reduce((n, size) => n * size, layout.itemBytes);
+  return {
+    path,
+    dtype: metadata.dtype,
+    dimensions: metadata.shape.map((size, d) => ({
+      name: metadata.dimensionNames?.[d] ?? null,
+      size,
+      chunk: metadata.chunk[d],
+      shard: metadata.shard?.[d],
+    })),
+    codecs: metadata.compressors,
+    fillValue: metadata.fill.json,
+    chunkBytes: layout.chunkBytes,
+    chunksPerShard: layout.chunksPerBlock,
+    objects,
+    objectsExpected: layout.blockGrid.reduce((n, count) => n * count, 1),
+    bytesStored,
+    bytesRaw,
+    ratio: bytesStored === 0 ? undefined : bytesRaw / bytesStored,
+  };
+}

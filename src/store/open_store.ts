@@ -1,0 +1,38 @@
+import { stat } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { MillraceError } from "../base/errors.js";
+import { FileStore } from "./file_store.js";
+import { MemoryStore } from "./memory_store.js";
+import type { StoreReader } from "./store_reader.js";
+
+/** A folder, a file: URL, a Map from key to bytes, or a reader of the caller's own. */
+export type StoreTarget = string | URL | ReadonlyMap<string, Uint8Array> | StoreReader;
+
+/**
+ * The store that a caller names. A reader is returned as it is.
+ * @throws MillraceError STORE_NOT_FOUND when there is no such folder, NOT_YET for another kind of URL
+ */
+export async function openStore(target: StoreTarget): Promise<StoreReader> {
+  if (target instanceof Map) return new MemoryStore(target);
+  if (typeof target !== "string" && !(target instanceof URL)) return target as StoreReader;
+  const text = String(target);
+  let folder = text;
+  // One letter before the colon is a Windows drive.
+  const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(text)?.[1];
+  if (scheme === "file") folder = fileURLToPath(text);
+  else if (scheme !== undefined && text.slice(scheme.length).startsWith("://")) {
+    throw new MillraceError("NOT_YET", `reading a store on ${scheme}:// is not there yet.`, {
+      context: { target: text },
+    });
+  }
+  const stats = await stat(folder).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return undefined;
+    throw new MillraceError("PERMISSION_DENIED", `could not look at ${folder}: ${error.message}.`, {
+      context: { path: folder, errno: error.code ?? "" },
+      cause: error,
+    });
+  });
+  if (stats?.isDirectory()) return new FileStore(folder);
+  const what = stats === undefined ? "there is nothing at" : "a store is a folder, but there is a file at";
+  throw new MillraceError("STORE_NOT_FOUND", `${what} ${folder}.`, { context: { path: folder } });
+}

@@ -1,0 +1,45 @@
+import { MillraceError } from "../base/errors.js";
+
+/** One object of a store. */
+export interface StoreEntry {
+  readonly key: string;
+  readonly size: number;
+}
+
+/**
+ * Read access to a store: keys like "c/0/1" or "zarr.json", values of any size. Nothing here knows Zarr.
+ *
+ * An object that is not there reads as undefined. Every other failure rejects with a MillraceError (PERMISSION_DENIED,
+ * STORE_READ_FAILED) that has the key in its context. Calls may overlap. The caller owns the bytes it gets.
+ */
+export interface StoreReader {
+  /** A readable place, for messages. */
+  readonly location: string;
+  /** The whole object. */
+  get(key: string): Promise<Uint8Array | undefined>;
+  /** `length` bytes from `offset`; fewer where the object ends before. */
+  getRange(key: string, offset: number, length: number): Promise<Uint8Array | undefined>;
+  /** The last `length` bytes; fewer of a shorter object. */
+  getSuffix(key: string, length: number): Promise<Uint8Array | undefined>;
+  /** Bytes of an object. */
+  size(key: string): Promise<number | undefined>;
+  /**
+   * Every object below `prefix` ("" or a key without a slash at its end: a node's path), at any depth, in an order that does not
+   * change between two calls. Objects that come or go meanwhile may or may not be listed.
+   */
+  list(prefix: string): AsyncIterable<StoreEntry>;
+}
+
+/**
+ * Checks that a key, or the path of a node, stays inside the store.
+ * @throws MillraceError INVALID_OPTION
+ */
+export function checkPath(path: string): string {
+  const names = path.split("/");
+  if (path === "" || names.every((name) => name !== "" && name !== "." && name !== ".." && !/[\\\0]/.test(name)))
+    return path;
+  throw new MillraceError("INVALID_OPTION", `${JSON.stringify(path)} is no path inside a store.`, {
+    context: { option: "path", path },
+    hint: "Expected names joined by single slashes, or nothing for the root.",
+  });
+}
