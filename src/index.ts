@@ -1,6 +1,5 @@
 /** The public names of Millrace, and nothing else. */
 export { ERROR_CODES, type ErrorCode, type ErrorContext, isMillraceError, MillraceError } from "./base/errors.js";
-export { estimateMemory } from "./estimate.js";
 export type { ArrayGeometry, DimensionOptions } from "./geometry/array_geometry.js";
 export { DTYPES, type DType } from "./geometry/dtype.js";
 export type { ShardExpectation, ShardHandle, Sink, SinkSpec } from "./handoff/sink.js";
@@ -14,9 +13,12 @@ export {
 export type { MemoryPlan } from "./plan/memory_plan.js";
 export { discardSink, fileSink, memorySink, moduleSink, throttledSink } from "./sinks/specs.js";
 export { type ArrayReader, openArray, type Region } from "./store/array_reader.js";
-export { type InspectReport, inspectStore } from "./store/inspect.js";
+export { type InspectedArray, type InspectReport, inspectStore } from "./store/inspect.js";
 export type { StoreTarget } from "./store/open_store.js";
 export type { StoreReader } from "./store/store_reader.js";
 export { type VerifyOptions, verifyStore } from "./store/verify.js";
 export type { VerifyReport } from "./store/verify_report.js";
-export { type AppendOptions, ArrayWriter, openWriter, type WriterEvents } from "./writer.js";
+export { ArrayWriter } from "./writer/array_writer.js";
+export { estimateMemory } from "./writer/estimate.js";
+export { openWriter } from "./writer/open_writer.js";
+export type { AppendOptions, WriterEvents } from "./writer/writer_types.js";

@@ -21,7 +21,7 @@ export type FromEncodeThread =
   | { readonly type: "done"; readonly id: number; readonly busyNs: number; readonly error: WireError | undefined };
 
 interface Job {
-  waitingFor: number;
+  readonly waitingFor: Set<Worker>;
   busyNs: number;
   error: MillraceError | undefined;
   resolve(busyNs: number): void;
@@ -36,6 +36,7 @@ export class WorkerExecutor implements Executor {
   readonly adapter: string;
   readonly #workers: readonly Worker[];
   readonly #jobs = new Map<number, Job>();
+  readonly #ended: Promise<unknown>;
   #nextId = 1;
   #failed: MillraceError | undefined;
   #closed: Promise<void> | undefined;
@@ -63,50 +64,57 @@ export class WorkerExecutor implements Executor {
     this.#workers = workers;
     this.adapter = adapter;
     for (const worker of workers) {
-      worker.on("message", (message: FromEncodeThread) => this.#onMessage(message));
-      worker.on("error", (error) => this.#onThreadLost(error));
+      worker.on("message", (message: FromEncodeThread) => this.#onMessage(worker, message));
+      worker.on("error", (error) => this.#onThreadLost(worker, error));
+      worker.on("exit", (code) => {
+        if (this.#closed === undefined) this.#onThreadLost(worker, new Error(`it ended with code ${code}`));
+      });
     }
+    this.#ended = Promise.all(workers.map((worker) => new Promise((resolve) => worker.once("exit", resolve))));
   }
 
   encode(request: EncodeRequest): Promise<number> {
     if (this.#failed !== undefined) return Promise.reject(this.#failed);
     return new Promise((resolve, reject) => {
       const id = this.#nextId++;
-      this.#jobs.set(id, { waitingFor: this.#workers.length, busyNs: 0, error: undefined, resolve, reject });
+      this.#jobs.set(id, { waitingFor: new Set(this.#workers), busyNs: 0, error: undefined, resolve, reject });
       for (const worker of this.#workers) worker.postMessage({ type: "encode", id, request } satisfies ToEncodeThread);
     });
   }
 
   close(): Promise<void> {
-    this.#closed ??= Promise.all(
-      this.#workers.map(
-        (worker) =>
-          new Promise<void>((resolve) => {
-            worker.once("exit", () => resolve());
-            worker.postMessage({ type: "stop" } satisfies ToEncodeThread);
-          }),
-      ),
-    ).then(() => {});
+    if (this.#closed === undefined) {
+      this.#closed = this.#ended.then(() => {});
+      for (const worker of this.#workers) worker.postMessage({ type: "stop" } satisfies ToEncodeThread);
+    }
     return this.#closed;
   }
 
-  #onMessage(message: FromEncodeThread): void {
+  #onMessage(worker: Worker, message: FromEncodeThread): void {
     if (message.type !== "done") return;
     const job = this.#jobs.get(message.id);
     if (job === undefined) return;
     job.busyNs += message.busyNs;
     if (message.error !== undefined) job.error ??= fromWireError(message.error);
-    if (--job.waitingFor > 0) return;
-    this.#jobs.delete(message.id);
+    this.#answered(worker, message.id, job);
+  }
+
+  /** Settles a job when every thread has let go of its slots, and not before, also when it has failed. */
+  #answered(worker: Worker, id: number, job: Job): void {
+    job.waitingFor.delete(worker);
+    if (job.waitingFor.size > 0) return;
+    this.#jobs.delete(id);
     if (job.error === undefined) job.resolve(job.busyNs);
     else job.reject(job.error);
   }
 
   /** A thread that died leaves chunks half done: everything in flight fails, and so does what comes later. */
-  #onThreadLost(cause: unknown): void {
+  #onThreadLost(worker: Worker, cause: unknown): void {
     this.#failed ??= new MillraceError("THREAD_FAILED", "an encode thread stopped on its own.", { cause });
-    for (const job of this.#jobs.values()) job.reject(this.#failed);
-    this.#jobs.clear();
+    for (const [id, job] of [...this.#jobs]) {
+      if (job.waitingFor.has(worker)) job.error ??= this.#failed;
+      this.#answered(worker, id, job);
+    }
   }
 }
 
@@ -116,8 +124,9 @@ function firstMessage(worker: Worker): Promise<string> {
       if (message.type === "ready") resolve(message.provider);
       else if (message.type === "failed") reject(fromWireError(message.error));
     });
-    worker.once("error", (cause) =>
-      reject(new MillraceError("THREAD_FAILED", "an encode thread could not start.", { cause })),
-    );
+    const lost = (cause: unknown): void =>
+      reject(new MillraceError("THREAD_FAILED", "an encode thread could not start.", { cause }));
+    worker.once("error", lost);
+    worker.once("exit", (code) => lost(new Error(`it ended with code ${code}`)));
   });
 }

@@ -38,8 +38,11 @@ export class Delivery {
   /** Seals of the shard row before the current one; at most one row seals while the next is written. */
   #sealing: Promise<void> = Promise.resolve();
   #sealingRow: ShardRow | undefined;
+  /** The write of the job whose turn it is. */
+  #writing: Promise<void> = Promise.resolve();
   #failed = false;
   #aborted = false;
+  #ending = false;
   #stopped = false;
 
   /** Opens the store: after this its metadata is valid, with shape 0. Rejects with the sink's error. */
@@ -97,6 +100,15 @@ export class Delivery {
     }
   }
 
+  /** The engine's thread is gone, and with it every batch that has not come: what is here runs out and the sink is closed. */
+  async engineLost(): Promise<void> {
+    if (this.#ending) return;
+    this.#aborted = true;
+    await this.#writing.catch(() => {});
+    this.#nextTurn(Number.MAX_SAFE_INTEGER - 1);
+    await this.#close(undefined, 0);
+  }
+
   async #job(batch: HostBatch): Promise<void> {
     const { generation } = batch;
     await this.#order.wait("DELIVER_OLDEST_FIRST", this.#turnOf(generation), undefined);
@@ -104,8 +116,8 @@ export class Delivery {
     try {
       this.#output.advance(slot, "ENCODED", "DELIVERING", "ENCODED");
       if (!this.#failed && !this.#aborted) {
-        const written = this.#write(batch);
-        await this.#order.wait("OUTPUT_RELEASED", written, undefined);
+        this.#writing = this.#write(batch);
+        await this.#order.wait("OUTPUT_RELEASED", this.#writing, undefined);
         this.#counters.raise("rowsDelivered", batch.rowTo);
       }
     } catch (error) {
@@ -133,9 +145,10 @@ export class Delivery {
         this.#current = new ShardRow(row, this.#g, this.#table, this.#sink, this.#init);
       }
       await this.#current.append(batch, from, to, encoded, (bytes, write) => this.#countWrite(bytes, write));
-      if (batch.firstEpoch + to === (row + 1) * epochsPerShard) {
-        await this.#sealCurrent(Math.min(batch.rowTo, (row + 1) * epochsPerShard * this.#g.epochRows));
-      }
+      const rowTo = Math.min(batch.rowTo, (batch.firstEpoch + to) * this.#g.epochRows);
+      // Before the seal, which may be done before the rest of the batch: durable rows are delivered ones.
+      this.#counters.raise("rowsDelivered", rowTo);
+      if (batch.firstEpoch + to === (row + 1) * epochsPerShard) await this.#sealCurrent(rowTo);
       from = to;
     }
   }
@@ -202,10 +215,14 @@ export class Delivery {
   /** Ends the stream. `rows` undefined: it was aborted, or it failed. */
   async #close(rows: number | undefined, afterGeneration: number): Promise<void> {
     await this.#turnOf(afterGeneration + 1);
-    if (rows !== undefined && !this.#failed && this.#current !== undefined) await this.#sealCurrent(rows);
+    if (this.#ending) return;
+    this.#ending = true;
+    // An abort that came after the close has left batches unwritten: their rows must not be published.
+    const complete = rows !== undefined && !this.#failed && !this.#aborted;
+    if (complete && this.#current !== undefined) await this.#sealCurrent(rows);
     await this.#sealing;
     try {
-      if (rows !== undefined && !this.#failed) {
+      if (complete && !this.#failed) {
         this.#counters.raise("rowsDurable", rows);
         this.#publisher.want(rows);
       }
@@ -215,12 +232,13 @@ export class Delivery {
       this.#fail(error);
     }
     await this.#publisher.stop();
-    await this.#current?.abandon();
-    await this.#sealingRow?.abandon();
-    try {
-      await this.#sink.close();
-    } catch (error) {
-      this.#fail(error);
+    const last = [() => this.#current?.abandon(), () => this.#sealingRow?.abandon(), () => this.#sink.close()];
+    for (const step of last) {
+      try {
+        await step();
+      } catch (error) {
+        this.#fail(error);
+      }
     }
     this.#stopped = true;
     this.#counters.raise("deliveryStopped", 1);

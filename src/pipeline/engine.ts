@@ -30,6 +30,8 @@ export async function runEngine(init: EngineInit, ports: EnginePorts, openBacken
     counters.raise("engineStopped", 1);
     ports.producer.postMessage({ type: "failed", error: toWireError(error) });
     ports.producer.postMessage({ type: "stopped" });
+    // Nobody else would tell delivery.
+    ports.delivery.postMessage({ type: "stop", afterGeneration: 0 });
     return;
   }
   const { memory } = init;
@@ -54,6 +56,8 @@ export async function runEngine(init: EngineInit, ports: EnginePorts, openBacken
     if (data.type === "stopped") deliveryStopped();
     else schedule.receiveFromDelivery(data);
   };
+  // Delivery's thread is gone, or this one was left behind: nothing more will be joined.
+  ports.delivery.addEventListener?.("close", () => deliveryStopped());
   ports.producer.postMessage({ type: "ready", adapter: backend.adapter, backend: backend.kind });
 
   await schedule.run();

@@ -6,6 +6,8 @@ export interface Port<Out, In> {
   postMessage(message: Out, transfer?: readonly unknown[]): void;
   onmessage: ((event: { data: In }) => void) | null;
   close(): void;
+  /** Node: the other end closed, or its thread is gone. */
+  addEventListener?(type: "close", listener: () => void): void;
   ref?(): void;
   unref?(): void;
 }

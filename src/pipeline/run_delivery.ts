@@ -31,10 +31,12 @@ export async function runDelivery(init: DeliveryInit, ports: DeliveryPorts, open
         },
       });
     } catch (error) {
-      await sink.close();
+      // The first failure is the one to report, whatever closing adds to it.
+      await sink.close().catch(() => {});
       throw error;
     }
     ports.engine.onmessage = ({ data }) => delivery.receive(data);
+    ports.engine.addEventListener?.("close", () => void delivery.engineLost());
     ports.producer.postMessage({ type: "ready" });
   } catch (error) {
     new Counters(init.memory.counters).raise("deliveryStopped", 1);

@@ -285,6 +285,8 @@ export class Schedule {
     if (this.#failed) return;
     this.#failed = true;
     this.#init.counters.raise("failed", 1);
+    // At once, not through the producer: later batches are encoded already, and rows behind a gap must not be published.
+    this.#init.toDelivery({ type: "abort" });
     this.#init.toProducer({ type: "failed", error: toWireError(error) });
   }
 }

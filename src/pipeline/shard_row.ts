@@ -97,10 +97,11 @@ export class ShardRow {
     });
   }
 
-  /** Gives up what is open; the bytes so far stay for recovery. Never throws. */
+  /** Gives up what is open; the bytes so far stay for recovery. Settles once every shard has; then rejects with a sink's failure. */
   async abandon(): Promise<void> {
-    await Promise.all(this.#shards.map((shard) => shard?.handle.abandon(true)));
+    const given = await Promise.allSettled(this.#shards.map((shard) => shard?.handle.abandon(true)));
     this.#shards.fill(undefined);
+    for (const result of given) if (result.status === "rejected") throw result.reason;
   }
 
   /** Task numbers of shard s in the batch that hold a chunk, in shard order. */

@@ -198,12 +198,15 @@ export class Intake {
   }
 
   #advance(bytes: number): void {
-    const epochBefore = Math.floor(this.#position / this.#epochBytes);
+    const before = this.#position;
     this.#position += bytes;
     this.#totalBytes += bytes;
-    if (this.#skippedRows > 0 && Math.floor(this.#position / this.#epochBytes) !== epochBefore) {
-      if (this.#skippedRows === this.#init.epochRows) this.#markSkipped(epochBefore);
-      this.#skippedRows = 0;
+    if (this.#skippedRows > 0) {
+      const epochBefore = Math.floor(before / this.#epochBytes);
+      if (Math.floor(this.#position / this.#epochBytes) !== epochBefore) {
+        if (this.#skippedRows === this.#init.epochRows) this.#markSkipped(epochBefore);
+        this.#skippedRows = 0;
+      }
     }
     const ended = this.#totalBytes === this.#init.totalBytesMax;
     if (this.#position === this.#slotBytes || ended) {

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import type { DType } from "../../src/geometry/dtype.js";
 import { DTYPES } from "../../src/geometry/dtype.js";
 import type { WriterOptions } from "../../src/options.js";
-import type { ArrayWriter } from "../../src/writer.js";
+import type { ArrayWriter } from "../../src/writer/array_writer.js";
 
 /** What a program does with a writer. Sizes in elements or rows. */
 export type Operation =

@@ -2,7 +2,7 @@ import { afterEach, beforeAll, expect, it, vi } from "vitest";
 import type { OpenBackend } from "../../src/pipeline/engine.js";
 import { ORDERING_RULE_NAMES, type OrderingRule } from "../../src/slots/ordering.js";
 import { openArray } from "../../src/store/array_reader.js";
-import { openWriter } from "../../src/writer.js";
+import { openWriter } from "../../src/writer/open_writer.js";
 import { LateBackend, LateSink } from "../helpers/late_pipeline.js";
 import { elementBytes } from "../helpers/stream_model.js";
 

@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { memorySink } from "../../src/sinks/specs.js";
 import { openArray } from "../../src/store/array_reader.js";
 import { verifyStore } from "../../src/store/verify.js";
-import { openWriter } from "../../src/writer.js";
+import { openWriter } from "../../src/writer/open_writer.js";
 import { fillValue } from "../../src/zarr/fill_value.js";
 import { type StreamCase, StreamModel, streamCases } from "../helpers/stream_model.js";
 

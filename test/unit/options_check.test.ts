@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { isMillraceError, type MillraceError } from "../../src/base/errors.js";
-import { estimateMemory, planStream } from "../../src/estimate_memory.js";
 import type { WriterOptions } from "../../src/options.js";
 import { checkWriterOptions } from "../../src/options_check.js";
 import { planMemory } from "../../src/plan/memory_plan.js";
+import { estimateMemory, planStream } from "../../src/writer/estimate_memory.js";
 
 const sink = {
   kind: "memory",

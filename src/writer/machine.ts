@@ -1,5 +1,5 @@
 import { availableParallelism, totalmem } from "node:os";
-import type { Machine } from "./options_check.js";
+import type { Machine } from "../options_check.js";
 
 /** Cores and memory of this process: the container's limits where there are any. */
 export function thisMachine(): Machine {

@@ -1,7 +1,7 @@
+import type { WriterOptions } from "../options.js";
+import type { MemoryPlan } from "../plan/memory_plan.js";
 import { estimateMemory as estimateOn } from "./estimate_memory.js";
 import { thisMachine } from "./machine.js";
-import type { WriterOptions } from "./options.js";
-import type { MemoryPlan } from "./plan/memory_plan.js";
 
 /**
  * The memory that a writer with these options would allocate on this machine, item by item, without allocating any of it.

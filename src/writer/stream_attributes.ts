@@ -1,5 +1,5 @@
-import type { JsonObject } from "./base/json.js";
-import type { CheckedOptions } from "./options_check.js";
+import type { JsonObject } from "../base/json.js";
+import type { CheckedOptions } from "../options_check.js";
 
 /**
  * What the array's attributes hold: the user's own, and under "millrace" what Zarr has no place for: type, unit and scale of

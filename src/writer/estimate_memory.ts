@@ -1,7 +1,7 @@
-import type { SinkSpec } from "./handoff/sink.js";
-import type { WriterOptions } from "./options.js";
-import { type CheckedOptions, checkWriterOptions, type Machine } from "./options_check.js";
-import { type MemoryPlan, planMemory } from "./plan/memory_plan.js";
+import type { SinkSpec } from "../handoff/sink.js";
+import type { WriterOptions } from "../options.js";
+import { type CheckedOptions, checkWriterOptions, type Machine } from "../options_check.js";
+import { type MemoryPlan, planMemory } from "../plan/memory_plan.js";
 
 /**
  * The memory that a writer with these options allocates, item by item, without allocating any of it.

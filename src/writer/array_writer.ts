@@ -1,84 +1,30 @@
-import { tracingChannels } from "./base/channels.js";
-import { now, nowNs } from "./base/clock.js";
-import { Emitter } from "./base/emitter.js";
-import { type ErrorContext, fromWireError, MillraceError } from "./base/errors.js";
-import { codecBound, codecJson } from "./codec/codec.js";
-import { codecProvider } from "./codec/open_encoder.js";
-import { planStream } from "./estimate_memory.js";
-import type { ArrayGeometry } from "./geometry/array_geometry.js";
-import { thisMachine } from "./machine.js";
-import { Counters } from "./metrics/counters.js";
-import { AppendLatency } from "./metrics/latency.js";
-import { type MetricsSnapshot, takeSnapshot } from "./metrics/snapshot.js";
-import { addonWarning, loadAddon } from "./native/binding.js";
-import type { Watermarks, WriterOptions } from "./options.js";
-import { type CheckedOptions, checkWriterOptions } from "./options_check.js";
-import { guardExit } from "./pipeline/exit_handshake.js";
-import type { DeliveryNews, FromEngine } from "./pipeline/messages.js";
-import { allocateStreamMemory, prefault, type StreamMemory } from "./pipeline/stream_memory.js";
-import { type StreamThreads, type StreamThreadsInit, startInline, startWorkers } from "./pipeline/stream_threads.js";
-import type { MemoryPlan } from "./plan/memory_plan.js";
-import { Ordering, orderingFromEnvironment } from "./slots/ordering.js";
-import { SlotRing } from "./slots/slot_ring.js";
-import { type Copier, openCopier } from "./staging/copier.js";
-import { Intake } from "./staging/intake.js";
-import { streamAttributes } from "./stream_attributes.js";
-
-export interface AppendOptions {
-  /** Gives up waiting. What was accepted by then stays; the error's context says how many bytes were not. */
-  readonly signal?: AbortSignal;
-}
-
-export type WriterEvents = {
-  /** A shard is complete and visible under its key: it can be read, copied, moved away. */
-  shard: { readonly key: string; readonly bytes: number; readonly rowFrom: number; readonly rowTo: number };
-  /** The watermarks moved; at most ten times a second, and at every publish. */
-  progress: Watermarks & { readonly bytesIn: number; readonly bytesStored: number };
-  /** The first failure; the writer accepts nothing more. */
-  error: MillraceError;
-  /** Something works, but not as well as it could. */
-  warning: { readonly message: string };
-};
-
-/** One append, skip, flush or close that waits for its turn. */
-interface Operation {
-  /** Tries to finish; false when it has to wait for a free slot. Throws to fail. */
-  step(): boolean;
-  resolve(): void;
-  reject(error: unknown): void;
-  /** Bytes of it that were not accepted. */
-  bytesLeft(): number;
-  /** For the latency histogram: when the caller began to wait. */
-  readonly startNs: number;
-  readonly sampled: boolean;
-}
+import { tracingChannels } from "../base/channels.js";
+import { now, nowNs } from "../base/clock.js";
+import { Emitter } from "../base/emitter.js";
+import { fromWireError, MillraceError } from "../base/errors.js";
+import type { ArrayGeometry } from "../geometry/array_geometry.js";
+import { Counters } from "../metrics/counters.js";
+import { AppendLatency } from "../metrics/latency.js";
+import { type MetricsSnapshot, takeSnapshot } from "../metrics/snapshot.js";
+import { addonWarning, loadAddon } from "../native/binding.js";
+import type { Watermarks, WriterOptions } from "../options.js";
+import type { CheckedOptions } from "../options_check.js";
+import { guardExit } from "../pipeline/exit_handshake.js";
+import type { DeliveryNews, FromEngine } from "../pipeline/messages.js";
+import { allocateStreamMemory, prefault, type StreamMemory } from "../pipeline/stream_memory.js";
+import { type StreamThreads, startInline, startWorkers } from "../pipeline/stream_threads.js";
+import type { MemoryPlan } from "../plan/memory_plan.js";
+import { Ordering, orderingFromEnvironment } from "../slots/ordering.js";
+import { SlotRing } from "../slots/slot_ring.js";
+import { type Copier, openCopier } from "../staging/copier.js";
+import { Intake } from "../staging/intake.js";
+import { appendAborted, checkByteCount, elementBytesOf, incompleteRow, pastEnd } from "./append_input.js";
+import { OperationQueue, type Work } from "./operation_queue.js";
+import { streamInit } from "./stream_init.js";
+import type { AppendOptions, WriterEvents } from "./writer_types.js";
 
 const RESOLVED = Promise.resolve();
 const PROGRESS_INTERVAL_MS = 100;
-
-/**
- * Opens a new store and starts streaming into it.
- *
- * When it resolves, the store exists and is valid Zarr v3 with length 0 along the append dimension; all memory is allocated
- * and both threads run.
- * @throws MillraceError for bad options (INVALID_OPTION, UNKNOWN_DTYPE, BAD_GEOMETRY, UNKNOWN_CODEC, CODEC_NOT_ON_BACKEND,
- *   NOT_YET), for what this machine cannot do (CODEC_UNAVAILABLE, BACKEND_UNAVAILABLE, MEMORY_BUDGET_EXCEEDED), for the store
- *   (STORE_EXISTS, PERMISSION_DENIED, DISK_FULL, SINK_FAILED) and THREAD_FAILED
- */
-export async function openWriter(options: WriterOptions): Promise<ArrayWriter> {
-  const checked = checkWriterOptions(options, thisMachine());
-  if (checked.backend === "gpu") {
-    throw new MillraceError("BACKEND_UNAVAILABLE", 'backend "gpu" is not part of this version.', {
-      context: { option: "backend" },
-      hint: 'Use backend "cpu" or "auto".',
-    });
-  }
-  options.signal?.throwIfAborted();
-  // Before anything is allocated or created: a codec that is missing here is missing on every thread.
-  await codecProvider(checked.codec);
-  const plan = planStream(checked, options.sink);
-  return ArrayWriter.start(checked, options, plan);
-}
 
 /** Streams one array. Made by {@link openWriter}. All methods belong to the thread that opened it. */
 export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposable {
@@ -92,7 +38,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   readonly #copier: Copier;
   readonly #intake: Intake;
   readonly #latency = new AppendLatency();
-  readonly #queue: Operation[] = [];
+  readonly #queue = new OperationQueue();
   readonly #flushes = new Map<number, { resolve: () => void; reject: (error: unknown) => void }>();
   readonly #stopped: Promise<void>;
   #threads!: StreamThreads;
@@ -211,7 +157,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     const startNs = this.#latency.begin();
     try {
       const bytes = this.#bytesOf(data);
-      if (options?.signal?.aborted) throw aborted(options.signal, bytes.byteLength);
+      if (options?.signal?.aborted) throw appendAborted(options.signal, bytes.byteLength);
       let accepted = 0;
       if (this.#queue.length === 0) {
         const room = this.#intake.bytesLeft;
@@ -255,16 +201,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   reserve(byteLength: number): Uint8Array | null {
     this.#checkOpen();
     this.#checkNoReservation("reserve");
-    const { itemBytes } = this.geometry;
-    if (!Number.isSafeInteger(byteLength) || byteLength <= 0 || byteLength % itemBytes !== 0) {
-      throw new MillraceError(
-        "INVALID_DATA",
-        `reserve(byteLength) takes a multiple of ${itemBytes} above 0, got ${byteLength}.`,
-        {
-          context: { byteLength, itemBytes },
-        },
-      );
-    }
+    checkByteCount("reserve", byteLength, this.geometry.itemBytes, 1, Number.POSITIVE_INFINITY);
     if (this.#intake.bytesLeft === 0) throw pastEnd(byteLength, 0);
     return this.#queue.length > 0 ? null : this.#intake.reserve(byteLength);
   }
@@ -277,18 +214,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#checkOpen();
     const reserved = this.#intake.reservedBytes;
     if (reserved === 0) throw new MillraceError("RESERVE_STATE", "commit was called without a reservation.");
-    if (
-      !Number.isSafeInteger(byteLength) ||
-      byteLength < 0 ||
-      byteLength > reserved ||
-      byteLength % this.geometry.itemBytes !== 0
-    ) {
-      throw new MillraceError(
-        "INVALID_DATA",
-        `commit(byteLength) takes whole elements up to the ${reserved} bytes reserved, got ${byteLength}.`,
-        { context: { byteLength, reservedBytes: reserved } },
-      );
-    }
+    checkByteCount("commit", byteLength, this.geometry.itemBytes, 0, reserved);
     this.#intake.commit(byteLength);
   }
 
@@ -304,10 +230,10 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     }
     const { rowBytes } = this.geometry;
     let done = 0;
-    let checkedState = false;
+    let checked = false;
     await this.#enqueue({
       step: () => {
-        if (!checkedState) {
+        if (!checked) {
           const inRow = this.#intake.totalBytes % rowBytes;
           if (inRow !== 0) {
             throw new MillraceError(
@@ -321,7 +247,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
           }
           const left = this.#intake.bytesLeft / rowBytes;
           if (rows > left) throw pastEnd((rows - left) * rowBytes, 0);
-          checkedState = true;
+          checked = true;
         }
         done += this.#intake.skip(rows - done);
         return done === rows;
@@ -418,46 +344,35 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   #bytesOf(data: ArrayBufferView): Uint8Array {
     if (this.#error !== undefined || this.#closing !== undefined) this.#checkOpen();
     if (this.#intake.reservedBytes > 0) this.#checkNoReservation("append");
-    if (!ArrayBuffer.isView(data)) {
-      const got =
-        data === null ? "null" : typeof data === "object" ? Object.prototype.toString.call(data) : typeof data;
-      throw new MillraceError("INVALID_DATA", `append takes a TypedArray, a Buffer or a DataView, got ${got}.`, {
-        hint: "Wrap an ArrayBuffer as new Uint8Array(buffer).",
-      });
-    }
-    if (data.byteLength === 0) checkAttached(data);
-    const { itemBytes } = this.geometry;
-    if (data.byteLength % itemBytes !== 0) {
-      throw new MillraceError(
-        "INVALID_DATA",
-        `append got ${data.byteLength} bytes, which is not a whole number of ${this.geometry.dtype} elements.`,
-        { context: { byteLength: data.byteLength, itemBytes } },
-      );
-    }
-    return data instanceof Uint8Array ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    return elementBytesOf(data, this.geometry);
   }
 
-  #enqueueAppend(
-    bytes: Uint8Array,
-    accepted: number,
-    sampledNs: number,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
+  /** Queues what an append has left. `startNs` 0: it is not in the latency sample. */
+  #enqueueAppend(bytes: Uint8Array, accepted: number, startNs: number, signal: AbortSignal | undefined): Promise<void> {
+    const waitsFromNs = nowNs();
     let at = accepted;
-    const operation = {
-      step: (): boolean => {
-        const room = this.#intake.bytesLeft;
-        if (bytes.byteLength - at > room) {
-          at += this.#intake.put(bytes.subarray(0, at + room), at);
-          if (this.#intake.bytesLeft > 0) return false;
-          throw pastEnd(bytes.byteLength - at, at);
-        }
-        at += this.#intake.put(bytes, at);
-        return at === bytes.byteLength;
+    return this.#enqueue(
+      {
+        step: () => {
+          const room = this.#intake.bytesLeft;
+          if (bytes.byteLength - at > room) {
+            at += this.#intake.put(bytes.subarray(0, at + room), at);
+            if (this.#intake.bytesLeft > 0) return false;
+            throw pastEnd(bytes.byteLength - at, at);
+          }
+          at += this.#intake.put(bytes, at);
+          return at === bytes.byteLength;
+        },
+        bytesLeft: () => bytes.byteLength - at,
+        onDone: () => {
+          const waitedNs = nowNs() - waitsFromNs;
+          if (startNs === 0) this.#latency.waited(waitedNs);
+          else this.#latency.end(startNs);
+          this.#counters.addWait("STAGING_FREE", waitedNs);
+        },
       },
-      bytesLeft: () => bytes.byteLength - at,
-    };
-    return this.#enqueue(operation, sampledNs, signal);
+      signal,
+    );
   }
 
   #appendPastEnd(bytes: Uint8Array, room: number): Promise<void> {
@@ -467,49 +382,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     return Promise.reject(pastEnd(bytes.byteLength - fits, fits));
   }
 
-  #enqueue(work: { step(): boolean; bytesLeft(): number }, sampledNs = 0, signal?: AbortSignal): Promise<void> {
-    const promise = new Promise<void>((resolve, reject) => {
-      const operation: Operation = {
-        ...work,
-        resolve,
-        reject,
-        startNs: sampledNs === 0 ? nowNs() : sampledNs,
-        sampled: sampledNs !== 0,
-      };
-      this.#queue.push(operation);
-      if (signal !== undefined) {
-        const onAbort = (): void => {
-          const index = this.#queue.indexOf(operation);
-          if (index < 0) return;
-          this.#queue.splice(index, 1);
-          operation.reject(aborted(signal, operation.bytesLeft()));
-          this.#pump();
-        };
-        signal.addEventListener("abort", onAbort, { once: true });
-      }
-    });
-    const watched = this.#whilePending(promise);
-    this.#pump();
-    return watched;
-  }
-
-  /** Serves waiting operations in order, as far as free slots go. */
-  #pump(): void {
-    while (this.#queue.length > 0 && this.#error === undefined) {
-      const operation = this.#queue[0];
-      try {
-        if (!operation.step()) return;
-        this.#queue.shift();
-        const waitedNs = nowNs() - operation.startNs;
-        if (operation.sampled) this.#latency.end(operation.startNs);
-        else this.#latency.waited(waitedNs);
-        this.#counters.addWait("STAGING_FREE", waitedNs);
-        operation.resolve();
-      } catch (error) {
-        this.#queue.shift();
-        operation.reject(error);
-      }
-    }
+  #enqueue(work: Work, signal?: AbortSignal): Promise<void> {
+    return this.#whilePending(this.#queue.add(work, signal));
   }
 
   #rowsAccepted(): number {
@@ -536,41 +410,12 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
 
   async #open(checked: CheckedOptions, options: WriterOptions): Promise<void> {
     const { geometry } = this;
-    const ordering = orderingFromEnvironment();
-    const inline = checked.threads === "inline";
-    const init: StreamThreadsInit = {
-      engine: {
-        geometry,
-        codec: checked.codec,
-        fill: checked.fill.bytes,
-        memory: this.#memory,
-        ordering,
-        encodeThreads: checked.encodeThreads,
-        maxPendingBytes: checked.maxPendingBytes ?? Number.POSITIVE_INFINITY,
-        inline,
-      },
-      delivery: {
-        geometry,
-        memory: this.#memory,
-        ordering,
-        sink: { kind: options.sink.kind, location: options.sink.location, options: options.sink.options },
-        mode: checked.mode,
-        durable: checked.durability !== "none",
-        publishIntervalMs: checked.publishIntervalMs,
-        metadata: {
-          codecs: codecJson(checked.codec, geometry.dtype),
-          fill: checked.fill,
-          attributes: streamAttributes(checked),
-        },
-        chunkBytesMax: codecBound(checked.codec, geometry.chunkBytes),
-      },
-      transfer: options.sink.transfer ?? [],
-      sinkInstance: options.sink.instance,
-    };
+    const init = streamInit(checked, options, this.#memory);
     const ready = new Promise<void>((resolve, reject) => {
       this.#ready = { resolve, reject, left: 2 };
     });
-    this.#threads = inline ? await startInline(init) : startWorkers(init, (error) => this.#threadLost(error));
+    this.#threads =
+      checked.threads === "inline" ? await startInline(init) : startWorkers(init, (error) => this.#threadLost(error));
     this.#threads.engine.onmessage = ({ data }) => this.#onEngine(data);
     this.#threads.delivery.onmessage = ({ data }) => this.#onDelivery(data);
     this.#unguard = guardExit({
@@ -589,8 +434,11 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#threads.keepAlive(this.#pending > 0);
     tracingChannels.open({ location: options.sink.location, geometry, backend: this.#backend, adapter: this.#adapter });
     const warning = addonWarning();
+    const warnings = [...(warning === undefined ? [] : [warning]), ...this.plan.reductions];
     // After the caller had a chance to listen.
-    if (warning !== undefined) setTimeout(() => this.emit("warning", { message: warning }), 0).unref?.();
+    setTimeout(() => {
+      for (const message of warnings) this.emit("warning", { message });
+    }, 0).unref?.();
   }
 
   #onEngine(message: FromEngine): void {
@@ -601,7 +449,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
         this.#oneReady();
         break;
       case "stagingFree":
-        this.#pump();
+        if (this.#error === undefined) this.#queue.pump();
         this.#progress(false);
         break;
       case "failed":
@@ -675,7 +523,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   #fail(error: MillraceError): void {
     if (this.#error !== undefined || this.#ended) return;
     this.#error = error;
-    for (const operation of this.#queue.splice(0)) operation.reject(error);
+    this.#queue.rejectAll(error);
     for (const flush of this.#flushes.values()) flush.reject(error);
     this.#flushes.clear();
     this.#threads.engine.postMessage({ type: "abort" });
@@ -710,14 +558,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     }
     await this.#whilePending(this.#teardown());
     if (this.#error !== undefined) throw this.#error;
-    if (leftOver > 0) {
-      const { rowBytes } = this.geometry;
-      throw new MillraceError(
-        "INCOMPLETE_ROW",
-        `the last row has ${leftOver} of ${rowBytes} bytes; it was left out, all rows before it are stored.`,
-        { context: { bytesLeftOut: leftOver, rowBytes, rows: this.#rowsAccepted() } },
-      );
-    }
+    if (leftOver > 0) throw incompleteRow(leftOver, this.geometry.rowBytes, this.#rowsAccepted());
   }
 
   /** Waits for both threads, then lets go of everything. Slots are released last: until then a thread may use them. */
@@ -745,32 +586,5 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     const changed = this.#pending > 0 !== count > 0;
     this.#pending = count;
     if (changed) this.#threads.keepAlive(count > 0);
-  }
-}
-
-function pastEnd(bytesNotAccepted: number, bytesAccepted: number): MillraceError {
-  const context: ErrorContext = { bytesNotAccepted, bytesAccepted };
-  return new MillraceError("WRITE_PAST_END", `${bytesNotAccepted} bytes lie past the end of the append dimension.`, {
-    context,
-    hint: "Make dimension 0 larger, or null for an unbounded one.",
-  });
-}
-
-function aborted(signal: AbortSignal, bytesNotAccepted: number): MillraceError {
-  return new MillraceError("APPEND_ABORTED", `append was aborted with ${bytesNotAccepted} bytes not accepted.`, {
-    context: { bytesNotAccepted },
-    cause: signal.reason,
-  });
-}
-
-/** A view over a detached buffer has length 0, which is legal input otherwise. */
-function checkAttached(data: ArrayBufferView): void {
-  try {
-    new Uint8Array(data.buffer, 0, 0);
-  } catch (cause) {
-    throw new MillraceError("INVALID_DATA", "append got a view over a detached buffer.", {
-      cause,
-      hint: "The buffer was transferred to another thread; copy it first, or append before transferring.",
-    });
   }
 }

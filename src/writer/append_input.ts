@@ -1,0 +1,73 @@
+import { MillraceError } from "../base/errors.js";
+import type { ArrayGeometry } from "../geometry/array_geometry.js";
+
+/** What callers hand to a writer, checked; and the errors that say how much of it was taken. */
+
+/**
+ * The bytes under a view. Whole elements only.
+ * @throws MillraceError INVALID_DATA
+ */
+export function elementBytesOf(data: ArrayBufferView, g: ArrayGeometry): Uint8Array {
+  if (!ArrayBuffer.isView(data)) {
+    const value: unknown = data;
+    const got = typeof value === "object" && value !== null ? Object.prototype.toString.call(value) : String(value);
+    throw new MillraceError("INVALID_DATA", `append takes a TypedArray, a Buffer or a DataView, got ${got}.`, {
+      hint: "Wrap an ArrayBuffer as new Uint8Array(buffer).",
+    });
+  }
+  if (data.byteLength === 0) checkAttached(data);
+  if (data.byteLength % g.itemBytes !== 0) {
+    throw new MillraceError(
+      "INVALID_DATA",
+      `append got ${data.byteLength} bytes, which is not a whole number of ${g.dtype} elements.`,
+      { context: { byteLength: data.byteLength, itemBytes: g.itemBytes } },
+    );
+  }
+  return data instanceof Uint8Array ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+}
+
+/** A view over a detached buffer has length 0, which is legal input otherwise. */
+function checkAttached(data: ArrayBufferView): void {
+  try {
+    new Uint8Array(data.buffer, 0, 0);
+  } catch (cause) {
+    throw new MillraceError("INVALID_DATA", "append got a view over a detached buffer.", {
+      cause,
+      hint: "The buffer was transferred to another thread; copy it first, or append before transferring.",
+    });
+  }
+}
+
+/** A byte count given as a number: whole elements from `min` to `max`. */
+export function checkByteCount(call: string, byteLength: number, itemBytes: number, min: number, max: number): void {
+  const whole = Number.isSafeInteger(byteLength) && byteLength % itemBytes === 0;
+  if (whole && byteLength >= min && byteLength <= max) return;
+  const upTo = max === Number.POSITIVE_INFINITY ? "" : `, at most the ${max} bytes reserved`;
+  throw new MillraceError(
+    "INVALID_DATA",
+    `${call}(byteLength) takes a multiple of ${itemBytes} from ${min}${upTo}, got ${byteLength}.`,
+    { context: { byteLength, itemBytes } },
+  );
+}
+
+export function pastEnd(bytesNotAccepted: number, bytesAccepted: number): MillraceError {
+  return new MillraceError("WRITE_PAST_END", `${bytesNotAccepted} bytes lie past the end of the append dimension.`, {
+    context: { bytesNotAccepted, bytesAccepted },
+    hint: "Make dimension 0 larger, or null for an unbounded one.",
+  });
+}
+
+export function appendAborted(signal: AbortSignal, bytesNotAccepted: number): MillraceError {
+  return new MillraceError("APPEND_ABORTED", `append was aborted with ${bytesNotAccepted} bytes not accepted.`, {
+    context: { bytesNotAccepted },
+    cause: signal.reason,
+  });
+}
+
+export function incompleteRow(bytesLeftOut: number, rowBytes: number, rows: number): MillraceError {
+  return new MillraceError(
+    "INCOMPLETE_ROW",
+    `the last row has ${bytesLeftOut} of ${rowBytes} bytes; it was left out, all rows before it are stored.`,
+    { context: { bytesLeftOut, rowBytes, rows }, hint: "Append whole rows before closing." },
+  );
+}

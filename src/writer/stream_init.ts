@@ -1,0 +1,43 @@
+import { codecBound, codecJson } from "../codec/codec.js";
+import type { WriterOptions } from "../options.js";
+import type { CheckedOptions } from "../options_check.js";
+import type { StreamMemory } from "../pipeline/stream_memory.js";
+import type { StreamThreadsInit } from "../pipeline/stream_threads.js";
+import { orderingFromEnvironment } from "../slots/ordering.js";
+import { streamAttributes } from "./stream_attributes.js";
+
+/** What both threads of a stream are started with. Call it once a stream: some sinks give a fresh port each time they are asked. */
+export function streamInit(checked: CheckedOptions, options: WriterOptions, memory: StreamMemory): StreamThreadsInit {
+  const { geometry, codec } = checked;
+  const { sink } = options;
+  const ordering = orderingFromEnvironment();
+  return {
+    engine: {
+      geometry,
+      codec,
+      fill: checked.fill.bytes,
+      memory,
+      ordering,
+      encodeThreads: checked.encodeThreads,
+      maxPendingBytes: checked.maxPendingBytes ?? Number.POSITIVE_INFINITY,
+      inline: checked.threads === "inline",
+    },
+    delivery: {
+      geometry,
+      memory,
+      ordering,
+      sink: { kind: sink.kind, location: sink.location, options: sink.options },
+      mode: checked.mode,
+      durable: checked.durability !== "none",
+      publishIntervalMs: checked.publishIntervalMs,
+      metadata: {
+        codecs: codecJson(codec, geometry.dtype),
+        fill: checked.fill,
+        attributes: streamAttributes(checked),
+      },
+      chunkBytesMax: codecBound(codec, geometry.chunkBytes),
+    },
+    transfer: sink.transfer ?? [],
+    sinkInstance: sink.instance,
+  };
+}

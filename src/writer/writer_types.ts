@@ -1,0 +1,18 @@
+import type { MillraceError } from "../base/errors.js";
+import type { Watermarks } from "../options.js";
+
+export interface AppendOptions {
+  /** Gives up waiting. What was accepted by then stays; the error's context says how many bytes were not. */
+  readonly signal?: AbortSignal;
+}
+
+export type WriterEvents = {
+  /** A shard is complete and visible under its key: it can be read, copied, moved away. */
+  shard: { readonly key: string; readonly bytes: number; readonly rowFrom: number; readonly rowTo: number };
+  /** The watermarks moved; at most ten times a second, and at every publish. */
+  progress: Watermarks & { readonly bytesIn: number; readonly bytesStored: number };
+  /** The first failure; the writer accepts nothing more. */
+  error: MillraceError;
+  /** Something works, but not as well as it could. */
+  warning: { readonly message: string };
+};
