@@ -32,15 +32,24 @@ export interface NativeAddon {
   copyStart(helpers: number): number;
   copyStop(): void;
   /**
-   * Copies src[srcOffset, +length) to region[dstOffset, +length). Above the threshold the range is cut into static slices, one per
-   * helper and one for the caller, all joined before it returns (STAGING_COPIED). Any thread; concurrent callers copy serially.
+   * Copies src[srcOffset, +length) to region[dstOffset, +length); offsets and length in bytes whatever the view's type. From 512 KiB
+   * on the range may be cut into static slices, one per helper and one for the caller, all joined before it returns
+   * (STAGING_COPIED); the addon times both ways and keeps to the faster one. Any thread; concurrent callers copy serially.
+   * `src` may lie over the region itself (as memmove). Float16Array is not known to Node-API: hand in its bytes.
    */
-  copy(regionId: number, dstOffset: number, src: Uint8Array, srcOffset: number, length: number): void;
+  copy(regionId: number, dstOffset: number, src: NodeJS.ArrayBufferView, srcOffset: number, length: number): void;
 
   /** Prepares a strided gather; see {@link GatherDescription}. The handle is garbage collected. */
   gatherCreate(description: GatherDescription): GatherHandle;
   /** Gathers one chunk: src at `srcOffset` bytes, `extents` valid elements per dimension, into dst at `dstOffset`. Any thread. */
-  gather(handle: GatherHandle, src: Uint8Array, srcOffset: number, extents: Uint32Array, dst: Uint8Array, dstOffset: number): void;
+  gather(
+    handle: GatherHandle,
+    src: Uint8Array,
+    srcOffset: number,
+    extents: Uint32Array,
+    dst: Uint8Array,
+    dstOffset: number,
+  ): void;
 
   /** A pool of `threads` native threads that encode chunks; ends with `encodePoolClose` or with the thread that made it. */
   encodePoolCreate(threads: number): EncodePoolHandle;
@@ -54,11 +63,19 @@ export interface NativeAddon {
 
   /** Opens `path` for appending with O_DIRECT, exclusively created. Throws NATIVE_DIRECT_UNSUPPORTED where there is none. */
   directOpen(path: string): DirectFileHandle;
-  /** Appends the views in order through an aligned bounce buffer; the sub-page tail stays in the handle. libuv pool. */
-  directAppend(file: DirectFileHandle, views: readonly Uint8Array[], done: (error: NodeJS.ErrnoException | null) => void): void;
+  /**
+   * Appends the views in order, through an aligned bounce buffer where memory or file offset are not page aligned; the sub-page tail
+   * stays in the handle. libuv pool; one call at a time for a file (NATIVE_DIRECT_BUSY). Errors have the shape of node:fs errors and
+   * stick. The views' memory must not be detached before `done`.
+   */
+  directAppend(
+    file: DirectFileHandle,
+    views: readonly Uint8Array[],
+    done: (error: NodeJS.ErrnoException | null) => void,
+  ): void;
   /** Writes the tail, cuts the file to its true length, syncs data if asked, closes. libuv pool. */
   directFinish(file: DirectFileHandle, sync: boolean, done: (error: NodeJS.ErrnoException | null) => void): void;
-  /** Closes without writing the tail. Never throws. */
+  /** Closes without writing the tail; during an append, right after it. Never throws for a handle of the right kind. */
   directAbandon(file: DirectFileHandle): void;
 }
 
