@@ -1,0 +1,179 @@
+import { rmSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Command, Option } from "commander";
+import { childRunner } from "../../bench/child.js";
+import { type BenchResult, compare } from "../../bench/compare.js";
+import { SIMPLE_FILLS } from "../../bench/fill.js";
+import type { BenchSettings, BenchSink, FillSpec } from "../../bench/job.js";
+import { machineFacts } from "../../bench/machine.js";
+import { findScenario, LATER_SCENARIOS, SCENARIOS } from "../../bench/scenarios/catalog.js";
+import { MillraceError } from "../../index.js";
+import type { CodecOptions, Durability } from "../../options.js";
+import { describeBench } from "../bench_report.js";
+import { parseCodec } from "../codec_arg.js";
+import { EXIT } from "../exit.js";
+import type { CommandContext } from "../io.js";
+import { notYet } from "../not_yet.js";
+import { parseBytes, parsePositive, parseSeconds, parseSeed } from "../numbers.js";
+
+interface BenchFlags {
+  readonly backend: BenchSettings["backend"];
+  readonly codec: CodecOptions;
+  readonly sink: "discard" | "file" | "s3" | "throttled";
+  readonly out: string;
+  readonly directIo?: boolean;
+  readonly durability: Durability;
+  readonly rate: number;
+  readonly latency: number;
+  readonly fill: FillSpec["name"];
+  readonly images?: readonly string[];
+  readonly prefill?: boolean;
+  readonly appendBytes?: number;
+  readonly seconds: number;
+  readonly batches?: number;
+  readonly rounds: number;
+  readonly ceilings: boolean;
+  readonly threads?: number;
+  readonly copyHelpers?: number;
+  readonly depth?: number;
+  readonly batchEpochs?: number;
+  readonly json?: boolean;
+}
+
+const SCENARIO_HELP = `
+Scenarios (uint16):
+${SCENARIOS.map(({ name, summary }) => `  ${name.padEnd(12)} ${summary}`).join("\n")}
+  not in this version yet: ${LATER_SCENARIOS.map(({ name }) => name).join(", ")}
+
+Every round measures the ceilings first (a two-pass memory copy; the bare encoder; the raw disk), then the writer, each in a
+process of its own. A window opens after 2 batches of warm-up and holds at least 4; its end is the end of close(). A run that
+covers less exits with 1 and prints no figure.
+
+Examples:
+  millrace bench orca2 --prefill --codec none
+  millrace bench smallepoch --prefill --append-bytes 512
+  millrace bench orca2 --prefill --fill camera --sink file --out /data/scratch --json`;
+
+/** `millrace bench`: the writer against what the machine can do without it. */
+export function benchCommand({ io, finish }: CommandContext): Command {
+  return new Command("bench")
+    .description("Measure the writer beside the machine's own limits.")
+    .argument("<scenario>", "what is streamed; see below")
+    .addOption(new Option("--backend <backend>", "what encodes").choices(["auto", "cpu", "gpu"]).default("auto"))
+    .option("--codec <codec>", "none, zstd or zstd:LEVEL", parseCodec, { name: "zstd", level: 1 })
+    .addOption(
+      new Option("--sink <sink>", "where shards go").choices(["discard", "file", "s3", "throttled"]).default("discard"),
+    )
+    .option("--out <folder>", "for --sink file: stores are made here, and removed", tmpdir())
+    .option("--direct-io", "for --sink file: past the page cache")
+    .addOption(new Option("--durability <level>", "for --sink file").choices(["none", "shard"]).default("shard"))
+    .option("--rate <bytes>", "for --sink throttled: bytes per second", parseBytes, 200_000_000)
+    .option("--latency <ms>", "for --sink throttled: added to every call", parseSeed, 0)
+    .addOption(
+      new Option("--fill <fill>", "what the input is").choices([...SIMPLE_FILLS, "camera", "images"]).default("xor"),
+    )
+    .option("--images <file...>", "for --fill images: .tif files, or raw uint16 planes")
+    .option("--prefill", "make the input once, before the clock starts")
+    .option("--append-bytes <n>", "bytes per append (default: the scenario's)", parseBytes)
+    .option("--seconds <s>", "time per measurement", parseSeconds, 3)
+    .option("--batches <n>", "measure exactly so many batches instead of --seconds", parsePositive)
+    .option("--rounds <n>", "rounds; the median counts", parsePositive, 3)
+    .option("--no-ceilings", "the writer alone")
+    .option("--threads <n>", "encode threads (default: the library's)", parsePositive)
+    .option("--copy-helpers <n>", "copy helpers, 0 … 3 (default: the library's)", parseSeed)
+    .option("--depth <n>", "slots (default: the library's)", parsePositive)
+    .option("--batch-epochs <n>", "epochs per batch (default: the library's)", parsePositive)
+    .option("--json", "print one JSON object as stdout's last line")
+    .addHelpText("after", SCENARIO_HELP)
+    .action(async (scenario: string, flags: BenchFlags) => {
+      const result = await bench(scenario, flags, io.stderr);
+      io.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : describeBench(result));
+      finish(EXIT.done);
+    });
+}
+
+async function bench(name: string, flags: BenchFlags, stderr: CommandContext["io"]["stderr"]): Promise<BenchResult> {
+  const scenario = findScenario(name);
+  if (flags.sink === "s3") throw notYet("--sink s3", "Use --sink file, or throttled for a slow one.");
+  const fill = { name: flags.fill, files: flags.images ?? [] };
+  if ((flags.fill === "images") !== fill.files.length > 0) {
+    throw new MillraceError("INVALID_OPTION", "--fill images and --images go together.", {
+      context: { option: "images" },
+    });
+  }
+  const appendBytes = flags.appendBytes ?? scenario.appendBytes;
+  if (appendBytes % 2 !== 0) {
+    throw new MillraceError("INVALID_OPTION", `--append-bytes ${appendBytes} is not a whole number of uint16.`, {
+      context: { option: "append-bytes", appendBytes },
+    });
+  }
+  await using folder = flags.sink === "file" ? await scratchFolder(flags.out) : undefined;
+  const sink: BenchSink =
+    folder !== undefined
+      ? { kind: "file", folder: folder.path, directIo: flags.directIo === true }
+      : flags.sink === "throttled"
+        ? { kind: "throttled", bytesPerSecond: flags.rate, latencyMs: flags.latency }
+        : { kind: "discard" };
+  const settings: BenchSettings = {
+    scenario: scenario.name,
+    dimensions: scenario.dimensions,
+    codec: flags.codec,
+    backend: flags.backend,
+    sink,
+    durability: flags.durability,
+    fill,
+    prefill: flags.prefill === true,
+    appendBytes,
+    seconds: flags.seconds,
+    batches: flags.batches,
+    encodeThreads: flags.threads,
+    copyHelpers: flags.copyHelpers,
+    depth: flags.depth,
+    batchEpochs: flags.batchEpochs,
+  };
+  return compare({
+    settings,
+    rounds: flags.rounds,
+    withCeilings: flags.ceilings,
+    copyThreads: pipelineThreads(flags),
+    runJob: childRunner(new URL("../bench_child.js", import.meta.url)),
+    onStep: (round, what) => {
+      stderr.write(`bench ${scenario.name}: round ${round + 1} of ${flags.rounds}: ${what}\n`);
+    },
+  });
+}
+
+/** Threads of the pipeline that move bytes, as far as there are cores for them. */
+function pipelineThreads({ threads, copyHelpers }: BenchFlags): number {
+  const { cores } = machineFacts();
+  const encoders = threads ?? Math.max(1, cores - 1);
+  const helpers = copyHelpers ?? Math.min(cores - 1, 3);
+  return Math.min(cores, 1 + encoders + helpers);
+}
+
+/** A new folder for the stores of this run; gone when disposed, and when the process is interrupted. */
+async function scratchFolder(parent: string): Promise<{ path: string } & AsyncDisposable> {
+  let path: string;
+  try {
+    path = await mkdtemp(join(parent, "millrace-bench-"));
+  } catch (cause) {
+    throw new MillraceError("INVALID_OPTION", `--out ${parent}: no folder can be made there.`, {
+      context: { option: "out", reason: (cause as NodeJS.ErrnoException).code ?? "unknown" },
+      cause,
+    });
+  }
+  const onSignal = (): void => {
+    rmSync(path, { recursive: true, force: true });
+    process.exit(EXIT.interrupted);
+  };
+  process.once("SIGINT", onSignal);
+  return {
+    path,
+    async [Symbol.asyncDispose]() {
+      process.off("SIGINT", onSignal);
+      await rm(path, { recursive: true, force: true });
+    },
+  };
+}

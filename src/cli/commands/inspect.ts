@@ -1,0 +1,57 @@
+import { Command } from "commander";
+import { type InspectReport, inspectStore } from "../../index.js";
+import { EXIT } from "../exit.js";
+import type { CommandContext } from "../io.js";
+import { formatBytes } from "../numbers.js";
+import { parseStore } from "../store_arg.js";
+import { formatFields } from "../table.js";
+
+type InspectedArray = InspectReport["arrays"][number];
+
+/** `millrace inspect`: geometry, codecs and sizes of every array; reads metadata and lists files, decodes nothing. */
+export function inspectCommand({ io, finish }: CommandContext): Command {
+  return new Command("inspect")
+    .description("Show geometry, codec, sizes and ratio of every array of a store.")
+    .argument("<store>", "folder of a Zarr v3 array or group", parseStore)
+    .option("--json", "print one JSON object as stdout's last line")
+    .action(async (store: string, flags: { readonly json?: boolean }) => {
+      const report = await inspectStore(store);
+      io.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : describe(report));
+      finish(report.broken.length === 0 ? EXIT.done : EXIT.bad);
+    });
+}
+
+function describe(report: InspectReport): string {
+  return [
+    `${report.location}\n`,
+    ...report.groups.map((path) => `group ${path === "" ? "(root)" : path}\n`),
+    ...report.arrays.map(describeArray),
+    ...report.broken.map(({ path, message }) => `broken ${path === "" ? "(root)" : path}: ${message}\n`),
+  ].join("");
+}
+
+function describeArray(array: InspectedArray): string {
+  const codecs = array.codecs.map(({ name, configuration }) =>
+    configuration === undefined ? name : `${name} ${JSON.stringify(configuration)}`,
+  );
+  const dimension = (d: InspectedArray["dimensions"][number], i: number): readonly [string, string] => [
+    `  ${d.name ?? `dimension ${i}`}`,
+    `size ${d.size}, chunk ${d.chunk}${d.shard === undefined ? ", no shards" : `, shard ${d.shard}`}`,
+  ];
+  return (
+    `array ${array.path === "" ? "(root)" : array.path}\n` +
+    formatFields(
+      [
+        ["dtype", `${array.dtype}, fill value ${array.fillValue}`],
+        ["dimensions", "slowest first, in elements"],
+        ...array.dimensions.map(dimension),
+        ["codec", codecs.length === 0 ? "none" : codecs.join(", ")],
+        ["chunk", `${formatBytes(array.chunkBytes)}, ${array.chunksPerShard} in a shard`],
+        ["shards", `${array.objects} of ${array.objectsExpected}`],
+        ["size", `${formatBytes(array.bytesRaw)}, stored ${formatBytes(array.bytesStored)}`],
+        ["ratio", array.ratio === undefined ? "–" : array.ratio.toFixed(2)],
+      ],
+      "  ",
+    )
+  );
+}

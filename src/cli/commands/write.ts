@@ -1,0 +1,227 @@
+import { Command, Option } from "commander";
+import { nowNs } from "../../base/clock.js";
+import { MillraceError } from "../../base/errors.js";
+import type { DimensionOptions } from "../../geometry/array_geometry.js";
+import { DTYPE_NAMES, type DType, itemBytes } from "../../geometry/dtype.js";
+import { type ArrayWriter, fileSink, openWriter } from "../../index.js";
+import type { CodecOptions, Durability, WriterOptions } from "../../options.js";
+import { parseCodec } from "../codec_arg.js";
+import { parseDims } from "../dims.js";
+import { EXIT, reportError } from "../exit.js";
+import { type InputEnd, readInputs } from "../inputs.js";
+import { Interrupts } from "../interrupt.js";
+import type { CommandContext } from "../io.js";
+import { notYet } from "../not_yet.js";
+import { formatBytes, formatNs, formatRate, formatRatio, parseBytes } from "../numbers.js";
+import { PROGRESS_MODES, type ProgressMode, startProgress } from "../progress.js";
+import {
+  closeAfterError,
+  closeWholeRows,
+  EventLoopTurns,
+  progressSample,
+  type WriteResult,
+  writeResult,
+} from "../run_writer.js";
+import { parseStore } from "../store_arg.js";
+import { formatFields } from "../table.js";
+
+interface WriteFlags {
+  readonly dtype: DType;
+  readonly dims: readonly DimensionOptions[];
+  readonly codec?: CodecOptions;
+  readonly backend: NonNullable<WriterOptions["backend"]>;
+  readonly input?: readonly string[];
+  readonly appendBytes: number;
+  readonly durability: Durability;
+  readonly mode: NonNullable<WriterOptions["mode"]>;
+  readonly multiscale?: boolean;
+  readonly allowSoftwareAdapter?: boolean;
+  readonly progress: ProgressMode;
+  readonly json?: boolean;
+}
+
+const EXAMPLES = `
+Examples:
+  # stdin: little-endian elements in C order
+  camera | millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 --codec zstd:1
+
+  # raw files one after the other, then TIFF files: every page is a frame
+  millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 --input a.raw b.raw c.tif
+
+Input that ends in the middle of a row is an error (exit code 1); the whole rows before it are in the store.
+Ctrl-C closes the store with what has arrived (exit code 130); a second Ctrl-C aborts.`;
+
+/** `millrace write`: streams stdin, raw files or TIFF files into a new array. */
+export function writeCommand({ io, finish }: CommandContext): Command {
+  return new Command("write")
+    .description("Write elements from stdin, raw files or TIFF files into a sharded Zarr v3 array.")
+    .argument("<store>", "folder of the array to write", parseStore)
+    .addOption(new Option("--dtype <dtype>", "element type").choices(DTYPE_NAMES).makeOptionMandatory())
+    .requiredOption(
+      "--dims <list>",
+      "name:size:chunk:shard per dimension, in elements, slowest first; size 0 = unbounded, first dimension only",
+      parseDims,
+    )
+    .option("--codec <codec>", "none, zstd, zstd:LEVEL or blosc (not yet) (default: zstd:1)", parseCodec)
+    .addOption(new Option("--backend <backend>", "what encodes").choices(["auto", "cpu", "gpu"]).default("auto"))
+    .option("--input <file...>", "raw files, .tif files or - for stdin, in order (default: stdin when it is piped)")
+    .option(
+      "--append-bytes <n>",
+      "bytes per append of raw input; any number from 1, or 64KiB, 1MiB",
+      parseBytes,
+      2 ** 20,
+    )
+    .addOption(
+      new Option("--durability <level>", "what survives a power cut")
+        .choices(["none", "shard", "batch"])
+        .default("shard"),
+    )
+    .addOption(
+      new Option("--mode <mode>", "what to do with an existing store: refuse, replace, continue (not yet)")
+        .choices(["create", "overwrite", "resume"])
+        .default("create"),
+    )
+    .option("--multiscale", "write a resolution pyramid (not yet)")
+    .option("--allow-software-adapter", "let --backend gpu take a software adapter")
+    .addOption(
+      new Option("--progress <mode>", "on stderr: bar on a terminal, one JSON line a second, nothing")
+        .choices(PROGRESS_MODES)
+        .default("auto"),
+    )
+    .option("--endpoint <url>", "object storage for s3:// stores (not yet)")
+    .option("--region <name>", "region of s3:// stores (not yet)")
+    .option("--json", "print one JSON object as stdout's last line")
+    .addHelpText("after", EXAMPLES)
+    .action(async (store: string, flags: WriteFlags) => {
+      using interrupts = new Interrupts(io.stderr);
+      try {
+        const result = await write(store, flags, io, interrupts);
+        io.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : describeResult(store, flags, result));
+        finish(interrupts.closing.aborted ? EXIT.interrupted : EXIT.done);
+      } catch (error) {
+        if (!interrupts.aborting.aborted) throw error;
+        reportError(error, io, flags.json === true);
+        finish(EXIT.interrupted);
+      }
+    });
+}
+
+async function write(
+  store: string,
+  flags: WriteFlags,
+  io: CommandContext["io"],
+  interrupts: Interrupts,
+): Promise<WriteResult> {
+  if (flags.mode === "resume") throw notYet("--mode resume", "Use --mode create, or overwrite to start again.");
+  if (flags.multiscale) throw notYet("--multiscale");
+  const inputs = chooseInputs(flags.input, io.stdin.isTTY === true);
+  const pieces = readInputs({
+    inputs,
+    dtype: flags.dtype,
+    itemBytes: itemBytes(flags.dtype),
+    dimensions: flags.dims,
+    appendBytes: flags.appendBytes,
+    stdin: io.stdin,
+    signal: interrupts.closing,
+  });
+  try {
+    // A file that is absent or of the wrong kind is found before a store is made, or an old one is removed. stdin is not waited for:
+    // the store is valid from the first moment, before the first frame.
+    const first = inputs[0] === "-" ? undefined : await pieces.next();
+    const startNs = nowNs();
+    const writer = await openWriter({
+      sink: fileSink(store),
+      array: { dtype: flags.dtype, dimensions: flags.dims, codec: flags.codec },
+      mode: flags.mode,
+      backend: flags.backend,
+      allowSoftwareAdapter: flags.allowSoftwareAdapter,
+      durability: flags.durability,
+      signal: interrupts.aborting,
+    });
+    const progress = startProgress({
+      mode: flags.progress,
+      stderr: io.stderr,
+      totalRows: flags.dims[0].size,
+      sample: () => progressSample(writer),
+    });
+    let end: PumpEnd;
+    try {
+      end = await pump(writer, pieces, first);
+      await closeWholeRows(writer);
+    } catch (error) {
+      await closeAfterError(writer, error);
+      throw error;
+    } finally {
+      progress.stop();
+    }
+    const result = writeResult(writer, (nowNs() - startNs) / 1e9);
+    if (!interrupts.closing.aborted) checkWholeRows(end, writer.geometry.rowBytes, result.rows);
+    return result;
+  } finally {
+    await pieces.return({ carriedBytes: 0 });
+  }
+}
+
+function chooseInputs(given: readonly string[] | undefined, stdinIsTerminal: boolean): readonly string[] {
+  if (given === undefined) {
+    if (!stdinIsTerminal) return ["-"];
+    throw new MillraceError(
+      "INVALID_OPTION",
+      "there is nothing to read: stdin is a terminal and --input is not given.",
+      {
+        context: { option: "input" },
+      },
+    );
+  }
+  if (given.filter((input) => input === "-").length > 1) {
+    throw new MillraceError("INVALID_OPTION", "--input names - (stdin) more than once.", {
+      context: { option: "input" },
+    });
+  }
+  return given;
+}
+
+interface PumpEnd extends InputEnd {
+  readonly bytes: number;
+}
+
+async function pump(
+  writer: ArrayWriter,
+  pieces: AsyncGenerator<Uint8Array, InputEnd>,
+  first: IteratorResult<Uint8Array, InputEnd> | undefined,
+): Promise<PumpEnd> {
+  const turns = new EventLoopTurns();
+  let bytes = 0;
+  for (let next = first ?? (await pieces.next()); ; next = await pieces.next()) {
+    if (next.done) return { bytes, ...next.value };
+    await writer.append(next.value);
+    bytes += next.value.byteLength;
+    await turns.take();
+  }
+}
+
+/** @throws MillraceError INCOMPLETE_ROW when the input ended within one. The store is closed and holds the rows before it. */
+function checkWholeRows(end: PumpEnd, rowBytes: number, rows: number): void {
+  const leftOverBytes = (end.bytes % rowBytes) + end.carriedBytes;
+  if (leftOverBytes === 0) return;
+  throw new MillraceError(
+    "INCOMPLETE_ROW",
+    `the input ended in the middle of a row: ${leftOverBytes} bytes left over, a row has ${rowBytes}. ` +
+      `The store is closed and holds the ${rows} whole rows.`,
+    { context: { leftOverBytes, rowBytes, rows } },
+  );
+}
+
+function describeResult(store: string, flags: WriteFlags, result: WriteResult): string {
+  const { appendNs } = result;
+  return formatFields([
+    ["store", store],
+    ["rows", `${result.rows} (${flags.dims[0].name})`],
+    ["in", `${formatBytes(result.bytesIn)} ${flags.dtype}`],
+    ["stored", `${formatBytes(result.bytesStored)}, ratio ${formatRatio(result.bytesIn, result.bytesStored)}`],
+    ["time", `${result.seconds.toFixed(2)} s, ${formatRate(result.bytesIn, result.seconds)}`],
+    ["backend", `${result.backend} (${result.adapter})`],
+    ["append", `p50 ${formatNs(appendNs.p50)}, p99 ${formatNs(appendNs.p99)}, max ${formatNs(appendNs.max)}`],
+    ["peak memory", formatBytes(result.peakRssBytes)],
+  ]);
+}
