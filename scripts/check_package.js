@@ -1,0 +1,111 @@
+// Checks the package as users get it: what `npm pack` puts in, what it leaves out, and that a project that installs the tarball can
+// import it, run the command and write a store that verifies. Needs a built dist/.
+import { spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { root } from "./run_node.js";
+
+/** Runs a command to its end; its output is part of the message when it fails. */
+function run(command, args, options = {}) {
+  const result = spawnSync(command, args, { cwd: root, encoding: "utf8", maxBuffer: 2 ** 26, ...options });
+  if (result.error !== undefined) throw result.error;
+  if (result.status !== (options.status ?? 0)) {
+    throw new Error(`${command} ${args.join(" ")}: exit code ${result.status}\n${result.stdout}${result.stderr}`);
+  }
+  return result.stdout;
+}
+
+function npm(args, options) {
+  // npm's own entry where npm started us: no shell, and the same npm.
+  const entry = process.env.npm_execpath;
+  return entry?.endsWith(".js") ? run(process.execPath, [entry, ...args], options) : run("npm", args, options);
+}
+
+const problems = [];
+
+function expectFiles(paths) {
+  const required = [
+    "package.json",
+    "README.md",
+    "LICENSE",
+    "CHANGELOG.md",
+    "bin/millrace.js",
+    "dist/index.js",
+    "dist/index.d.ts",
+    "dist/cli/main.js",
+    "CMakeLists.txt",
+    "native/addon.cc",
+    "scripts/build_native.js",
+  ];
+  for (const path of required) if (!paths.has(path)) problems.push(`${path} is not in the package`);
+  for (const folder of ["native/core", "native/bind"]) {
+    for (const name of readdirSync(join(root, folder), { recursive: true })) {
+      const path = `${folder}/${name}`.replaceAll("\\", "/");
+      if (/\.(cc|h)$/.test(path) && !paths.has(path)) problems.push(`${path} is not in the package`);
+    }
+  }
+  for (const name of readdirSync(join(root, "src"), { recursive: true })) {
+    const source = String(name).replaceAll("\\", "/");
+    if (!/\.(ts|wgsl)$/.test(source)) continue;
+    const outputs = source.endsWith(".wgsl") ? [source] : [".js", ".d.ts"].map((end) => source.replace(/\.ts$/, end));
+    for (const output of outputs) {
+      if (!paths.has(`dist/${output}`)) problems.push(`dist/${output} is not in the package; is dist/ out of date?`);
+    }
+  }
+}
+
+/** What may be in the package, path by path; tests, benchmark results and build folders are not. */
+function expectNoJunk(paths) {
+  const allowed =
+    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|CMakeLists\.txt|bin\/millrace\.js|scripts\/build_native\.js|native\/(core|bind)\/[\w./-]+\.(cc|h)|native\/addon\.cc|dist\/[\w./-]+\.(js|d\.ts|js\.map|wgsl)|prebuilds\/[\w-]+\/[\w.-]+\.node)$/;
+  for (const path of paths) {
+    if (!allowed.test(path)) problems.push(`${path} does not belong into the package`);
+  }
+}
+
+/** In an empty project: install, import, run. Without install scripts, as careful users do; the addon-free path must do. */
+function tryInstalled(tarball, folder) {
+  const project = join(folder, "project");
+  mkdirSync(project);
+  writeFileSync(join(project, "package.json"), JSON.stringify({ name: "try-millrace", private: true, type: "module" }));
+  npm(["install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", tarball], { cwd: project });
+  const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+  const names = run(
+    process.execPath,
+    ["--input-type=module", "-e", 'import * as m from "millrace"; console.log(Object.keys(m).join(" "))'],
+    { cwd: project },
+  );
+  if (!/\bopenWriter\b/.test(names)) problems.push(`the installed package does not export openWriter: ${names}`);
+
+  const bin = join(project, "node_modules", "millrace", "bin", "millrace.js");
+  if (!existsSync(join(project, "node_modules", ".bin", "millrace"))) problems.push("npm made no command millrace");
+  const printed = run(process.execPath, [bin, "--version"], { cwd: project }).trim();
+  if (printed !== version) problems.push(`millrace --version says ${printed}, package.json ${version}`);
+
+  // Three rows of 4 × 4, every element its own index.
+  const input = Buffer.from(Uint16Array.from({ length: 48 }, (_, i) => i).buffer);
+  const dims = "t:0:2:4,y:4:2:4,x:4:4:4";
+  const written = run(
+    process.execPath,
+    [bin, "write", "tiny.zarr", "--dtype", "uint16", "--dims", dims, "--codec", "none", "--json"],
+    { cwd: project, input },
+  );
+  const result = JSON.parse(written.trim().split("\n").at(-1));
+  if (result.rows !== 3) problems.push(`write kept ${result.rows} of 3 rows`);
+  run(process.execPath, [bin, "verify", "tiny.zarr"], { cwd: project });
+}
+
+const folder = mkdtempSync(join(tmpdir(), "millrace-package-"));
+try {
+  const [packed] = JSON.parse(npm(["pack", "--json", "--ignore-scripts", "--pack-destination", folder]));
+  const paths = new Set(packed.files.map((file) => file.path));
+  expectFiles(paths);
+  expectNoJunk(paths);
+  if (problems.length === 0) tryInstalled(join(folder, packed.filename), folder);
+  console.log(`package: ${paths.size} files, ${(packed.size / 1024).toFixed(0)} KiB packed`);
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+for (const problem of problems) console.error(`package: ${problem}`);
+process.exitCode = problems.length === 0 ? 0 : 1;

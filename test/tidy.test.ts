@@ -1,0 +1,306 @@
+/**
+ * House rules that a machine can check: which folder may import which, import cycles, calls that belong to one place,
+ * file length, leftovers. The rules themselves and their reasons are in docs/ and CONTRIBUTING.md.
+ */
+import { execFileSync } from "node:child_process";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { dirname, join, posix } from "node:path";
+import { fileURLToPath } from "node:url";
+import ts from "typescript";
+import { describe, expect, it } from "vitest";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+
+/**
+ * Rank of a folder, or of a file right under src/, and the only ones it may import from besides itself. Type-only imports count
+ * too: a knot of types is as hard to pull apart as one of values.
+ */
+const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
+  base: { rank: 0, may: "" },
+  geometry: { rank: 1, may: "base" },
+  metrics: { rank: 1, may: "base" },
+  native: { rank: 1, may: "base" },
+  slots: { rank: 2, may: "metrics base" },
+  multiscale: { rank: 2, may: "geometry base" },
+  codec: { rank: 2, may: "geometry native base" },
+  zarr: { rank: 3, may: "codec multiscale geometry base" },
+  handoff: { rank: 3, may: "multiscale codec geometry base" },
+  options: { rank: 4, may: "geometry codec handoff base" },
+  plan: { rank: 4, may: "handoff multiscale codec geometry base" },
+  sinks: { rank: 4, may: "handoff native metrics base" },
+  store: { rank: 4, may: "zarr codec geometry base" },
+  staging: { rank: 4, may: "slots handoff native metrics geometry base" },
+  gpu: { rank: 5, may: "slots plan handoff multiscale geometry codec metrics base" },
+  cpu: { rank: 5, may: "slots plan handoff multiscale geometry codec native metrics base" },
+  options_check: { rank: 5, may: "options zarr handoff codec geometry base" },
+  pipeline: { rank: 6, may: "staging slots plan zarr codec handoff geometry native metrics base" },
+  writer: {
+    rank: 8,
+    may:
+      "options_check options pipeline staging gpu cpu sinks zarr plan codec " +
+      "multiscale geometry slots metrics handoff native base",
+  },
+  distributed: { rank: 9, may: "writer options zarr geometry handoff base" },
+  view: { rank: 9, may: "store zarr metrics base" },
+  index: {
+    rank: 10,
+    may: "writer options distributed sinks store plan codec geometry metrics handoff base",
+  },
+  bench: { rank: 11, may: "index codec geometry native base" },
+  cli: { rank: 12, may: "bench index options codec geometry native base" },
+};
+
+/** Where a thread is started: the files of a folder that may wire in what the rest of their folder sees as a contract only. */
+const WIRING: Readonly<Record<string, string>> = {
+  "pipeline/open_backend.ts": "cpu gpu",
+  "pipeline/stream_threads.ts": "sinks",
+  "pipeline/delivery_thread.ts": "sinks",
+};
+
+interface Source {
+  /** Relative to src/, with forward slashes. */
+  readonly path: string;
+  readonly text: string;
+  /** `text` with comments and the contents of strings and templates blanked: what a search for calls may look at. */
+  readonly code: string;
+  /** Imported modules as written, static, dynamic and type-only. */
+  readonly imports: readonly string[];
+}
+
+function listFiles(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath ?? entry.path, entry.name));
+}
+
+function readSource(file: string): Source {
+  const text = readFileSync(file, "utf8");
+  const path = file.slice(join(root, "src").length + 1).replaceAll("\\", "/");
+  const imports = ts.preProcessFile(text, true, true).importedFiles.map((i) => i.fileName);
+  return { path, text, code: codeOnly(text), imports };
+}
+
+/** Blanks comments and literals token by token, so that a word in a message or a docstring is not taken for a call. */
+function codeOnly(text: string): string {
+  const file = ts.createSourceFile("x.ts", text, ts.ScriptTarget.ES2022, false, ts.ScriptKind.TS);
+  let code = "";
+  const visit = (node: ts.Node): void => {
+    if (ts.isStringLiteralLike(node) || ts.isTemplateHead(node) || ts.isTemplateMiddleOrTemplateTail(node)) {
+      code += '""';
+      return;
+    }
+    const children = node.getChildren(file);
+    if (children.length === 0) code += node.kind === ts.SyntaxKind.EndOfFileToken ? "" : `${node.getText(file)} `;
+    else for (const child of children) if (!ts.isJSDoc(child)) visit(child);
+  };
+  visit(file);
+  return code.replaceAll(/ ([.(]) /g, "$1");
+}
+
+const sources = listFiles(join(root, "src"))
+  .filter((file) => file.endsWith(".ts"))
+  .map(readSource);
+
+/** The layer of a path relative to src/: its first folder, or its own name. */
+function layerOf(path: string): string {
+  return path.includes("/") ? path.slice(0, path.indexOf("/")) : path.replace(/\.ts$/, "");
+}
+
+/** The file under src/ that an import means, or undefined for a package or a Node module. */
+function resolveImport(from: string, specifier: string): string | undefined {
+  return specifier.startsWith(".")
+    ? posix.normalize(posix.join(posix.dirname(from), specifier)).replace(/\.js$/, ".ts")
+    : undefined;
+}
+
+/** `tracked` also sees files that are new and not ignored. Empty outside a git checkout. */
+function projectFiles(): string[] {
+  try {
+    const out = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard", "-z"], { cwd: root });
+    return out
+      .toString("utf8")
+      .split("\0")
+      .filter((path) => path !== "" && existsSync(join(root, path)));
+  } catch {
+    return ["src", "test", "scripts", "bin"].flatMap((folder) =>
+      listFiles(join(root, folder)).map((file) => file.slice(root.length + 1)),
+    );
+  }
+}
+
+/** `path:line: text` of every line that matches. */
+function grep(paths: readonly string[], pattern: RegExp): string[] {
+  return paths.flatMap((path) =>
+    readFileSync(join(root, path), "utf8")
+      .split("\n")
+      .flatMap((line, i) => (pattern.test(line) ? [`${path}:${i + 1}: ${line.trim().slice(0, 120)}`] : [])),
+  );
+}
+
+describe("layers", () => {
+  it("lists only arrows that go down", () => {
+    const wrong = Object.entries(LAYERS).flatMap(([from, { rank, may }]) =>
+      may
+        .split(" ")
+        .filter((to) => to !== "" && !(LAYERS[to]?.rank < rank))
+        .map((to) => `${from} → ${to}`),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it("knows every folder of src", () => {
+    expect([...new Set(sources.map((s) => layerOf(s.path)))].filter((layer) => !(layer in LAYERS))).toEqual([]);
+  });
+
+  it("has no import against the arrows", () => {
+    const wrong = sources.flatMap(({ path, imports }) => {
+      const from = layerOf(path);
+      const may = new Set([from, ...(LAYERS[from]?.may.split(" ") ?? []), ...(WIRING[path]?.split(" ") ?? [])]);
+      return imports.flatMap((specifier) => {
+        const target = resolveImport(path, specifier);
+        return target !== undefined && !may.has(layerOf(target)) ? [`${path} imports ${target}`] : [];
+      });
+    });
+    expect(wrong).toEqual([]);
+  });
+
+  it("has no import of a file that is not there, and none that leaves src", () => {
+    const paths = new Set(sources.map((s) => s.path));
+    const wrong = sources.flatMap(({ path, imports }) =>
+      imports.flatMap((specifier) => {
+        const target = resolveImport(path, specifier);
+        return target !== undefined && !paths.has(target) ? [`${path} imports ${specifier}`] : [];
+      }),
+    );
+    expect(wrong).toEqual([]);
+  });
+
+  it("has no import cycle between files", () => {
+    const edges = new Map(
+      sources.map((s) => [s.path, s.imports.flatMap((specifier) => resolveImport(s.path, specifier) ?? [])]),
+    );
+    expect(findCycle(edges)).toBeUndefined();
+  });
+
+  it("finds a cycle where there is one", () => {
+    const edges = new Map([
+      ["a", ["b"]],
+      ["b", ["c", "d"]],
+      ["c", []],
+      ["d", ["b"]],
+    ]);
+    expect(findCycle(edges)).toEqual(["b", "d", "b"]);
+  });
+});
+
+/** A cycle as a path that ends where it starts, or undefined. Depth first; a node on the current path closes a cycle. */
+function findCycle(edges: ReadonlyMap<string, readonly string[]>): string[] | undefined {
+  const done = new Set<string>();
+  const path: string[] = [];
+  const visit = (node: string): string[] | undefined => {
+    if (path.includes(node)) return [...path.slice(path.indexOf(node)), node];
+    if (done.has(node)) return undefined;
+    path.push(node);
+    for (const next of edges.get(node) ?? []) {
+      const cycle = visit(next);
+      if (cycle !== undefined) return cycle;
+    }
+    path.pop();
+    done.add(node);
+    return undefined;
+  };
+  for (const node of edges.keys()) {
+    const cycle = visit(node);
+    if (cycle !== undefined) return cycle;
+  }
+  return undefined;
+}
+
+describe("calls that belong to one place", () => {
+  const inCode = (pattern: RegExp, allowed: (path: string) => boolean): string[] =>
+    sources.filter((s) => !allowed(s.path) && pattern.test(s.code)).map((s) => s.path);
+  const importing = (pattern: RegExp, allowed: (path: string) => boolean): string[] =>
+    sources.filter((s) => !allowed(s.path) && s.imports.some((i) => pattern.test(i))).map((s) => s.path);
+  const under =
+    (...prefixes: string[]) =>
+    (path: string) =>
+      prefixes.some((prefix) => path.startsWith(prefix));
+
+  it("blanks comments and literals before it looks for calls", () => {
+    const code = codeOnly(`// Date.now()\n/** Date.now() */\nconst a = "Date.now()" + \`Date.now() \${b . c (1)}\`;`);
+    expect(code).not.toContain("Date");
+    expect(code).toContain("b.c(1");
+  });
+
+  it("reads time in base/clock.ts only", () => {
+    const time = /\bDate\.now\b|\bnew Date\b|\bperformance\.(now|timeOrigin)\b|\bprocess\.hrtime\b/;
+    expect(inCode(time, under("base/clock.ts"))).toEqual([]);
+    expect(inCode(time, () => false)).toContain("base/clock.ts");
+  });
+
+  it("never terminates a worker: it is asked to stop and exits on its own", () => {
+    expect(inCode(/\.terminate\(/, () => false)).toEqual([]);
+  });
+
+  it("touches files in sinks, store, cli, bench and the addon's loader only", () => {
+    const allowed = under("sinks/", "store/", "cli/", "bench/", "native/binding.ts", "gpu/kernel_source.ts");
+    expect(importing(/^(node:)?fs(\/promises)?$/, allowed)).toEqual([]);
+  });
+
+  it("prints in the command line only", () => {
+    expect(inCode(/\bconsole\.|\bprocess\.(stdout|stderr)\b/, under("cli/"))).toEqual([]);
+  });
+
+  it("names GPU types in gpu only", () => {
+    expect(inCode(/\bGPU[A-Z]\w+/, under("gpu/"))).toEqual([]);
+  });
+
+  it("says node: in front of Node's modules", () => {
+    const bare =
+      /^(assert|buffer|child_process|crypto|events|fs|module|os|path|stream|timers|url|util|v8|vm|worker_threads|zlib)(\/|$)/;
+    expect(importing(bare, () => false)).toEqual([]);
+  });
+});
+
+describe("files", () => {
+  const paths = projectFiles();
+  const isText = (path: string) =>
+    /\.(ts|js|mjs|cc|h|wgsl|py|sh|json|md|txt|toml|ya?ml)$|(^|\/)(CMakeLists\.txt|run|LICENSE)$/.test(path);
+  const texts = paths.filter(isText);
+  const code = texts.filter((path) => /\.(ts|js|mjs|cc|h|wgsl|py|sh)$|^\.ci\//.test(path));
+
+  it("finds the project", () => {
+    expect(texts).toContain("src/base/errors.ts");
+    expect(texts).toContain("test/tidy.test.ts");
+  });
+
+  it("keeps source files under 600 lines", () => {
+    const long = code.filter((path) => readFileSync(join(root, path), "utf8").split("\n").length > 600);
+    expect(long).toEqual([]);
+  });
+
+  it("has no leftover markers", () => {
+    // Spelled in pieces, or this file would find itself.
+    const markers = new RegExp(`\\b(${["TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK"].join("|")})\\b`);
+    expect(grep(code, markers)).toEqual([]);
+  });
+
+  it("has no test that is switched off or alone", () => {
+    const tests = code.filter((path) => path.startsWith("test/") && path.endsWith(".ts"));
+    expect(
+      grep(tests, new RegExp(`\\b(it|test|describe)\\.(${["sk" + "ip", "on" + "ly", "to" + "do"].join("|")})\\(`)),
+    ).toEqual([]);
+  });
+
+  it("names no package registry and no path of one machine", () => {
+    const hosts = [
+      "registry.npm" + "js",
+      "registry.yarn" + "pkg",
+      "py" + "pi.org",
+      "python" + "hosted",
+      "deb." + "debian",
+    ];
+    expect(grep(texts, new RegExp(hosts.join("|").replaceAll(".", "\\.")))).toEqual([]);
+    expect(grep(texts, /(^|[^A-Za-z0-9_.])\/(work|home|Users)\/[A-Za-z.]/)).toEqual([]);
+  });
+});
