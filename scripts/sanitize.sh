@@ -15,5 +15,6 @@ for sanitizer in ${1:-address thread}; do
   ASAN_OPTIONS=detect_stack_use_after_return=1 \
   UBSAN_OPTIONS=print_stacktrace=1 \
   TSAN_OPTIONS=halt_on_error=1 \
-    $run ctest --test-dir "$build" --output-on-failure --timeout 300
+    $run ctest --test-dir "$build" --output-on-failure --timeout 300 \
+      ${MILLRACE_REPORTS:+--output-junit "$MILLRACE_REPORTS/sanitize-$sanitizer.xml"}
 done

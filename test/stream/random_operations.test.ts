@@ -5,7 +5,7 @@ import { openArray } from "../../src/store/array_reader.js";
 import { verifyStore } from "../../src/store/verify.js";
 import { openWriter } from "../../src/writer/open_writer.js";
 import { fillValue } from "../../src/zarr/fill_value.js";
-import { type StreamCase, StreamModel, streamCases } from "../helpers/stream_model.js";
+import { type Operation, type StreamCase, StreamModel, streamCases } from "../helpers/stream_model.js";
 
 async function run(c: StreamCase, override: { batchEpochs?: number; depth?: number } = {}) {
   const sink = memorySink();
@@ -55,7 +55,7 @@ it("stores the same bytes for any batch size, depth and split of the appends", a
         const one = { ...c, operations: c.operations.filter((o) => o.kind === "append" || o.kind === "skip") };
         const two: StreamCase = {
           ...one,
-          operations: one.operations.flatMap((o) =>
+          operations: one.operations.flatMap((o): Operation[] =>
             o.kind === "append"
               ? Array.from({ length: Math.ceil(o.elements / split) }, (_, i) => ({
                   ...o,
