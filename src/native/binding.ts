@@ -5,10 +5,11 @@ import { MillraceError } from "../base/errors.js";
 import { NATIVE_ABI_VERSION, type NativeAddon } from "./addon.js";
 
 /**
- * The one loader of the native addon. Without it Millrace gives the same bytes, slower; so a missing addon is a state to report
- * (`addonStatus`, `addonWarning`), never a failure, unless MILLRACE_ADDON=require asks for that.
+ * The one loader of the native addon. Without it Millrace gives the same bytes, slower; so a missing addon is a state
+ * to report (`addonStatus`, `addonWarning`), never a failure, unless MILLRACE_ADDON=require asks for that.
  *
- * MILLRACE_ADDON: "off" = do as if there were none; "require" = throw when it does not load; anything else = use it when there.
+ * MILLRACE_ADDON: "off" = do as if there were none; "require" = throw when it does not load; anything else = use it
+ * when there.
  */
 export interface AddonStatus {
   readonly loaded: boolean;
@@ -41,7 +42,10 @@ function isMusl(): boolean {
   return header?.glibcVersionRuntime === undefined;
 }
 
-/** Prebuilt file first, then what `npm run build:native` makes. The same two levels up from `src/native` and `dist/native`. */
+/**
+ * Prebuilt file first, then what `npm run build:native` makes. The same two levels up from `src/native` and
+ * `dist/native`.
+ */
 function defaultSource(): AddonSource {
   const root = new URL("../../", import.meta.url);
   const target = `${process.platform}-${process.arch}`;
@@ -56,7 +60,8 @@ function defaultSource(): AddonSource {
 }
 
 /**
- * Tries the candidates in order; the first one that exists, loads and has this interface's version wins. Pure but for `source`.
+ * Tries the candidates in order; the first one that exists, loads and has this interface's version wins. Pure but for
+ * `source`.
  */
 export function findAddon(source: AddonSource): { addon: NativeAddon | undefined; status: AddonStatus } {
   let failed: AddonStatus | undefined;
@@ -131,8 +136,8 @@ export function addonStatus(): AddonStatus {
 let warned = false;
 
 /**
- * One sentence for the user, the first time it is asked for in a thread where the addon did not load; undefined afterwards, when
- * it is loaded, and when MILLRACE_ADDON=off says that this is wanted. This module prints nothing.
+ * One sentence for the user, the first time it is asked for in a thread where the addon did not load; undefined
+ * afterwards, when it is loaded, and when MILLRACE_ADDON=off says that this is wanted. This module prints nothing.
  */
 export function addonWarning(): string | undefined {
   const { loaded, reason, hint } = addonStatus();

@@ -2,7 +2,10 @@ import { execFile } from "node:child_process";
 import { Worker } from "node:worker_threads";
 import { addonStatus, loadAddon } from "../../src/native/binding.js";
 
-/** For `describe.runIf`. Where the addon is not built these tests are reported as skipped; MILLRACE_ADDON=require makes that fail. */
+/**
+ * For `describe.runIf`. Where the addon is not built these tests are reported as skipped; MILLRACE_ADDON=require makes
+ * that fail.
+ */
 export const addon = loadAddon()!;
 export const hasAddon = addon !== undefined;
 const path = addonStatus().path ?? "";

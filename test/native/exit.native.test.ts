@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { hasAddon, runProgram, workerSource } from "./addon_fixture.js";
 
-// How a process ends while native threads work. A crash shows as a signal name (SIGSEGV, SIGABRT) in place of the code. Each runs
-// several times: these are races.
+// How a process ends while native threads work. A crash shows as a signal name (SIGSEGV, SIGABRT) in place of the code.
+// Each runs several times: these are races.
 const ROUNDS = 4;
 
 async function expectExit(source: string, code: number, nodeArgs: readonly string[] = []): Promise<string> {
