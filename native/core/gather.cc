@@ -47,21 +47,66 @@ inline void copy_overlapped(uint8_t* dst, const uint8_t* src, size_t size) noexc
   std::memcpy(dst + size - kBytes, tail, kBytes);
 }
 
+// Hardware prefetchers stop at the end of a page, and the rows of a chunk often lie in one page each. Asking for the row after
+// next is early enough for memory and leaves the cache to the rows in between.
+constexpr uint64_t kPrefetchRows = 2;
+constexpr uint64_t kPrefetchStrideMin = 4096;
+constexpr uint64_t kPrefetchBytesMax = 2048;  // longer rows give the hardware time to see them coming
+
+inline void prefetch_row(const uint8_t* src, uint64_t bytes) noexcept {
+  for (uint64_t at = 0; at < bytes; at += 64) __builtin_prefetch(src + at);
+}
+
 // Rows of one length follow each other, so the length is dispatched once for all of them. A call of the C library's
 // memcpy costs as much as copying 64 bytes does.
 template <typename CopyRow>
 inline void for_rows(uint8_t* dst, uint64_t dst_pitch, const uint8_t* src, uint64_t src_stride, uint64_t rows,
-                     CopyRow copy_row) noexcept {
+                     uint64_t prefetch_bytes, CopyRow copy_row) noexcept {
   for (uint64_t row = 0; row < rows; row++) {
+    if (prefetch_bytes > 0 && row + kPrefetchRows < rows) {
+      prefetch_row(src + kPrefetchRows * src_stride, prefetch_bytes);
+    }
     copy_row(dst, src);
     dst += dst_pitch;
     src += src_stride;
   }
 }
 
+/** Single elements with a stride between them, laid down densely: eight bytes are put together before they are stored. */
+template <typename T>
+void pick(uint8_t* dst, const uint8_t* src, uint64_t src_stride, uint64_t count) noexcept {
+  constexpr uint64_t kPerWord = sizeof(uint64_t) / sizeof(T);
+  uint64_t i = 0;
+  for (; i + kPerWord <= count; i += kPerWord) {
+    T items[kPerWord];
+    for (uint64_t k = 0; k < kPerWord; k++) std::memcpy(&items[k], src + k * src_stride, sizeof(T));
+    std::memcpy(dst, items, sizeof items);
+    src += kPerWord * src_stride;
+    dst += sizeof items;
+  }
+  for (; i < count; i++) {
+    std::memcpy(dst, src, sizeof(T));
+    src += src_stride;
+    dst += sizeof(T);
+  }
+}
+
+void pick_elements(uint8_t* dst, const uint8_t* src, uint64_t src_stride, uint64_t count, size_t item_bytes) noexcept {
+  switch (item_bytes) {
+    case 1: return pick<uint8_t>(dst, src, src_stride, count);
+    case 2: return pick<uint16_t>(dst, src, src_stride, count);
+    case 4: return pick<uint32_t>(dst, src, src_stride, count);
+    default: return pick<uint64_t>(dst, src, src_stride, count);
+  }
+}
+
 void copy_rows(uint8_t* dst, uint64_t dst_pitch, const uint8_t* src, uint64_t src_stride, uint64_t rows,
                size_t run) noexcept {
-  const auto each = [&](auto copy_row) { for_rows(dst, dst_pitch, src, src_stride, rows, copy_row); };
+  // Where several rows lie in one page the hardware sees them coming, and asking costs more than it saves (measured: −8 % at
+  // a stride of 1,392 bytes, +35 % at 8,192).
+  const uint64_t ahead = src_stride >= kPrefetchStrideMin && run >= 64 && run <= kPrefetchBytesMax ? run : 0;
+  const auto each = [&](auto copy_row) { for_rows(dst, dst_pitch, src, src_stride, rows, ahead, copy_row); };
+  if (run <= 8 && (run & (run - 1)) == 0 && dst_pitch == run) return pick_elements(dst, src, src_stride, rows, run);
   switch (run) {
     case 1: return each([](uint8_t* d, const uint8_t* s) { copy_fixed<1>(d, s); });
     case 2: return each([](uint8_t* d, const uint8_t* s) { copy_fixed<2>(d, s); });
@@ -119,7 +164,14 @@ void walk(const GatherPlan& plan, const Nest& nest, uint32_t level_index, const 
       }
     }
   } else {
+    // One row of the level below, where that is a row of single elements or short runs.
+    const Level& inner = nest.levels[0];
+    const uint64_t span = level_index == 1 ? (inner.extent - 1) * inner.src_stride + nest.run_bytes : 0;
+    const bool ahead = span > 0 && span <= kPrefetchBytesMax && nest.run_bytes < 64;
     for (uint64_t i = 0; i < level.extent; i++) {
+      if (ahead && i + kPrefetchRows < level.extent) {
+        prefetch_row(src + (i + kPrefetchRows) * level.src_stride, span);
+      }
       walk(plan, nest, level_index - 1, src + i * level.src_stride, dst + i * level.dst_pitch);
     }
   }
