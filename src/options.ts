@@ -44,7 +44,7 @@ export interface WriterOptions {
   readonly batchEpochs?: number;
   /** Staging and output slots. Default 3. 1 = `depth1`: every batch is drained before the next is filled. */
   readonly depth?: number;
-  /** Upper bound for everything Millrace allocates for this writer, bytes. Default: half of the memory the process may use. */
+  /** Upper bound for all buffers of this writer, bytes; heaps of its threads come on top, see the plan's `threads`. Default: half of the memory the process may use. */
   readonly memoryBudgetBytes?: number;
   /** Bytes handed to the sink and not yet retired before the schedule stops kicking. Default: no bound beyond the slots. */
   readonly maxPendingBytes?: number;

@@ -21,6 +21,8 @@ export interface Machine {
   readonly cores: number;
   /** Memory that this process may use, bytes: the container's limit where there is one. */
   readonly memoryBytes: number;
+  /** Whether the native addon is there: then codec none needs no encode threads of JavaScript. */
+  readonly addon: boolean;
 }
 
 /** Writer options with every default filled in. Frozen plain data: it crosses threads. Sink and signal stay behind. */

@@ -9,11 +9,12 @@ import { type MemoryPlan, planMemory } from "../plan/memory_plan.js";
  * @throws MillraceError what {@link checkWriterOptions} and {@link planMemory} throw, MEMORY_BUDGET_EXCEEDED among it.
  */
 export function estimateMemory(options: WriterOptions, machine: Machine): MemoryPlan {
-  return planStream(checkWriterOptions(options, machine), options.sink);
+  return planStream(checkWriterOptions(options, machine), options.sink, machine.addon);
 }
 
 /** The same for options that are checked: what the writer allocates from. */
-export function planStream(checked: CheckedOptions, sink: SinkSpec): MemoryPlan {
+export function planStream(checked: CheckedOptions, sink: SinkSpec, addon: boolean): MemoryPlan {
+  const encodeWorkers = addon && checked.codec.name === "none" ? 0 : checked.encodeThreads;
   const { geometry, codec, batchEpochs, depth, encodeThreads, memoryBudgetBytes } = checked;
   return planMemory({
     geometry,
@@ -21,6 +22,7 @@ export function planStream(checked: CheckedOptions, sink: SinkSpec): MemoryPlan 
     batchEpochs,
     depth,
     encodeThreads,
+    workerThreads: checked.threads === "inline" ? 0 : 2 + encodeWorkers,
     sinkMemoryBytes: (openShards) => sink.memoryBytes(openShards),
     memoryBudgetBytes,
   });

@@ -16,7 +16,8 @@ import { thisMachine } from "./machine.js";
  *   (STORE_EXISTS, PERMISSION_DENIED, DISK_FULL, SINK_FAILED) and THREAD_FAILED
  */
 export async function openWriter(options: WriterOptions): Promise<ArrayWriter> {
-  const checked = checkWriterOptions(options, thisMachine());
+  const machine = thisMachine();
+  const checked = checkWriterOptions(options, machine);
   if (checked.backend === "gpu") {
     throw new MillraceError("BACKEND_UNAVAILABLE", 'backend "gpu" is not part of this version.', {
       context: { option: "backend" },
@@ -26,6 +27,6 @@ export async function openWriter(options: WriterOptions): Promise<ArrayWriter> {
   options.signal?.throwIfAborted();
   // Before anything is allocated or created: a codec that is missing here is missing on every thread.
   await codecProvider(checked.codec);
-  const plan = planStream(checked, options.sink);
+  const plan = planStream(checked, options.sink, machine.addon);
   return ArrayWriter.start(checked, options, plan);
 }

@@ -18,7 +18,7 @@ const array = {
     { name: "x", type: "space", size: 520, chunk: 130 },
   ],
 } as const;
-const machine = { cores: 8, memoryBytes: 2 ** 34 };
+const machine = { cores: 8, memoryBytes: 2 ** 34, addon: true };
 
 const check = (over: object = {}, on = machine) => checkWriterOptions({ sink, array, ...over } as WriterOptions, on);
 const inArray = (over: object) => ({ array: { ...array, ...over } });
@@ -59,7 +59,7 @@ describe("checkWriterOptions", () => {
   });
 
   it("has defaults for a machine of one core", () => {
-    expect(check({}, { cores: 1, memoryBytes: 1001 })).toMatchObject({
+    expect(check({}, { cores: 1, memoryBytes: 1001, addon: false })).toMatchObject({
       encodeThreads: 1,
       copyHelpers: 0,
       memoryBudgetBytes: 500,
@@ -208,7 +208,7 @@ describe("estimateMemory", () => {
     const options = { sink, array, depth: 2, batchEpochs: 4 } as WriterOptions;
     const plan = estimateMemory(options, machine);
     const checked = checkWriterOptions(options, machine);
-    expect(plan).toEqual(planStream(checked, sink));
+    expect(plan).toEqual(planStream(checked, sink, true));
     expect(plan).toEqual(
       planMemory({
         geometry: checked.geometry,
@@ -216,6 +216,7 @@ describe("estimateMemory", () => {
         batchEpochs: 4,
         depth: 2,
         encodeThreads: 8,
+        workerThreads: 10,
         sinkMemoryBytes: sink.memoryBytes,
         memoryBudgetBytes: 2 ** 33,
       }),

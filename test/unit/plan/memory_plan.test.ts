@@ -9,7 +9,7 @@ import { shardIndexBytes } from "../../../src/zarr/shard_index.js";
 import { smallGeometries } from "../geometry/geometries.js";
 
 const MiB = 2 ** 20;
-const items = ["staging", "output", "sizes", "shardIndexes", "encoderScratch", "sink", "control"] as const;
+const items = ["staging", "output", "sizes", "shardIndexes", "encoderScratch", "sink", "threads", "control"] as const;
 
 const geometry = describeGeometry("uint16", [
   { name: "t", size: null, chunk: 4, shard: 16 },
@@ -44,6 +44,7 @@ describe("planMemory", () => {
       shardIndexes: 4 * shardIndexBytes(4 * 2 * 4),
       encoderScratch: 0,
       sink: 4000,
+      threads: 0,
       control: 65536 + epochTableBytes(geometry),
       openShards: 4,
       chunksPerEpoch: 16,
@@ -52,6 +53,14 @@ describe("planMemory", () => {
       reductions: [],
     });
     expect(plan.totalBytes).toBe(items.reduce((sum, item) => sum + plan[item], 0));
+  });
+
+  it("counts the heaps of worker threads in the total, and not against the budget", () => {
+    const inline = planMemory(request);
+    const workers = planMemory({ ...request, workerThreads: 3, memoryBudgetBytes: inline.totalBytes });
+    expect(workers.threads).toBe((10 + 3 * 12) * MiB);
+    expect(workers.totalBytes).toBe(inline.totalBytes + workers.threads);
+    expect(workers.reductions).toEqual([]);
   });
 
   it("counts room for a gathered chunk per thread where the codec needs it", () => {
