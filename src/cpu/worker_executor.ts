@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { fromWireError, MillraceError, type WireError } from "../base/errors.js";
+import { workerFlags } from "../base/worker_flags.js";
 import type { CodecSpec } from "../codec/codec.js";
 import type { EncodePlan, EncodeRequest } from "./batch_tasks.js";
 import type { EncodeMemory } from "./chunk_worker.js";
@@ -48,6 +49,7 @@ export class WorkerExecutor implements Executor {
         const worker = new Worker(new URL("./encode_thread.js", import.meta.url), {
           workerData: init,
           name: `millrace-encode-${i}`,
+          execArgv: workerFlags(),
         });
         workers.push(worker);
         return firstMessage(worker);

@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
 import { MillraceError } from "../base/errors.js";
+import { workerFlags } from "../base/worker_flags.js";
 import type { Sink } from "../handoff/sink.js";
 import type {
   DeliveryInit,
@@ -70,7 +71,7 @@ function start(
   file: string,
   onLost: (error: MillraceError) => void,
 ): { worker: Worker; ended: Promise<void> } {
-  const worker = new Worker(new URL(file, import.meta.url), { name: `millrace-${name}` });
+  const worker = new Worker(new URL(file, import.meta.url), { name: `millrace-${name}`, execArgv: workerFlags() });
   worker.on("error", (cause) => {
     onLost(new MillraceError("THREAD_FAILED", `the ${name} thread stopped: ${cause.message}.`, { cause }));
   });
