@@ -41,6 +41,7 @@ export class Delivery {
   /** The write of the job whose turn it is. */
   #writing: Promise<void> = Promise.resolve();
   #failed = false;
+  #diskFull = false;
   #aborted = false;
   #ending = false;
   #stopped = false;
@@ -221,18 +222,20 @@ export class Delivery {
     const complete = rows !== undefined && !this.#failed && !this.#aborted;
     if (complete && this.#current !== undefined) await this.#sealCurrent(rows);
     await this.#sealing;
-    try {
-      if (complete && !this.#failed) {
-        this.#counters.raise("rowsDurable", rows);
-        this.#publisher.want(rows);
-      }
-      // Also after a failure: rows that were sealed before it are safe, and readers may see them.
-      await this.#publisher.publish();
-    } catch (error) {
-      this.#fail(error);
+    if (complete && !this.#failed) {
+      this.#counters.raise("rowsDurable", rows);
+      this.#publisher.want(rows);
     }
-    await this.#publisher.stop();
-    const last = [() => this.#current?.abandon(), () => this.#sealingRow?.abandon(), () => this.#sink.close()];
+    // On a full disk the open shards make room for the metadata: it makes whole shards visible, and they are in pieces.
+    const keep = !this.#diskFull;
+    const last = [
+      () => this.#current?.abandon(keep),
+      () => this.#sealingRow?.abandon(keep),
+      // Also after a failure: rows that were sealed before it are safe, and readers may see them.
+      () => this.#publisher.publish(),
+      () => this.#publisher.stop(),
+      () => this.#sink.close(),
+    ];
     for (const step of last) {
       try {
         await step();
@@ -280,6 +283,7 @@ export class Delivery {
       : new MillraceError("INTERNAL", `delivery failed: ${error instanceof Error ? error.message : String(error)}.`, {
           cause: error,
         });
+    this.#diskFull = known.code === "DISK_FULL";
     this.#links.toProducer({ type: "failed", error: toWireError(known) });
   }
 }

@@ -97,9 +97,9 @@ export class ShardRow {
     });
   }
 
-  /** Gives up what is open; the bytes so far stay for recovery. Settles once every shard has; then rejects with a sink's failure. */
-  async abandon(): Promise<void> {
-    const given = await Promise.allSettled(this.#shards.map((shard) => shard?.handle.abandon(true)));
+  /** Gives up what is open; `keep` leaves the bytes so far for recovery. Settles once every shard has; then rejects with a sink's failure. */
+  async abandon(keep: boolean): Promise<void> {
+    const given = await Promise.allSettled(this.#shards.map((shard) => shard?.handle.abandon(keep)));
     this.#shards.fill(undefined);
     for (const result of given) if (result.status === "rejected") throw result.reason;
   }

@@ -12,13 +12,13 @@ const ROW_BYTES = 4 * 6;
 const ROWS = 22;
 const data = elementBytes(0, (ROWS * ROW_BYTES) / 2, 2);
 
-function openOn(sink: RecordingSink) {
+function openOn(sink: RecordingSink, publishIntervalMs = 0) {
   return openWriter({
     sink: inlineSpec(sink),
     threads: "inline",
     batchEpochs: 1,
     depth: 2,
-    publishIntervalMs: 0,
+    publishIntervalMs,
     array: {
       dtype: "uint16",
       codec: { name: "none" },
@@ -133,4 +133,19 @@ it.each(["abort", "close"] as const)("%s in mid-stream waits for a write that th
   expect(recording.violations).toEqual([]);
   const rows = await checkVisible(map);
   if (ending === "close") expect(rows).toBe(ROWS);
+});
+
+it("a full disk gives up open shards first, so that the shape over sealed ones still finds room", async () => {
+  const map = new MapSink();
+  const faults: SinkFault[] = [{ method: "write", nth: 9, action: "fail", code: "DISK_FULL" }];
+  const recording = new RecordingSink(faultySink(map, faults));
+  const writer = await openOn(recording, 1_000_000);
+  await expect(writer.append(data).then(() => writer.close())).rejects.toMatchObject({ code: "DISK_FULL" });
+  await writer.close().catch(() => {});
+  // Two shards a row and two writes a shard: eight writes are two rows of shards, four rows of data each.
+  expect(await checkVisible(map)).toBe(8);
+  const order = recording.events.filter(
+    (e) => e.phase === "start" && (e.method === "abandon" || e.method === "putObject"),
+  );
+  expect(order.map((e) => e.method)).toEqual(["putObject", "abandon", "abandon", "putObject"]);
 });
