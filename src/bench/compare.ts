@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { wallMs } from "../base/clock.js";
 import { resolveCodec } from "../codec/codec.js";
 import { codecProvider } from "../codec/open_encoder.js";
@@ -72,13 +73,15 @@ export async function compare(options: CompareOptions): Promise<BenchResult> {
     if (settings.codec.name !== "none") {
       await take("encode", () => runJob({ kind: "encode", settings, threads: cores, seconds: ceilingSeconds }));
     }
+    const { sink } = settings;
+    if (sink.kind === "file") settleDisk(sink.folder);
     onStep(round, "writer");
     const writer = await runJob({ kind: "writer", settings });
-    const { sink } = settings;
     if (sink.kind === "file") {
       // After the writer: it writes the same volume, and only then is that known.
       const durable = settings.durability !== "none";
       await take("disk", async () => {
+        settleDisk(sink.folder);
         const run = await runJob({ kind: "disk", folder: sink.folder, bytes: writer.bytesStored, durable });
         // In input bytes, as every other figure: what the disk takes times what the codec saves.
         const fold = writer.bytesIn / writer.bytesStored;
@@ -88,6 +91,12 @@ export async function compare(options: CompareOptions): Promise<BenchResult> {
     rounds.push({ writer, ceilings });
   }
   return summarize(settings, rounds, (await codecProvider(resolveCodec(settings.codec))).provider);
+}
+
+/** Waits until the disk has what was written before, so that no measurement pays for the one before it. */
+function settleDisk(folder: string): void {
+  // Where there is no such program, both sides of the comparison lack it alike.
+  spawnSync("sync", ["-f", folder], { stdio: "ignore" });
 }
 
 function summarize(settings: BenchSettings, rounds: BenchResult["rounds"], provider: string): BenchResult {

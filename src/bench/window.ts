@@ -3,8 +3,11 @@ import { MillraceError } from "../index.js";
 
 /** What a measurement must cover before it gives a number. */
 export const WINDOW_RULE = {
-  /** Batches before the window: pages touched, code compiled, files made. They are drained before the window opens. */
-  warmupBatches: 2,
+  /**
+   * Batches before the window, at least, and at least one for every slot: all pages touched, code compiled, files made. They are
+   * drained before the window opens.
+   */
+  warmupBatchesMin: 2,
   /** Batches that are accepted inside the window, at least. */
   measuredBatchesMin: 4,
   /** Below this, starting and stopping are most of the window. */
@@ -58,20 +61,26 @@ export class Window {
   close(): WindowResult {
     const ns = nowNs() - this.#fromNs;
     const { batchBytes } = this.#options;
-    checkCoverage(this.#batches, ns, batchBytes);
+    this.#checkCoverage(ns);
     return { bytes: this.#batches * batchBytes, batches: this.#batches, ns, drainNs: nowNs() - this.#acceptedNs };
   }
-}
 
-function checkCoverage(batches: number, ns: number, batchBytes: number): void {
-  const { measuredBatchesMin, secondsMin } = WINDOW_RULE;
-  const seconds = ns / 1e9;
-  if (batches >= measuredBatchesMin && seconds >= secondsMin) return;
-  const needed = Math.max(secondsMin, (seconds / Math.max(1, batches)) * measuredBatchesMin) * 1.5;
-  throw new MillraceError(
-    "INSUFFICIENT_COVERAGE",
-    `${batches} batches of ${batchBytes} bytes in ${seconds.toFixed(2)} s are too few for a figure; ` +
-      `it takes ${measuredBatchesMin} batches and ${secondsMin} s.`,
-    { context: { batches, seconds, batchBytes }, hint: `Use --seconds ${Math.ceil(needed)}.` },
-  );
+  #checkCoverage(ns: number): void {
+    const { measuredBatchesMin, secondsMin } = WINDOW_RULE;
+    const { batchBytes } = this.#options;
+    const batches = this.#batches;
+    const seconds = ns / 1e9;
+    if (batches >= measuredBatchesMin && seconds >= secondsMin) return;
+    const needed = Math.max(secondsMin / seconds, measuredBatchesMin / batches) * 1.5;
+    const hint =
+      this.#options.batches === undefined
+        ? `Use --seconds ${Math.ceil(seconds * needed)}.`
+        : `Use --batches ${Math.ceil(batches * needed)}.`;
+    throw new MillraceError(
+      "INSUFFICIENT_COVERAGE",
+      `${batches} batches of ${batchBytes} bytes in ${seconds.toFixed(2)} s are too few for a figure; ` +
+        `it takes ${measuredBatchesMin} batches and ${secondsMin} s.`,
+      { context: { batches, seconds, batchBytes }, hint },
+    );
+  }
 }

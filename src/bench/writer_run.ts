@@ -57,8 +57,9 @@ export async function runWriter(settings: BenchSettings, fill: Fill): Promise<Wr
   const memory = new MemoryWatch(plan.totalBytes);
   const writer = await openWriter(options);
   memory.opened();
+  const warmupBatches = Math.max(WINDOW_RULE.warmupBatchesMin, plan.batch.stagingSlots, plan.batch.outputSlots);
   try {
-    for (let batch = 0; batch < WINDOW_RULE.warmupBatches; batch++) await appendBatch(writer, source, batchBytes);
+    for (let batch = 0; batch < warmupBatches; batch++) await appendBatch(writer, source, batchBytes);
     await writer.flush();
     const before = writer.metrics();
     const cpuFrom = process.cpuUsage();

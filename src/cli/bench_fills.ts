@@ -19,13 +19,17 @@ interface Image {
 }
 
 /** The fill of a benchmark, also those that need files or the camera. */
-export async function openBenchFill(spec: FillSpec, settings: BenchSettings): Promise<Fill> {
+export async function openBenchFill(spec: FillSpec, settings: Pick<BenchSettings, "dimensions">): Promise<Fill> {
   const rowShape = settings.dimensions.slice(1).map(({ size }) => size as number);
   if (isSimple(spec.name)) return simpleFill(spec.name, rowShape);
   const plane = planeOf(rowShape);
   if (spec.name === "images") {
     const images = await readImages(spec.files, plane);
-    return tiled("images", plane, (index) => images[index % images.length]);
+    const mirrored = images.flatMap(mirrorings);
+    // All images plain, then all mirrored one way, and so on: a few files fill a chunk without showing an encoder the same one twice.
+    const nth = (index: number): Image =>
+      mirrored[(index % images.length) * 4 + (Math.floor(index / images.length) % 4)];
+    return tiled("images", plane, nth);
   }
   const size = Math.min(CAMERA_SIZE_MAX, Math.max(plane.height, plane.width));
   const camera = new SyntheticCamera({ size, seed: CAMERA_SEED });
@@ -76,6 +80,20 @@ function tiled(name: string, plane: Plane, imageOf: (index: number) => Image): F
       }
     },
   };
+}
+
+/** The image, mirrored left to right, top to bottom, and both: the same statistics, other bytes. */
+function mirrorings(image: Image): Image[] {
+  const { height, width, pixels } = image;
+  const mirror = (flipY: boolean, flipX: boolean): Image => {
+    const out = new Uint16Array(pixels.length);
+    for (let y = 0; y < height; y++) {
+      const from = (flipY ? height - 1 - y : y) * width;
+      for (let x = 0; x < width; x++) out[y * width + x] = pixels[from + (flipX ? width - 1 - x : x)];
+    }
+    return { height, width, pixels: out };
+  };
+  return [image, mirror(false, true), mirror(true, false), mirror(true, true)];
 }
 
 async function readImages(files: readonly string[], plane: Plane): Promise<Image[]> {

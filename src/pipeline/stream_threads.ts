@@ -37,16 +37,23 @@ export function startWorkers(init: StreamThreadsInit, onLost: (error: MillraceEr
   const toEngine = new MessageChannel();
   const toDelivery = new MessageChannel();
   const between = new MessageChannel();
-  const workers = [start("engine", "./engine_thread.js", onLost), start("delivery", "./delivery_thread.js", onLost)];
-  workers[0].worker.postMessage({ init: init.engine, ports: { producer: toEngine.port2, delivery: between.port1 } }, [
-    toEngine.port2,
-    between.port1,
-  ] as never);
-  workers[1].worker.postMessage({ init: init.delivery, ports: { producer: toDelivery.port2, engine: between.port2 } }, [
-    toDelivery.port2,
-    between.port2,
-    ...init.transfer,
-  ] as never);
+  // Delivery first: its sink's options are the caller's and may refuse to be cloned; then no thread has started yet.
+  const workers = [
+    start(
+      "delivery",
+      "./delivery_thread.js",
+      { init: init.delivery, ports: { producer: toDelivery.port2, engine: between.port2 } },
+      [toDelivery.port2, between.port2, ...init.transfer],
+      onLost,
+    ),
+    start(
+      "engine",
+      "./engine_thread.js",
+      { init: init.engine, ports: { producer: toEngine.port2, delivery: between.port1 } },
+      [toEngine.port2, between.port1],
+      onLost,
+    ),
+  ];
   const engine = toEngine.port1 as unknown as Port<ToEngine, FromEngine>;
   const delivery = toDelivery.port1 as unknown as Port<never, DeliveryNews>;
   return {
@@ -69,9 +76,28 @@ export function startWorkers(init: StreamThreadsInit, onLost: (error: MillraceEr
 function start(
   name: string,
   file: string,
+  workerData: object,
+  transferList: readonly unknown[],
   onLost: (error: MillraceError) => void,
 ): { worker: Worker; ended: Promise<void> } {
-  const worker = new Worker(new URL(file, import.meta.url), { name: `millrace-${name}`, execArgv: workerFlags() });
+  let worker: Worker;
+  try {
+    worker = new Worker(new URL(file, import.meta.url), {
+      name: `millrace-${name}`,
+      execArgv: workerFlags(),
+      workerData,
+      transferList: transferList as never,
+    });
+  } catch (cause) {
+    if ((cause as Error).name !== "DataCloneError") {
+      throw new MillraceError("THREAD_FAILED", `the ${name} thread could not start.`, { cause });
+    }
+    throw new MillraceError("INVALID_OPTION", `Option sink cannot be sent to its thread: ${(cause as Error).message}`, {
+      context: { option: "sink" },
+      hint: "A sink's options must be plain data, its ports listed in `transfer`, and each sink is for one writer at a time.",
+      cause,
+    });
+  }
   worker.on("error", (cause) => {
     onLost(new MillraceError("THREAD_FAILED", `the ${name} thread stopped: ${cause.message}.`, { cause }));
   });

@@ -15,7 +15,7 @@ export function elementBytesOf(data: ArrayBufferView, g: ArrayGeometry): Uint8Ar
       hint: "Wrap an ArrayBuffer as new Uint8Array(buffer).",
     });
   }
-  if (data.byteLength === 0) checkAttached(data);
+  checkAttached(data);
   if (data.byteLength % g.itemBytes !== 0) {
     throw new MillraceError(
       "INVALID_DATA",
@@ -26,16 +26,28 @@ export function elementBytesOf(data: ArrayBufferView, g: ArrayGeometry): Uint8Ar
   return data instanceof Uint8Array ? data : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-/** A view over a detached buffer has length 0, which is legal input otherwise. */
+/** A view over a detached buffer has length 0, which is legal input otherwise; a DataView throws when it is asked. */
 function checkAttached(data: ArrayBufferView): void {
   try {
-    new Uint8Array(data.buffer, 0, 0);
+    if (data.byteLength === 0) new Uint8Array(data.buffer, 0, 0);
   } catch (cause) {
     throw new MillraceError("INVALID_DATA", "append got a view over a detached buffer.", {
       cause,
       hint: "The buffer was transferred to another thread; copy it first, or append before transferring.",
     });
   }
+}
+
+/**
+ * That a view which waited is as long as it was: bytes that were taken away meanwhile cannot be appended any more.
+ * @throws MillraceError INVALID_DATA
+ */
+export function checkUnchanged(bytes: Uint8Array, byteLength: number, bytesAccepted: number): void {
+  if (bytes.byteLength === byteLength) return;
+  throw new MillraceError("INVALID_DATA", "the buffer was detached or resized while its append waited.", {
+    context: { bytesNotAccepted: byteLength - bytesAccepted, bytesAccepted },
+    hint: "Transfer or reuse a buffer after its append has resolved.",
+  });
 }
 
 /** A byte count given as a number: whole elements from `min` to `max`. */
@@ -54,6 +66,20 @@ export function pastEnd(bytesNotAccepted: number, bytesAccepted: number): Millra
   return new MillraceError("WRITE_PAST_END", `${bytesNotAccepted} bytes lie past the end of the append dimension.`, {
     context: { bytesNotAccepted, bytesAccepted },
     hint: "Make dimension 0 larger, or null for an unbounded one.",
+  });
+}
+
+export function stillReserved(call: string, reservedBytes: number): MillraceError {
+  return new MillraceError("RESERVE_STATE", `${call} was called while ${reservedBytes} bytes are reserved.`, {
+    context: { reservedBytes },
+    hint: "Call commit(byteLength) first, or commit(0).",
+  });
+}
+
+export function notRowAligned(bytesIntoRow: number, rowBytes: number): MillraceError {
+  return new MillraceError("SKIP_NOT_ROW_ALIGNED", `skip was called ${bytesIntoRow} bytes into a row of ${rowBytes}.`, {
+    context: { bytesIntoRow, rowBytes },
+    hint: "Append the rest of the row first.",
   });
 }
 

@@ -18,9 +18,19 @@ import { Ordering, orderingFromEnvironment } from "../slots/ordering.js";
 import { SlotRing } from "../slots/slot_ring.js";
 import { type Copier, openCopier } from "../staging/copier.js";
 import { Intake } from "../staging/intake.js";
-import { appendAborted, checkByteCount, elementBytesOf, incompleteRow, pastEnd } from "./append_input.js";
+import {
+  appendAborted,
+  checkByteCount,
+  checkUnchanged,
+  elementBytesOf,
+  incompleteRow,
+  notRowAligned,
+  pastEnd,
+  stillReserved,
+} from "./append_input.js";
 import { OperationQueue, type Work } from "./operation_queue.js";
 import { streamInit } from "./stream_init.js";
+import { readWatermarks } from "./watermarks.js";
 import type { AppendOptions, WriterEvents } from "./writer_types.js";
 
 const RESOLVED = Promise.resolve();
@@ -46,6 +56,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   #nextFlush = 1;
   #pending = 0;
   #error: MillraceError | undefined;
+  /** Some call has thrown the failure, or will. */
+  #reported = false;
   #closing: Promise<void> | undefined;
   #ended = false;
   #ready: { resolve: () => void; reject: (error: unknown) => void; left: number } | undefined;
@@ -120,13 +132,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
 
   /** How far the rows of the append dimension are. Cheap; any time. */
   get watermarks(): Watermarks {
-    return {
-      accepted: this.#rowsAccepted(),
-      encoded: this.#counters.get("rowsEncoded"),
-      delivered: this.#counters.get("rowsDelivered"),
-      durable: this.#counters.get("rowsDurable"),
-      published: this.#counters.get("rowsPublished"),
-    };
+    return readWatermarks(this.#counters, this.#rowsAccepted());
   }
 
   metrics(): MetricsSnapshot {
@@ -161,7 +167,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       let accepted = 0;
       if (this.#queue.length === 0) {
         const room = this.#intake.bytesLeft;
-        if (bytes.byteLength > room) return this.#appendPastEnd(bytes, room);
+        if (bytes.byteLength > room) return this.#appendPastEnd(bytes, room, options?.signal);
         accepted = this.#put(bytes, 0, startNs !== 0);
         if (accepted === bytes.byteLength) {
           if (startNs !== 0) this.#latency.end(startNs);
@@ -235,16 +241,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       step: () => {
         if (!checked) {
           const inRow = this.#intake.totalBytes % rowBytes;
-          if (inRow !== 0) {
-            throw new MillraceError(
-              "SKIP_NOT_ROW_ALIGNED",
-              `skip was called ${inRow} bytes into a row of ${rowBytes}.`,
-              {
-                context: { bytesIntoRow: inRow, rowBytes },
-                hint: "Append the rest of the row first.",
-              },
-            );
-          }
+          if (inRow !== 0) throw notRowAligned(inRow, rowBytes);
           const left = this.#intake.bytesLeft / rowBytes;
           if (rows > left) throw pastEnd((rows - left) * rowBytes, 0);
           checked = true;
@@ -265,6 +262,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#checkOpen();
     this.#intake.checkCopied();
     await this.#enqueue({ step: () => this.#intake.split(), bytesLeft: () => 0 });
+    // Failed since: nobody would answer.
+    if (this.#error !== undefined) throw this.#error;
     const id = this.#nextFlush++;
     await this.#whilePending(
       new Promise<void>((resolve, reject) => {
@@ -290,6 +289,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       this.#closing = this.#close();
       this.#closing.catch(() => {});
     }
+    this.#reported = true;
     return this.#closing;
   }
 
@@ -308,9 +308,9 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     await this.#closing?.catch(() => {});
   }
 
-  /** `await using`: close, or abort when the writer has failed. */
+  /** `await using`: close; after a failure that some call has reported, or an abort, it waits for the end and throws nothing more. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#error === undefined) await this.close();
+    if (this.#error === undefined || !this.#reported) await this.close();
     else await this.abort();
   }
 
@@ -350,10 +350,12 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   /** Queues what an append has left. `startNs` 0: it is not in the latency sample. */
   #enqueueAppend(bytes: Uint8Array, accepted: number, startNs: number, signal: AbortSignal | undefined): Promise<void> {
     const waitsFromNs = nowNs();
+    const { byteLength } = bytes;
     let at = accepted;
     return this.#enqueue(
       {
         step: () => {
+          checkUnchanged(bytes, byteLength, at);
           const room = this.#intake.bytesLeft;
           if (bytes.byteLength - at > room) {
             at += this.#intake.put(bytes.subarray(0, at + room), at);
@@ -363,7 +365,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
           at += this.#intake.put(bytes, at);
           return at === bytes.byteLength;
         },
-        bytesLeft: () => bytes.byteLength - at,
+        bytesLeft: () => byteLength - at,
         onDone: () => {
           const waitedNs = nowNs() - waitsFromNs;
           if (startNs === 0) this.#latency.waited(waitedNs);
@@ -375,10 +377,10 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     );
   }
 
-  #appendPastEnd(bytes: Uint8Array, room: number): Promise<void> {
+  #appendPastEnd(bytes: Uint8Array, room: number, signal: AbortSignal | undefined): Promise<void> {
     // What fits is accepted first; a camera that overruns by half a buffer keeps its last frames.
     const fits = this.#intake.put(bytes.subarray(0, room), 0);
-    if (fits < room) return this.#enqueueAppend(bytes, fits, 0, undefined);
+    if (fits < room) return this.#enqueueAppend(bytes, fits, 0, signal);
     return Promise.reject(pastEnd(bytes.byteLength - fits, fits));
   }
 
@@ -391,19 +393,17 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   }
 
   #checkOpen(): void {
-    if (this.#error !== undefined) throw this.#error;
+    if (this.#error !== undefined) {
+      this.#reported = true;
+      throw this.#error;
+    }
     if (this.#closing !== undefined) {
       throw new MillraceError("WRITER_CLOSED", "the writer is closed.", { hint: "Open a new writer." });
     }
   }
 
   #checkNoReservation(call: string): void {
-    const reservedBytes = this.#intake.reservedBytes;
-    if (reservedBytes === 0) return;
-    throw new MillraceError("RESERVE_STATE", `${call} was called while ${reservedBytes} bytes are reserved.`, {
-      context: { reservedBytes },
-      hint: "Call commit(byteLength) first, or commit(0).",
-    });
+    if (this.#intake.reservedBytes > 0) throw stillReserved(call, this.#intake.reservedBytes);
   }
 
   // ------------------------------------------------------------------------------------------------------------- life cycle
@@ -414,8 +414,13 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     const ready = new Promise<void>((resolve, reject) => {
       this.#ready = { resolve, reject, left: 2 };
     });
-    this.#threads =
-      checked.threads === "inline" ? await startInline(init) : startWorkers(init, (error) => this.#threadLost(error));
+    try {
+      this.#threads =
+        checked.threads === "inline" ? await startInline(init) : startWorkers(init, (error) => this.#threadLost(error));
+    } catch (error) {
+      this.#copier.close();
+      throw error;
+    }
     this.#threads.engine.onmessage = ({ data }) => this.#onEngine(data);
     this.#threads.delivery.onmessage = ({ data }) => this.#onDelivery(data);
     this.#unguard = guardExit({
@@ -424,6 +429,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     });
     const onAbort = (): void => void this.abort(options.signal?.reason);
     options.signal?.addEventListener("abort", onAbort, { once: true });
+    if (options.signal?.aborted) onAbort();
     void this.#stopped.then(() => options.signal?.removeEventListener("abort", onAbort));
     try {
       await ready;
@@ -470,6 +476,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
         this.#oneReady();
         break;
       case "flushed":
+        // The engine's news come on another port, maybe later: a failure is on its way, and the flush reports that.
+        if (this.#counters.get("failed") > 0) break;
         this.#flushes.get(news.id)?.resolve();
         this.#flushes.delete(news.id);
         break;
@@ -523,6 +531,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   #fail(error: MillraceError): void {
     if (this.#error !== undefined || this.#ended) return;
     this.#error = error;
+    if (this.#queue.length + this.#flushes.size > 0 || error.code === "WRITER_ABORTED") this.#reported = true;
     this.#queue.rejectAll(error);
     for (const flush of this.#flushes.values()) flush.reject(error);
     this.#flushes.clear();

@@ -13,7 +13,7 @@ import { thisMachine } from "./machine.js";
  * and both threads run.
  * @throws MillraceError for bad options (INVALID_OPTION, UNKNOWN_DTYPE, BAD_GEOMETRY, UNKNOWN_CODEC, CODEC_NOT_ON_BACKEND,
  *   NOT_YET), for what this machine cannot do (CODEC_UNAVAILABLE, BACKEND_UNAVAILABLE, MEMORY_BUDGET_EXCEEDED), for the store
- *   (STORE_EXISTS, PERMISSION_DENIED, DISK_FULL, SINK_FAILED) and THREAD_FAILED
+ *   (STORE_EXISTS, PERMISSION_DENIED, DISK_FULL, SINK_FAILED), THREAD_FAILED, and WRITER_ABORTED when `signal` was aborted
  */
 export async function openWriter(options: WriterOptions): Promise<ArrayWriter> {
   const machine = thisMachine();
@@ -24,7 +24,12 @@ export async function openWriter(options: WriterOptions): Promise<ArrayWriter> {
       hint: 'Use backend "cpu" or "auto".',
     });
   }
-  options.signal?.throwIfAborted();
+  if (options.signal?.aborted) {
+    throw new MillraceError("WRITER_ABORTED", "the signal was aborted before the writer opened.", {
+      context: { option: "signal" },
+      cause: options.signal.reason,
+    });
+  }
   // Before anything is allocated or created: a codec that is missing here is missing on every thread.
   await codecProvider(checked.codec);
   const plan = planStream(checked, options.sink, machine.addon);

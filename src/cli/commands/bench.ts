@@ -133,7 +133,8 @@ async function bench(name: string, flags: BenchFlags, stderr: CommandContext["io
     depth: flags.depth,
     batchEpochs: flags.batchEpochs,
   };
-  return compare({
+  // Awaited here: the folder goes when this function returns.
+  return await compare({
     settings,
     rounds: flags.rounds,
     withCeilings: flags.ceilings,

@@ -1,0 +1,25 @@
+import { describe, expect, it } from "vitest";
+import { findScenario, LATER_SCENARIOS, SCENARIOS } from "../../../src/bench/scenarios/catalog.js";
+import { describeGeometry } from "../../../src/geometry/array_geometry.js";
+import { discardSink, estimateMemory } from "../../../src/index.js";
+
+describe("scenarios", () => {
+  it.each(SCENARIOS.map((s) => [s.name, s] as const))("%s is a legal array whose batches are whole appends", (_, s) => {
+    const g = describeGeometry("uint16", s.dimensions);
+    expect(s.appendBytes % 2).toBe(0);
+    const array = { dtype: "uint16", dimensions: s.dimensions, codec: { name: "none" } } as const;
+    const plan = estimateMemory({ sink: discardSink(), array, memoryBudgetBytes: 8e9 });
+    expect(plan.batch.stagingSlotBytes % s.appendBytes).toBe(0);
+    // Full chunks only: the figures of padded chunks would not be the input's.
+    for (const [d, { size, chunk }] of s.dimensions.entries()) {
+      if (size !== null) expect(size % chunk, `dimension ${d}`).toBe(0);
+    }
+    expect(g.chunkBytes).toBeGreaterThanOrEqual(256 * 1024);
+  });
+
+  it("names what comes later, and what was meant", () => {
+    for (const { name } of LATER_SCENARIOS) expect(() => findScenario(name)).toThrow(/not in this version/);
+    expect(() => findScenario("cube25")).toThrow(/cube256/);
+    expect(findScenario("orca2").name).toBe("orca2");
+  });
+});
