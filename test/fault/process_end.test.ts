@@ -90,9 +90,9 @@ it("an idle writer that nobody closed does not keep the process", async () => {
   expect({ code, killedBy }).toEqual({ code: 4, killedBy: null });
 });
 
-it("SIGTERM ends it by that signal", async () => {
-  const { code, killedBy } = await run("console.log('ready'); await writer.close()", "none", {}, "SIGTERM");
-  expect({ code, killedBy }).toEqual({ code: null, killedBy: "SIGTERM" });
+it.each(["SIGTERM", "SIGINT"] as const)("%s ends it by that signal", async (signal) => {
+  const { code, killedBy } = await run("console.log('ready'); await writer.close()", "none", {}, signal);
+  expect({ code, killedBy }).toEqual({ code: null, killedBy: signal });
 });
 
 it("fails with EXIT_HANDSHAKE off: the process leaves before its engine has stopped", async () => {

@@ -44,10 +44,8 @@ beforeEach(async () => {
 });
 afterEach(() => removeFolder(folder));
 
-function sinkWith(faults: readonly object[]) {
-  const inner = { kind: "file", options: {}, location: path };
-  return moduleSink(new URL("../helpers/faulty_sink_module.js", import.meta.url), { inner, faults });
-}
+const heldSink = (gate: Gate, nth: number) =>
+  moduleSink(new URL("../helpers/held_file_sink.js", import.meta.url), { path, nth, gate: gate.memory });
 
 function open(over: Partial<WriterOptions>, codec: string): Promise<ArrayWriter> {
   return openWriter({
@@ -85,10 +83,7 @@ describe.each(["exit", "throw"])("by %s", (how) => {
     ["encode_thread.js", "zstd:1"],
   ])("%s in mid-stream, codec %s", async (file, codec) => {
     const gate = new Gate();
-    const writer = await open(
-      { sink: sinkWith([{ method: "write", nth: 6, action: "hold", gate: gate.memory }]) },
-      codec,
-    );
+    const writer = await open({ sink: heldSink(gate, 6) }, codec);
     // One row of shards is sealed and published; later batches stand in every stage behind the held write.
     await writer.append(data.subarray(0, 8 * ROW_BYTES));
     await writer.flush();
@@ -129,10 +124,7 @@ describe.each(["exit", "throw"])("by %s", (how) => {
 
 it("a held write keeps teardown waiting, also when the engine is gone", async () => {
   const gate = new Gate();
-  const writer = await open(
-    { sink: sinkWith([{ method: "write", nth: 1, action: "hold", gate: gate.memory }]) },
-    "none",
-  );
+  const writer = await open({ sink: heldSink(gate, 1) }, "none");
   await writer.append(data.subarray(0, 4 * ROW_BYTES));
   await gate.arrived();
   channel.postMessage({ file: "engine_thread.js", how: "exit" });
@@ -150,11 +142,21 @@ it("a held write keeps teardown waiting, also when the engine is gone", async ()
 });
 
 it("a sink whose options cannot be sent is a wrong option, and starts no thread", async () => {
-  const resources = () => process.getActiveResourcesInfo().filter((name) => /Worker|MessagePort/.test(name)).length;
-  const count = resources();
-  await expect(open({ sink: moduleSink(killer, { callback: () => {} }) }, "none")).rejects.toMatchObject({
-    code: "INVALID_OPTION",
-    context: { option: "sink" },
-  });
-  expect(resources()).toBe(count);
+  let started = 0;
+  const count = (): void => {
+    started++;
+  };
+  process.on("worker", count);
+  try {
+    await expect(open({ sink: moduleSink(killer, { callback: () => {} }) }, "none")).rejects.toMatchObject({
+      code: "INVALID_OPTION",
+      context: { option: "sink" },
+    });
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(started).toBe(0);
+    await (await open({}, "none")).close();
+    expect(started).toBe(2);
+  } finally {
+    process.off("worker", count);
+  }
 });

@@ -1,0 +1,153 @@
+import { execFileSync } from "node:child_process";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { SinkSpec } from "../../src/handoff/sink.js";
+import { FileSink } from "../../src/sinks/file.js";
+import type { FileSystem } from "../../src/sinks/file_system.js";
+import { fileSink } from "../../src/sinks/specs.js";
+import { openArray } from "../../src/store/array_reader.js";
+import { verifyStore } from "../../src/store/verify.js";
+import { openWriter } from "../../src/writer/open_writer.js";
+import { type FsCall, hookedFs, osError } from "../helpers/faulty_fs.js";
+import { inlineSpec } from "../helpers/map_sink.js";
+import { elementBytes } from "../helpers/stream_model.js";
+import { filesBelow, makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
+
+/** The disk fills up in mid-stream: DISK_FULL, and a store that is valid as far as it says it goes. */
+const ROW_BYTES = 2 * 20_000;
+const ROWS = 100;
+const data = elementBytes(0, (ROWS * ROW_BYTES) / 2, 2);
+
+let folder: string;
+beforeEach(async () => {
+  folder = await makeTempFolder();
+});
+afterEach(() => removeFolder(folder));
+
+/** Streams until it fails. Returns the published rows, after checking all that a reader can see. */
+async function streamInto(sink: SinkSpec, path: string): Promise<number> {
+  const writer = await openWriter({
+    sink,
+    threads: "inline",
+    batchEpochs: 1,
+    publishIntervalMs: 0,
+    array: {
+      dtype: "uint16",
+      codec: "none",
+      dimensions: [
+        { name: "t", size: null, chunk: 2, shard: 8 },
+        { name: "x", size: 20_000, chunk: 5000, shard: 10_000 },
+      ],
+    },
+  });
+  const append = async (): Promise<void> => {
+    for (let row = 0; row < ROWS; row += 3) await writer.append(data.subarray(row * ROW_BYTES, (row + 3) * ROW_BYTES));
+    await writer.close();
+  };
+  await expect(append()).rejects.toMatchObject({ code: "DISK_FULL" });
+  await expect(writer.close()).rejects.toMatchObject({ code: "DISK_FULL" });
+  const report = await verifyStore(path);
+  expect(report.defects).toEqual([]);
+  const array = await openArray(path);
+  const rows = array.metadata.shape[0];
+  expect(rows).toBe(writer.watermarks.published);
+  expect(Buffer.compare((await array.readRegion()).data, data.subarray(0, rows * ROW_BYTES))).toBe(0);
+  return rows;
+}
+
+/** The real file system with room for `capacity` bytes: a write that meets the end is short, the next one fails; removing makes room. */
+function smallDisk(capacity: number) {
+  const hooked = hookedFs();
+  const sizes = new Map<string, number>();
+  const used = (): number => [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
+  const fs: FileSystem = {
+    ...hooked.fs,
+    async open(path, flags) {
+      const file = await hooked.fs.open(path, flags);
+      if (flags.startsWith("w")) sizes.set(path, 0);
+      return {
+        ...file,
+        async writev(views, position) {
+          const room = capacity - used();
+          if (room <= 0) throw osError("ENOSPC");
+          let left = room;
+          const fitting = views.map((view) => {
+            const part = view.subarray(0, Math.min(left, view.byteLength));
+            left -= part.byteLength;
+            return part;
+          });
+          const written = await file.writev(fitting, position);
+          sizes.set(path, (sizes.get(path) ?? 0) + written);
+          return written;
+        },
+      };
+    },
+    async rename(from, to) {
+      await hooked.fs.rename(from, to);
+      sizes.set(to, sizes.get(from) ?? 0);
+      sizes.delete(from);
+    },
+    async unlink(path) {
+      await hooked.fs.unlink(path);
+      sizes.delete(path);
+    },
+  };
+  return { fs, hooked };
+}
+
+describe.each([
+  ["before the first row of shards is whole", 200_000, 0],
+  ["in the third row of shards", 700_000, 16],
+  ["inside a write", 1_234_567, 24],
+])("full %s", (_, capacity, expected) => {
+  it("on a file system that says so", async () => {
+    const path = join(folder, "run.zarr");
+    const disk = smallDisk(capacity);
+    const rows = await streamInto(inlineSpec(new FileSink({ root: path, fs: disk.fs })), path);
+    expect(rows).toBe(expected);
+    expect(disk.hooked.openHandles).toBe(0);
+  });
+});
+
+it.each<[FsCall, string]>([
+  ["file.datasync", "ENOSPC"],
+  ["rename", "EDQUOT"],
+  ["file.close", "ENOSPC"],
+  ["open", "EDQUOT"],
+])("full from the fourth %s on (%s)", async (call, code) => {
+  const path = join(folder, "run.zarr");
+  const fs = hookedFs((name, nth) => {
+    if (name === call && nth >= 4) throw osError(code);
+  });
+  const rows = await streamInto(inlineSpec(new FileSink({ root: path, fs: fs.fs })), path);
+  expect(rows).toBeLessThan(ROWS);
+  expect(fs.openHandles).toBe(0);
+});
+
+/** A real one, where this process may mount: the variant above runs everywhere. */
+function mountSmall(path: string): boolean {
+  try {
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=1m", "tmpfs", path], { stdio: "ignore" });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+it("on a real small file system, or the injected one where none can be mounted", async () => {
+  const disk = join(folder, "disk");
+  await mkdir(disk);
+  const mounted = mountSmall(disk);
+  const path = join(disk, "run.zarr");
+  try {
+    const sink = mounted ? fileSink(path) : inlineSpec(new FileSink({ root: path, fs: smallDisk(1_000_000).fs }));
+    const rows = await streamInto(sink, path);
+    // 320 kB a row of shards.
+    expect(rows).toBe(24);
+    // Shards in pieces made room.
+    expect((await filesBelow(path)).filter((name) => name.endsWith(".partial"))).toEqual([]);
+  } finally {
+    if (mounted) execFileSync("umount", [disk]);
+  }
+});
