@@ -6,7 +6,7 @@
 #include "gather.h"
 
 // Version of the interface in src/native/addon.ts; both change together.
-static constexpr uint32_t kAbiVersion = 1;
+static constexpr uint32_t kAbiVersion = 2;
 
 static bool export_constants(napi_env env, napi_value exports) {
   napi_value abi, features, crc, gather;

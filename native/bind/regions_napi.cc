@@ -1,5 +1,6 @@
 #include "bind/env_state.h"
 #include "bind/napi_args.h"
+#include "pages.h"
 #include "regions.h"
 
 namespace millrace::bind {
@@ -83,13 +84,23 @@ napi_value address_modulo_js(napi_env env, napi_callback_info info) {
   return result;
 }
 
+napi_value release_pages_js(napi_env env, napi_callback_info info) {
+  Args args(env, info, "releasePages");
+  Bytes bytes;
+  if (!args.read(1, 1) || !args.bytes(0, "bytes", &bytes)) return nullptr;
+  napi_value result = nullptr;
+  napi_create_double(env, static_cast<double>(release_pages(bytes.data, bytes.size)), &result);
+  return result;
+}
+
 }  // namespace
 
 bool export_regions(napi_env env, napi_value exports) noexcept {
   return export_function<region_add_js>(env, exports, "regionAdd") &&
          export_function<region_remove_js>(env, exports, "regionRemove") &&
          export_function<region_bytes_js>(env, exports, "regionBytes") &&
-         export_function<address_modulo_js>(env, exports, "addressModulo");
+         export_function<address_modulo_js>(env, exports, "addressModulo") &&
+         export_function<release_pages_js>(env, exports, "releasePages");
 }
 
 }  // namespace millrace::bind

@@ -24,6 +24,11 @@ export interface NativeAddon {
   regionBytes(id: number): number;
   /** Address modulo `alignment` of a view's first byte: where to start for page-aligned slots. */
   addressModulo(bytes: Uint8Array, alignment: number): number;
+  /**
+   * Gives the whole pages under a view back to the system and returns how many bytes that were; they read as zero afterwards.
+   * 0 where the system cannot. For memory whose content is not needed any more and that the collector may free late.
+   */
+  releasePages(bytes: Uint8Array): number;
 
   /**
    * Starts `helpers` copy threads (process-wide, counted: each start needs a stop). Returns how many run; 0 when none could
@@ -80,7 +85,7 @@ export interface NativeAddon {
 }
 
 /** Version of {@link NativeAddon} that this source was written against. */
-export const NATIVE_ABI_VERSION = 1;
+export const NATIVE_ABI_VERSION = 2;
 
 /**
  * A box of elements cut out of a C-order array and laid down as a full C-order chunk. Element (i0 … in-1) of the chunk comes

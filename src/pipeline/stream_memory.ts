@@ -1,5 +1,6 @@
 import type { OutputLayout } from "../handoff/host_batch.js";
 import { COUNTERS_BYTES } from "../metrics/counters.js";
+import type { NativeAddon } from "../native/addon.js";
 import { slotRingControlBytes } from "../slots/slot_ring.js";
 
 /**
@@ -47,6 +48,14 @@ export function allocateStreamMemory(sizes: StreamMemorySizes): StreamMemory {
     cursors: new Int32Array(new SharedArrayBuffer(4 * sizes.outputSlots)),
     outputLayout,
   };
+}
+
+/**
+ * Gives the slots back to the system when nobody uses them any more. V8 does not count shared memory, so its collector has no
+ * reason to hurry: without this, writers that were closed pile up to gigabytes.
+ */
+export function releaseStreamMemory(memory: StreamMemory, addon: NativeAddon | undefined): void {
+  for (const view of [...memory.staging, ...memory.output]) addon?.releasePages(view);
 }
 
 /** Touches every page once. */

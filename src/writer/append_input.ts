@@ -62,6 +62,13 @@ export function checkByteCount(call: string, byteLength: number, itemBytes: numb
   );
 }
 
+export function checkRowCount(rows: number): void {
+  if (Number.isSafeInteger(rows) && rows >= 0) return;
+  throw new MillraceError("INVALID_DATA", `skip(rows) takes a whole number of rows, got ${rows}.`, {
+    context: { given: String(rows) },
+  });
+}
+
 export function pastEnd(bytesNotAccepted: number, bytesAccepted: number): MillraceError {
   return new MillraceError("WRITE_PAST_END", `${bytesNotAccepted} bytes lie past the end of the append dimension.`, {
     context: { bytesNotAccepted, bytesAccepted },

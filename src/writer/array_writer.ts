@@ -11,7 +11,7 @@ import type { Watermarks, WriterOptions } from "../options.js";
 import type { CheckedOptions } from "../options_check.js";
 import { guardExit } from "../pipeline/exit_handshake.js";
 import type { DeliveryNews, FromEngine } from "../pipeline/messages.js";
-import { allocateStreamMemory, prefault, type StreamMemory } from "../pipeline/stream_memory.js";
+import { allocateStreamMemory, prefault, releaseStreamMemory, type StreamMemory } from "../pipeline/stream_memory.js";
 import { type StreamThreads, startInline, startWorkers } from "../pipeline/stream_threads.js";
 import type { MemoryPlan } from "../plan/memory_plan.js";
 import { Ordering, orderingFromEnvironment } from "../slots/ordering.js";
@@ -21,6 +21,7 @@ import { Intake } from "../staging/intake.js";
 import {
   appendAborted,
   checkByteCount,
+  checkRowCount,
   checkUnchanged,
   elementBytesOf,
   incompleteRow,
@@ -231,9 +232,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   async skip(rows: number): Promise<void> {
     this.#checkOpen();
     this.#checkNoReservation("skip");
-    if (!Number.isSafeInteger(rows) || rows < 0) {
-      throw new MillraceError("INVALID_DATA", `skip(rows) takes a whole number of rows, got ${rows}.`);
-    }
+    checkRowCount(rows);
     const { rowBytes } = this.geometry;
     let done = 0;
     let checked = false;
@@ -393,10 +392,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   }
 
   #checkOpen(): void {
-    if (this.#error !== undefined) {
-      this.#reported = true;
-      throw this.#error;
-    }
+    this.#reported ||= this.#error !== undefined;
+    if (this.#error !== undefined) throw this.#error;
     if (this.#closing !== undefined) {
       throw new MillraceError("WRITER_CLOSED", "the writer is closed.", { hint: "Open a new writer." });
     }
@@ -579,6 +576,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#copier.close();
     tracingChannels.close({ rows: this.#rowsAccepted(), bytesIn: this.#intake.totalBytes });
     await this.#threads.end();
+    releaseStreamMemory(this.#memory, loadAddon());
   }
 
   /** Keeps the process alive until `promise` settles: a waiting caller must not be cut off by an empty event loop. */

@@ -12,6 +12,7 @@ describe.runIf(hasAddon)("arguments of every exported function", () => {
     expect(Object.keys(any).sort()).toEqual(
       [
         ...["abiVersion", "features", "crc32c", "regionAdd", "regionRemove", "regionBytes", "addressModulo"],
+        "releasePages",
         ...["copyStart", "copyStop", "copy", "gatherCreate", "gather", "encodePoolCreate", "encodePoolSubmit"],
         ...["encodePoolClose", "directOpen", "directAppend", "directFinish", "directAbandon"],
       ].sort(),

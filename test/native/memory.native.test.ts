@@ -64,6 +64,16 @@ describe.runIf(hasAddon)("regions", () => {
     }
     expect(codeOf(() => addon.addressModulo(bytes, 0))).toBe("NATIVE_ARGUMENT");
   });
+
+  test("released pages take no memory and read as zero", () => {
+    const bytes = sharedBytes(64 * 2 ** 20);
+    bytes.fill(7);
+    const before = process.memoryUsage.rss();
+    const released = addon.releasePages(bytes);
+    expect(released).toBeGreaterThan(63 * 2 ** 20);
+    expect(before - process.memoryUsage.rss()).toBeGreaterThan(48 * 2 ** 20);
+    expect(bytes[32 * 2 ** 20]).toBe(0);
+  });
 });
 
 describe.runIf(hasAddon)("copy", () => {
