@@ -30,8 +30,8 @@ export async function openWriter(options: WriterOptions): Promise<ArrayWriter> {
       cause: options.signal.reason,
     });
   }
+  const plan = planStream(checked, options.sink, machine.addon);
   // Before anything is allocated or created: a codec that is missing here is missing on every thread.
   await codecProvider(checked.codec);
-  const plan = planStream(checked, options.sink, machine.addon);
   return ArrayWriter.start(checked, options, plan);
 }

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
+import { testCodecs } from "../helpers/zstd.js";
 
 /**
  * How a process ends that never closed its writer. Each scenario runs in a child with batches in every stage. What matters: the
@@ -61,7 +62,7 @@ async function run(ending: string, codec: string, env: Record<string, string> = 
   return { code, killedBy, stderr };
 }
 
-describe.each(["none", "zstd:1"])("with codec %s", (codec) => {
+describe.each(testCodecs)("with codec %s", (codec) => {
   it.each([
     ["process.exit(0)", "process.exit(0)", 0],
     ["process.exit(3)", "process.exit(3)", 3],

@@ -3,6 +3,7 @@ import type { DType } from "../../src/geometry/dtype.js";
 import { DTYPES } from "../../src/geometry/dtype.js";
 import type { WriterOptions } from "../../src/options.js";
 import type { ArrayWriter } from "../../src/writer/array_writer.js";
+import { testCodecs } from "./zstd.js";
 
 /** What a program does with a writer. Sizes in elements or rows. */
 export type Operation =
@@ -53,7 +54,7 @@ export function streamCases(): fc.Arbitrary<StreamCase> {
       dtype: fc.constantFrom(...(Object.keys(DTYPES) as DType[])),
       dimensions: fc.array(dimension, { minLength: 1, maxLength: 4 }),
       bounded: fc.boolean(),
-      codec: fc.constantFrom({ name: "none" as const }, { name: "zstd" as const, level: 1 }),
+      codec: fc.constantFrom(...testCodecs),
       fillValue: fc.constantFrom(0, 7),
       batchEpochs: fc.option(fc.integer({ min: 1, max: 4 }), { nil: undefined }),
       depth: fc.integer({ min: 1, max: 4 }),

@@ -260,7 +260,7 @@ it.each<[string, ArrayOptions["dimensions"], number[]]>([
   ],
 ])("stores an array %s", async (_, dims, shape) => {
   const sink = memorySink();
-  const array = { dtype: "int32", dimensions: dims, fillValue: -1 } as const;
+  const array = { dtype: "int32", codec: "none", dimensions: dims, fillValue: -1 } as const;
   const writer = await openWriter({ sink, threads: "inline", array });
   const data = elementBytes(
     0,

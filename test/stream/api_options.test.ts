@@ -21,7 +21,7 @@ const dimensions = [
   { name: "t", size: null, chunk: 2, shard: 4 },
   { name: "x", size: 12, chunk: 4 },
 ];
-const array = { dtype: "uint16", dimensions };
+const array = { dtype: "uint16", codec: "none", dimensions };
 const inArray = (over: object) => ({ array: { ...array, ...over } });
 const inDimension = (i: number, over: object) =>
   inArray({ dimensions: dimensions.map((d, k) => (k === i ? { ...d, ...over } : d)) });

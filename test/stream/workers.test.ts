@@ -16,6 +16,7 @@ import {
 } from "../../dist/index.js";
 import { elementBytes } from "../helpers/stream_model.js";
 import { readAllWithZarrita } from "../helpers/zarrita_read.js";
+import { testCodecs } from "../helpers/zstd.js";
 
 const FRAME_BYTES = 40 * 64 * 2;
 const FRAMES = 61;
@@ -26,7 +27,7 @@ afterEach(async () => {
   for (const writer of opened.splice(0)) await writer.abort();
 });
 
-async function open(over: Partial<WriterOptions>, codec = "zstd:1"): Promise<ArrayWriter> {
+async function open(over: Partial<WriterOptions>, codec = testCodecs[testCodecs.length - 1]): Promise<ArrayWriter> {
   const writer = await openWriter({
     sink: memorySink(),
     publishIntervalMs: 0,
@@ -56,7 +57,7 @@ function storeHash(files: ReadonlyMap<string, Uint8Array>): string {
   return hash.digest("hex");
 }
 
-describe.each(["none", "zstd:1"])("on worker threads, codec %s", (codec) => {
+describe.each(testCodecs)("on worker threads, codec %s", (codec) => {
   it("gives one and the same store for any threads, helpers, batch size, depth and split", async () => {
     const hashes = new Set<string>();
     const variants: [Partial<WriterOptions>, number][] = [
