@@ -24,6 +24,9 @@ struct ChunkCodec {
 
 /** Number of codec "none", which has no ChunkCodec: the pool gathers straight into the output. */
 constexpr uint32_t kCodecNone = 0;
+/** The block encoder (encoder/block_encoder.h), as Blosc1 containers and as zstd frames. */
+constexpr uint32_t kCodecBlosc = 1;
+constexpr uint32_t kCodecZstd = 2;
 
 /** Finds a codec by the number that the addon's interface uses. `unsupported` for a number nobody has; none gives
  * nullptr. */
