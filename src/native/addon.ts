@@ -8,8 +8,13 @@
 export interface NativeAddon {
   /** Version of this interface; the loader refuses another one. */
   readonly abiVersion: number;
-  /** What was picked at run time: "sse4.2", "armv8" or "portable" for crc32c; "avx2", "portable" … for gather. */
-  readonly features: { readonly crc32c: string; readonly gather: string };
+  /**
+   * What was picked at run time: "sse4.2", "armv8" or "portable" for crc32c; "avx2", "portable" … for gather; "avx512", "avx2" or
+   * "portable" for the block encoder (MILLRACE_SIMD asks for a lower one).
+   */
+  readonly features: { readonly crc32c: string; readonly gather: string; readonly encoder: string };
+  /** Version of the block encoder's specification, docs/encoder.md. */
+  readonly encoderVersion: number;
 
   /** CRC-32C (Castagnoli, RFC 3720 appendix B.4). `seed` continues an earlier result. Any thread. */
   crc32c(data: Uint8Array, seed?: number): number;
@@ -56,6 +61,15 @@ export interface NativeAddon {
     dstOffset: number,
   ): void;
 
+  /**
+   * Encodes one chunk with a codec of {@link NATIVE_CODECS} other than none, on the calling thread; returns the bytes written to the
+   * front of `dst`. Nothing outside `dst` is written; behind the result its content is undefined. Throws NATIVE_ARGUMENT for an empty chunk or one that is not
+   * whole elements, NATIVE_CODEC_FAILED when `dst` is too small.
+   */
+  encodeChunk(codec: number, itemBytes: number, src: Uint8Array, dst: Uint8Array): number;
+  /** Memory that encoding chunks of `chunkBytes` takes in each thread besides the chunk, bytes. */
+  encoderScratchBytes(codec: number, itemBytes: number, chunkBytes: number): number;
+
   /** A pool of `threads` native threads that encode chunks; ends with `encodePoolClose` or with the thread that made it. */
   encodePoolCreate(threads: number): EncodePoolHandle;
   /**
@@ -85,7 +99,10 @@ export interface NativeAddon {
 }
 
 /** Version of {@link NativeAddon} that this source was written against. */
-export const NATIVE_ABI_VERSION = 2;
+export const NATIVE_ABI_VERSION = 3;
+
+/** Numbers of the codecs that the addon encodes. */
+export const NATIVE_CODECS = { none: 0, blosc: 1, zstd: 2 } as const;
 
 /**
  * A box of elements cut out of a C-order array and laid down as a full C-order chunk. Element (i0 … in-1) of the chunk comes
@@ -120,7 +137,7 @@ export interface EncodeJob {
   /** Region (uint32 a chunk) that receives encoded sizes, 0-based from byte `sizesOffset`. */
   readonly sizesRegion: number;
   readonly sizesOffset: number;
-  /** 0 = none. The block encoder comes with its own numbers. */
+  /** One of {@link NATIVE_CODECS}. */
   readonly codec: number;
 }
 
