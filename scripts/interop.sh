@@ -43,6 +43,8 @@ reader() {
 if [ "$what" != read ]; then
   node test/interop/write_matrix.js "$folder/ours"
   reader "$venv/bin/python" test/interop/read_store.py "$folder/ours/manifest.jsonl"
+  node test/interop/write_chunks.js "$folder/chunks"
+  reader "$venv/bin/python" test/interop/decode_chunks.py "$folder/chunks"
 fi
 if [ "$what" != write ]; then
   "$venv/bin/python" test/interop/write_stores.py "$folder/theirs"

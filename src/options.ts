@@ -6,10 +6,10 @@ import type { SinkSpec } from "./handoff/sink.js";
 /** Codec of an array. Strings are the command line's spelling. */
 export type CodecOptions =
   | { readonly name: "none" }
-  /** Zarr `zstd`, encoded by libzstd. `level` −131072 … 22; default 1. */
-  | { readonly name: "zstd"; readonly level?: number }
-  /** Zarr `blosc` (zstd, byte shuffle) by Millrace's own encoder. */
-  | { readonly name: "blosc" };
+  /** Zarr `blosc` (zstd, byte shuffle) by Millrace's own block encoder: the same bytes on every backend. */
+  | { readonly name: "blosc" }
+  /** Zarr `zstd`. Without `level` by the block encoder, with one (−131072 … 22) by libzstd, which runs on the CPU only. */
+  | { readonly name: "zstd"; readonly level?: number };
 
 export type { Json };
 
@@ -17,7 +17,10 @@ export interface ArrayOptions {
   readonly dtype: DType;
   /** Slowest first; 1 … 32 of them. Dimension 0 is the append dimension. */
   readonly dimensions: readonly DimensionOptions[];
-  /** Default `{ name: "zstd", level: 1 }`. The command line's spelling is taken too: "none", "zstd", "zstd:5". */
+  /**
+   * Default `blosc`, for one-byte dtypes `zstd`, both by the block encoder. The command line's spelling is taken too: "none", "blosc",
+   * "zstd", "zstd:5".
+   */
   readonly codec?: CodecOptions | string;
   /**
    * Value of what was never written and of padding. Default 0. A number, a bigint for 64-bit integers, "NaN", "Infinity",

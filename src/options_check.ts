@@ -8,7 +8,7 @@ import {
   PIPELINE_DEPTH_MIN,
 } from "./base/limits.js";
 import { nameHint, nearestName } from "./base/nearest_name.js";
-import { type CodecSpec, resolveCodec, ZSTD_LEVEL_DEFAULT } from "./codec/codec.js";
+import { type CodecSpec, defaultCodec, encoderKind, resolveCodec } from "./codec/codec.js";
 import { type ArrayGeometry, type DimensionOptions, describeGeometry } from "./geometry/array_geometry.js";
 import type { SinkSpec } from "./handoff/sink.js";
 import type { ArrayOptions, WriterOptions } from "./options.js";
@@ -94,7 +94,7 @@ const DIMENSION_KEYS = Object.keys({
  * Checks the options of a writer at run time and fills in the defaults that `options.ts` states. A member that is `undefined`
  * counts as left out; an unknown one is refused, because it is a misspelt one.
  * @throws MillraceError INVALID_OPTION, UNKNOWN_DTYPE, BAD_GEOMETRY, UNKNOWN_CODEC, CODEC_NOT_ON_BACKEND, and NOT_YET for what
- *   is documented but not there: mode "resume", durability "batch", codec blosc. The context names the option.
+ *   is documented but not there: mode "resume", durability "batch". The context names the option.
  */
 export function checkWriterOptions(options: WriterOptions, machine: Machine): CheckedOptions {
   const given = members(options, "options", "", WRITER_KEYS);
@@ -103,13 +103,13 @@ export function checkWriterOptions(options: WriterOptions, machine: Machine): Ch
   checkSignal(given.signal);
   const backend = oneOf("backend", given.backend, ["auto", "cpu", "gpu"], "auto");
   const array = checkArray(given.array);
-  if (backend === "gpu" && array.codec.name === "zstd") {
+  if (backend === "gpu" && encoderKind(array.codec) === "libzstd") {
     throw new MillraceError(
       "CODEC_NOT_ON_BACKEND",
-      "Codec zstd is libzstd, which runs on the CPU, not on backend gpu.",
+      "Codec zstd with a level is libzstd, which runs on the CPU, not on backend gpu.",
       {
         context: { option: "backend", codec: array.codec.name, backend },
-        hint: 'Use backend "cpu" or "auto", or codec none.',
+        hint: 'Use backend "cpu" or "auto", or codec blosc, or zstd without a level.',
       },
     );
   }
@@ -155,9 +155,7 @@ function checkArray(value: unknown): CheckedArray {
   return {
     geometry,
     dimensions: Object.freeze((listed as DimensionOptions[]).map((dimension) => Object.freeze({ ...dimension }))),
-    codec: Object.freeze(
-      given.codec === undefined ? { name: "zstd", level: ZSTD_LEVEL_DEFAULT } : resolveCodec(given.codec),
-    ),
+    codec: Object.freeze(given.codec === undefined ? defaultCodec(geometry.dtype) : resolveCodec(given.codec)),
     fill: fillValue(geometry.dtype, fill as number | bigint | string),
     attributes: given.attributes === undefined ? Object.freeze({}) : copyAttributes(given.attributes),
   };

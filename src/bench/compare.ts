@@ -2,7 +2,7 @@ import { spawnSync } from "node:child_process";
 import { wallMs } from "../base/clock.js";
 import { resolveCodec } from "../codec/codec.js";
 import { codecProvider } from "../codec/open_encoder.js";
-import { addonStatus } from "../native/binding.js";
+import { addonStatus, loadAddon } from "../native/binding.js";
 import type { RunJob } from "./child.js";
 import type { BenchSettings, CeilingKind, CeilingRun } from "./job.js";
 import { checkoutCommit, type MachineFacts, machineFacts } from "./machine.js";
@@ -90,7 +90,7 @@ export async function compare(options: CompareOptions): Promise<BenchResult> {
     }
     rounds.push({ writer, ceilings });
   }
-  return summarize(settings, rounds, (await codecProvider(resolveCodec(settings.codec))).provider);
+  return summarize(settings, rounds, await codecProvider(resolveCodec(settings.codec), loadAddon()));
 }
 
 /** Waits until the disk has what was written before, so that no measurement pays for the one before it. */

@@ -2,8 +2,8 @@ import { resolveCodec } from "../codec/codec.js";
 import type { CodecOptions } from "../options.js";
 
 /**
- * Parses `--codec`: `none`, `zstd`, `zstd:LEVEL` or `blosc`, by the library's own rules, so that both say the same.
- * @throws MillraceError UNKNOWN_CODEC, NOT_YET, INVALID_OPTION
+ * Parses `--codec`: `none`, `blosc`, `zstd` or `zstd:LEVEL`, by the library's own rules, so that both say the same.
+ * @throws MillraceError UNKNOWN_CODEC, INVALID_OPTION
  */
 export function parseCodec(text: string): CodecOptions {
   return resolveCodec(text);

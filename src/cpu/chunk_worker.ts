@@ -32,7 +32,7 @@ export class ChunkWorker {
     codec: CodecSpec,
     addon: NativeAddon | undefined,
   ): Promise<ChunkWorker> {
-    return new ChunkWorker(plan, memory, codec, addon, await openEncoder(codec));
+    return new ChunkWorker(plan, memory, codec, addon, await openEncoder(codec, plan.gather.itemBytes, addon));
   }
 
   private constructor(

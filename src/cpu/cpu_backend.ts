@@ -1,4 +1,4 @@
-import type { CodecSpec } from "../codec/codec.js";
+import { type CodecSpec, encoderKind } from "../codec/codec.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { epochTable } from "../geometry/epoch_table.js";
 import type { Backend, StagedBatch } from "../handoff/backend.js";
@@ -40,8 +40,8 @@ export class CpuBackend implements Backend {
     let executor: Executor;
     if (init.inline) {
       executor = new InlineExecutor(await ChunkWorker.open(plan, init.memory, init.codec, addon));
-    } else if (addon !== undefined && init.codec.name === "none") {
-      executor = new NativeExecutor(addon, plan, init.memory, init.threads);
+    } else if (addon !== undefined && encoderKind(init.codec) !== "libzstd") {
+      executor = new NativeExecutor(addon, plan, init.memory, init.codec, init.threads);
     } else {
       executor = await WorkerExecutor.open({ plan, memory: init.memory, codec: init.codec }, init.threads);
     }

@@ -1,13 +1,11 @@
 import { MillraceError } from "../base/errors.js";
-import type { EncodePoolHandle, GatherHandle, NativeAddon } from "../native/addon.js";
+import type { CodecSpec } from "../codec/codec.js";
+import { type EncodePoolHandle, type GatherHandle, NATIVE_CODECS, type NativeAddon } from "../native/addon.js";
 import { type EncodePlan, type EncodeRequest, isSkipped, rowsOfEpoch } from "./batch_tasks.js";
 import type { EncodeMemory } from "./chunk_worker.js";
 import type { Executor } from "./executor.js";
 
-/** Number of codec none in the addon. */
-const NATIVE_CODEC_NONE = 0;
-
-/** The addon's thread pool: chunks go from staging to the output slot without touching JavaScript. */
+/** The addon's thread pool: chunks go from staging to the output slot without touching JavaScript. Not for libzstd's codecs. */
 export class NativeExecutor implements Executor {
   readonly adapter: string;
   readonly #addon: NativeAddon;
@@ -15,6 +13,7 @@ export class NativeExecutor implements Executor {
   readonly #memory: EncodeMemory;
   readonly #pool: EncodePoolHandle;
   readonly #gather: GatherHandle;
+  readonly #codec: number;
   readonly #staging: number[];
   readonly #output: number[];
   readonly #sizes: number[];
@@ -26,11 +25,13 @@ export class NativeExecutor implements Executor {
   };
   #closed: Promise<void> | undefined;
 
-  constructor(addon: NativeAddon, plan: EncodePlan, memory: EncodeMemory, threads: number) {
+  constructor(addon: NativeAddon, plan: EncodePlan, memory: EncodeMemory, codec: CodecSpec, threads: number) {
     this.#addon = addon;
     this.#plan = plan;
     this.#memory = memory;
-    this.adapter = `native (${addon.features.gather}) × ${threads}`;
+    this.#codec = NATIVE_CODECS[codec.name];
+    const { gather, encoder } = addon.features;
+    this.adapter = `native (${codec.name === "none" ? gather : encoder}) × ${threads}`;
     this.#pool = addon.encodePoolCreate(threads);
     this.#gather = addon.gatherCreate(plan.gather);
     this.#staging = memory.staging.map((bytes) => addon.regionAdd(bytes));
@@ -135,7 +136,7 @@ export class NativeExecutor implements Executor {
           dstCapacityBytes,
           sizesRegion: this.#sizes[request.outputIndex],
           sizesOffset,
-          codec: NATIVE_CODEC_NONE,
+          codec: this.#codec,
         },
         (error, busyNs) => {
           if (error === null) resolve(busyNs);

@@ -2,7 +2,7 @@ import { assert } from "../base/assert.js";
 import { isMillraceError, MillraceError } from "../base/errors.js";
 import { ceilDiv, isCount } from "../base/integers.js";
 import { CHUNK_BYTES_MAX, CHUNKS_PER_SHARD_MAX, OPEN_SHARD_FILES_MAX } from "../base/limits.js";
-import { type CodecSpec, ZSTD_LEVEL_DEFAULT } from "../codec/codec.js";
+import { type CodecSpec, defaultCodec } from "../codec/codec.js";
 import { type ArrayGeometry, type DimensionOptions, describeGeometry } from "../geometry/array_geometry.js";
 import { epochsFor, innerChunkGrid } from "../geometry/chunk_grid.js";
 import { type DType, itemBytes } from "../geometry/dtype.js";
@@ -37,7 +37,7 @@ export interface LayoutRequest {
   readonly concurrentShardsMax?: number;
   /** Default: no bound. */
   readonly memoryBudgetBytes?: number;
-  /** Default zstd level 1. Only its size bound matters. */
+  /** Default: that of the dtype. Only its size bound matters. */
   readonly codec?: CodecSpec;
   /** Default: the writer's. */
   readonly depth?: number;
@@ -145,7 +145,7 @@ function checkRequest(request: LayoutRequest): Wanted {
     concurrentShardsMax: count("concurrentShardsMax", request.concurrentShardsMax ?? OPEN_SHARD_FILES_MAX, 2),
     memoryBudgetBytes:
       request.memoryBudgetBytes === undefined ? undefined : count("memoryBudgetBytes", request.memoryBudgetBytes, 1),
-    codec: request.codec ?? { name: "zstd", level: ZSTD_LEVEL_DEFAULT },
+    codec: request.codec ?? defaultCodec(request.dtype),
     depth: request.depth,
     encodeThreads: count("encodeThreads", request.encodeThreads ?? 1, 1),
     sinkMemoryBytes: request.sinkMemoryBytes ?? (() => 0),

@@ -1,7 +1,7 @@
 import { MillraceError } from "../base/errors.js";
 import { product } from "../base/integers.js";
 import { PIPELINE_DEPTH_DEFAULT } from "../base/limits.js";
-import type { CodecSpec } from "../codec/codec.js";
+import { type CodecSpec, encoderScratchBytes } from "../codec/codec.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { epochTableBytes } from "../geometry/epoch_table.js";
 import { type BatchPlan, openShardRowsMax, planBatch } from "./batch_plan.js";
@@ -49,7 +49,7 @@ export interface MemoryPlan {
   readonly sizes: number;
   /** Indexes of all shards that are open at once. */
   readonly shardIndexes: number;
-  /** A gathered chunk per encode thread; 0 for codec none, which gathers straight into its slot. */
+  /** A gathered chunk per encode thread and what the encoder works in; 0 for codec none, which gathers straight into its slot. */
   readonly encoderScratch: number;
   /** What the sink says it holds. */
   readonly sink: number;
@@ -124,7 +124,10 @@ function itemize(
       [openShards, g.chunksPerShard * INDEX_ENTRY_BYTES + INDEX_CHECKSUM_BYTES],
       "bytes of indexes",
     ),
-    encoderScratch: codec.name === "none" ? 0 : product([encodeThreads, g.chunkBytes], "bytes of encoder scratch"),
+    encoderScratch: product(
+      [encodeThreads, encoderScratchBytes(codec, g.chunkBytes, g.itemBytes)],
+      "bytes of encoder scratch",
+    ),
     sink: sinkMemoryBytes(openShards),
     threads: workerThreads === 0 ? 0 : CALLER_THREAD_BYTES + workerThreads * WORKER_THREAD_BYTES,
     control: CONTROL_FIXED_BYTES + epochTableBytes(g),

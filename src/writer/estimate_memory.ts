@@ -1,3 +1,4 @@
+import { encoderKind } from "../codec/codec.js";
 import type { SinkSpec } from "../handoff/sink.js";
 import type { WriterOptions } from "../options.js";
 import { type CheckedOptions, checkWriterOptions, type Machine } from "../options_check.js";
@@ -14,7 +15,7 @@ export function estimateMemory(options: WriterOptions, machine: Machine): Memory
 
 /** The same for options that are checked: what the writer allocates from. */
 export function planStream(checked: CheckedOptions, sink: SinkSpec, addon: boolean): MemoryPlan {
-  const encodeWorkers = addon && checked.codec.name === "none" ? 0 : checked.encodeThreads;
+  const encodeWorkers = addon && encoderKind(checked.codec) !== "libzstd" ? 0 : checked.encodeThreads;
   const { geometry, codec, batchEpochs, depth, encodeThreads, memoryBudgetBytes } = checked;
   return planMemory({
     geometry,

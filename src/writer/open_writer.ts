@@ -32,6 +32,6 @@ export async function openWriter(options: WriterOptions): Promise<ArrayWriter> {
   }
   const plan = planStream(checked, options.sink, machine.addon);
   // Before anything is allocated or created: a codec that is missing here is missing on every thread.
-  await codecProvider(checked.codec);
+  await codecProvider(checked.codec, undefined);
   return ArrayWriter.start(checked, options, plan);
 }

@@ -1,9 +1,12 @@
 import type { JsonObject } from "../base/json.js";
+import { encoderKind } from "../codec/codec.js";
+import { ENCODER_VERSION } from "../codec/encoder/index.js";
 import type { CheckedOptions } from "../options_check.js";
 
 /**
  * What the array's attributes hold: the user's own, and under "millrace" what Zarr has no place for: type, unit and scale of
- * each dimension. Left out when no dimension says anything.
+ * each dimension, and the version of the block encoder's specification where it wrote the chunks (the same version gives the same
+ * bytes). Left out when there is nothing to say.
  */
 export function streamAttributes(checked: CheckedOptions): JsonObject {
   const dimensions = checked.dimensions.map(({ name, type, unit, scale }) => ({
@@ -12,6 +15,11 @@ export function streamAttributes(checked: CheckedOptions): JsonObject {
     ...(unit === undefined ? {} : { unit }),
     ...(scale === undefined ? {} : { scale }),
   }));
-  if (dimensions.every((d) => Object.keys(d).length === 1)) return checked.attributes;
-  return { ...checked.attributes, millrace: { dimensions } };
+  const described = dimensions.some((d) => Object.keys(d).length > 1);
+  const encoded = encoderKind(checked.codec) === "millrace";
+  if (!described && !encoded) return checked.attributes;
+  return {
+    ...checked.attributes,
+    millrace: { ...(described ? { dimensions } : {}), ...(encoded ? { encoderVersion: ENCODER_VERSION } : {}) },
+  };
 }

@@ -52,7 +52,6 @@ describe("usage", () => {
     [["write", "s3://bucket/prefix", "--dtype", "uint8", "--dims", "t:0:1"]],
     [["write", "a.zarr", "--dtype", "uint8", "--dims", "t:0:1", "--mode", "resume"]],
     [["write", "a.zarr", "--dtype", "uint8", "--dims", "t:0:1", "--multiscale"]],
-    [["write", "a.zarr", "--dtype", "uint8", "--dims", "t:0:1", "--codec", "blosc"]],
   ])("says NOT_YET to %j, also as JSON", async (args) => {
     const result = await runCli([...args, "--json"]);
     expect(result.code).toBe(2);

@@ -55,7 +55,7 @@ export async function craftStore(array: CraftedArray, objects = new Map<string, 
   );
   const size = itemBytes(dtype);
   const expected = new Uint8Array(product([...shape, size]));
-  const encoder = await openEncoder(codec);
+  const encoder = await openEncoder(codec, itemBytes(dtype), undefined);
   const chunksOfShard = shard.map((s, d) => s / chunk[d]);
   const shardGrid = shape.map((s, d) => ceilDiv(s, shard[d]));
   const chunkGrid = shape.map((s, d) => ceilDiv(s, chunk[d]));

@@ -54,7 +54,7 @@ export function streamCases(): fc.Arbitrary<StreamCase> {
       dtype: fc.constantFrom(...(Object.keys(DTYPES) as DType[])),
       dimensions: fc.array(dimension, { minLength: 1, maxLength: 4 }),
       bounded: fc.boolean(),
-      codec: fc.constantFrom(...testCodecs),
+      codec: fc.constantFrom(...testCodecs, "zstd"),
       fillValue: fc.constantFrom(0, 7),
       batchEpochs: fc.option(fc.integer({ min: 1, max: 4 }), { nil: undefined }),
       depth: fc.integer({ min: 1, max: 4 }),

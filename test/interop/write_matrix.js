@@ -9,7 +9,7 @@ if (process.argv[2] === undefined) throw new Error("usage: node write_matrix.js 
 rmSync(folder, { recursive: true, force: true });
 mkdirSync(folder, { recursive: true });
 
-const CODECS = [{ name: "none" }, { name: "zstd", level: 1 }, { name: "zstd", level: 5 }];
+const CODECS = [{ name: "none" }, { name: "blosc" }, { name: "zstd" }, { name: "zstd", level: 5 }];
 
 /** One element of each dtype as little-endian hex, and the option that asks for it. */
 const FILLS = {
@@ -170,7 +170,7 @@ async function write({ name, dtype, codec, layout, fill: [fillValue, fillHex], b
 const cases = [];
 for (const dtype of Object.keys(DTYPES)) {
   for (const codec of CODECS) {
-    const spelled = codec.name === "none" ? "none" : `zstd${codec.level}`;
+    const spelled = `${codec.name}${codec.level ?? ""}`;
     LAYOUTS.forEach((layout, l) => {
       const fills = FILLS[dtype];
       cases.push({

@@ -59,7 +59,7 @@ const cases: [string, ErrorCode, object][] = [
   ["no dimensions", "BAD_GEOMETRY", inArray({ dimensions: [] })],
   ["dimensions that are none", "INVALID_OPTION", inArray({ dimensions: "t,y,x" })],
   ["an unknown codec", "UNKNOWN_CODEC", inArray({ codec: { name: "lz4" } })],
-  ["a codec of a later version", "NOT_YET", inArray({ codec: { name: "blosc" } })],
+  ["a level for blosc", "INVALID_OPTION", inArray({ codec: { name: "blosc", level: 5 } })],
   ["a level out of range", "INVALID_OPTION", inArray({ codec: { name: "zstd", level: 23 } })],
   ["a fill value out of range", "INVALID_OPTION", inArray({ fillValue: 65536 })],
   ["a fill value of null", "INVALID_OPTION", inArray({ fillValue: null })],

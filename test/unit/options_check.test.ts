@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { isMillraceError, type MillraceError } from "../../src/base/errors.js";
+import { encoderScratchBytes } from "../../src/codec/codec.js";
 import type { WriterOptions } from "../../src/options.js";
 import { checkWriterOptions } from "../../src/options_check.js";
 import { planMemory } from "../../src/plan/memory_plan.js";
@@ -40,7 +41,7 @@ describe("checkWriterOptions", () => {
     expect(check()).toEqual({
       geometry: expect.objectContaining({ dtype: "uint16", chunk: [16, 130], shard: [64, 130] }),
       dimensions: array.dimensions,
-      codec: { name: "zstd", level: 1 },
+      codec: { name: "blosc" },
       fill: { dtype: "uint16", json: "0", bytes: new Uint8Array(2) },
       attributes: {},
       mode: "create",
@@ -181,12 +182,10 @@ describe("checkWriterOptions", () => {
   it.each<[string, object, string]>([
     ["NOT_YET", { mode: "resume" }, "mode"],
     ["NOT_YET", { durability: "batch" }, "durability"],
-    ["NOT_YET", inArray({ codec: { name: "blosc" } }), "codec"],
     ["UNKNOWN_CODEC", inArray({ codec: { name: "lz4" } }), "codec"],
     ["UNKNOWN_CODEC", inArray({ codec: { name: "zip" } }), "codec"],
     ["UNKNOWN_DTYPE", inArray({ dtype: "u2" }), "array.dtype"],
     ["BAD_GEOMETRY", inDimension({ shard: 65 }), "array.dimensions[0].shard"],
-    ["CODEC_NOT_ON_BACKEND", { backend: "gpu" }, "backend"],
     ["CODEC_NOT_ON_BACKEND", { backend: "gpu", ...inArray({ codec: { name: "zstd", level: 3 } }) }, "backend"],
   ])("answers %s for %j", (code, over, option) => {
     const error = refused({ sink, array, ...over });
@@ -197,8 +196,11 @@ describe("checkWriterOptions", () => {
     expect(refused({ sink, ...inArray({ codec: { name: "zstd", level } }) }).code).toBe("INVALID_OPTION");
   });
 
-  it("takes codec none on the gpu, and a ready-made sink inline", () => {
+  it("takes codec none and the block encoder on the gpu, and a ready-made sink inline", () => {
     expect(check({ backend: "gpu", ...inArray({ codec: { name: "none" } }) }).backend).toBe("gpu");
+    for (const name of ["blosc", "zstd"]) {
+      expect(check({ backend: "gpu", ...inArray({ codec: { name } }) }).codec).toEqual({ name });
+    }
     expect(check({ threads: "inline", sink: { ...sink, instance: {} } }).threads).toBe("inline");
   });
 });
@@ -216,12 +218,16 @@ describe("estimateMemory", () => {
         batchEpochs: 4,
         depth: 2,
         encodeThreads: 8,
-        workerThreads: 10,
+        workerThreads: 2,
         sinkMemoryBytes: sink.memoryBytes,
         memoryBudgetBytes: 2 ** 33,
       }),
     );
-    expect(plan).toMatchObject({ epochsPerBatch: 4, sink: 100 * plan.openShards, encoderScratch: 8 * 16 * 130 * 2 });
+    expect(plan).toMatchObject({
+      epochsPerBatch: 4,
+      sink: 100 * plan.openShards,
+      encoderScratch: 8 * encoderScratchBytes(checked.codec, 16 * 130 * 2, 2),
+    });
   });
 
   it("calls the sink's own method", () => {

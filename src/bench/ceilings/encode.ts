@@ -1,6 +1,7 @@
 import type { CodecSpec } from "../../codec/codec.js";
 import { codecProvider } from "../../codec/open_encoder.js";
 import { describeGeometry } from "../../geometry/array_geometry.js";
+import { loadAddon } from "../../native/binding.js";
 import type { Fill } from "../fill.js";
 import { gatherSample } from "../gather_sample.js";
 import type { BenchSettings, CeilingRun } from "../job.js";
@@ -12,6 +13,7 @@ const SAMPLE_BYTES = 64 * 2 ** 20;
 
 export interface EncodeThreadData {
   readonly codec: CodecSpec;
+  readonly itemBytes: number;
   /** Chunks end to end, and the words that hand them out: all threads take from one list. */
   readonly chunks: Uint8Array;
   readonly chunkBytes: number;
@@ -20,7 +22,7 @@ export interface EncodeThreadData {
 
 /**
  * The bare encoder on all cores: chunks of the same input, gathered before the clock starts, encoded in parallel with nothing
- * around it. The same library, called in the same way.
+ * around it. The same code, called chunk by chunk.
  */
 export async function measureEncode(
   settings: BenchSettings,
@@ -30,10 +32,10 @@ export async function measureEncode(
   seconds: number,
 ): Promise<CeilingRun> {
   const g = describeGeometry("uint16", settings.dimensions);
-  const { provider } = await codecProvider(codec);
+  const provider = await codecProvider(codec, loadAddon());
   const chunks = gatherSample(g, prefillRing({ fill, rowBytes: g.rowBytes, epochRows: g.epochRows }), SAMPLE_BYTES);
   const cursor = new Int32Array(new SharedArrayBuffer(4));
-  const data: EncodeThreadData = { codec, chunks, chunkBytes: g.chunkBytes, cursor };
+  const data: EncodeThreadData = { codec, itemBytes: g.itemBytes, chunks, chunkBytes: g.chunkBytes, cursor };
   const { outBytes, ...measured } = await runThreads(
     new URL("./encode_thread.js", import.meta.url),
     Array.from({ length: threads }, () => data),

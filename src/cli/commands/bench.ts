@@ -62,7 +62,7 @@ export function benchCommand({ io, finish }: CommandContext): Command {
     .description("Measure the writer beside the machine's own limits.")
     .argument("<scenario>", "what is streamed; see below")
     .addOption(new Option("--backend <backend>", "what encodes").choices(["auto", "cpu", "gpu"]).default("auto"))
-    .option("--codec <codec>", "none, zstd or zstd:LEVEL", parseCodec, { name: "zstd", level: 1 })
+    .option("--codec <codec>", "none, blosc, zstd or zstd:LEVEL", parseCodec, { name: "blosc" })
     .addOption(
       new Option("--sink <sink>", "where shards go").choices(["discard", "file", "s3", "throttled"]).default("discard"),
     )

@@ -3,7 +3,6 @@ import { Command, Option } from "commander";
 import { nowNs } from "../../base/clock.js";
 import { MillraceError } from "../../base/errors.js";
 import { alignUp } from "../../base/integers.js";
-import { availableCodecs } from "../../codec/available_codecs.js";
 import type { DimensionOptions } from "../../geometry/array_geometry.js";
 import { fileSink, openArray, openWriter, verifyStore } from "../../index.js";
 import type { CodecOptions, WriterOptions } from "../../options.js";
@@ -32,7 +31,7 @@ interface DemoFlags {
   readonly frames?: number;
   readonly seconds?: number;
   readonly size: number;
-  readonly codec?: CodecOptions;
+  readonly codec: CodecOptions;
   readonly seed: number;
   readonly backend: NonNullable<WriterOptions["backend"]>;
   readonly keep?: boolean;
@@ -61,7 +60,7 @@ export function demoCommand({ io, finish }: CommandContext): Command {
       new Option("--seconds <s>", "take frames for so long instead").argParser(parseSeconds).conflicts("frames"),
     )
     .option("--size <pixels>", "side of the square frames", parsePositive, SIZE_DEFAULT)
-    .option("--codec <codec>", "none, zstd, zstd:LEVEL (default: zstd:1 where it is available, else none)", parseCodec)
+    .option("--codec <codec>", "none, blosc, zstd or zstd:LEVEL", parseCodec, { name: "blosc" })
     .option("--seed <n>", "another scene and other noise", parseSeed, 1)
     .addOption(new Option("--backend <backend>", "what encodes").choices(["auto", "cpu", "gpu"]).default("auto"))
     .option("--keep", "refuse to replace an earlier demo store")
@@ -89,18 +88,11 @@ async function demo(store: string, flags: DemoFlags, io: CliIo, interrupts: Inte
       hint: "Name another folder: millrace demo STORE.",
     });
   }
-  const codec = flags.codec ?? (await defaultCodec(io));
+  const { codec } = flags;
   const camera = new SyntheticCamera(flags);
   const written = await take(store, camera, { codec, flags, overwrite: earlier === "demo" }, io, interrupts);
   const checked = await check(store, camera, written.rows, flags, io, interrupts);
   return { ...written, store: resolve(store), codec: formatCodec(codec), checked };
-}
-
-async function defaultCodec(io: CliIo): Promise<CodecOptions> {
-  const codecs = await availableCodecs();
-  if (codecs.some((c) => c.codec === "zstd" && c.write !== undefined)) return { name: "zstd", level: 1 };
-  io.stderr.write("millrace: nothing here writes zstd (see `millrace doctor`); the demo goes on without compression\n");
-  return { name: "none" };
 }
 
 function demoDimensions(size: number): DimensionOptions[] {

@@ -70,7 +70,7 @@ export function codecFinding(availability: CodecAvailability): Finding {
   const { codec, write, read, missing } = availability;
   const detail = write === read ? `read and write: ${read}` : `write: ${write ?? "no"}; read: ${read}`;
   const because = missing.length > 0 ? ` (${missing.join("; ")})` : "";
-  const wanted = codec === "zstd" && write === undefined;
+  const wanted = codec === "zstd:LEVEL" && write === undefined;
   return {
     name: `codec ${codec}`,
     state: wanted ? "absent" : "ok",

@@ -43,7 +43,7 @@ interface WriteFlags {
 const EXAMPLES = `
 Examples:
   # stdin: little-endian elements in C order
-  camera | millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 --codec zstd:1
+  camera | millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 --codec blosc
 
   # raw files one after the other, then TIFF files: every page is a frame
   millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 --input a.raw b.raw c.tif
@@ -62,7 +62,11 @@ export function writeCommand({ io, finish }: CommandContext): Command {
       "name:size:chunk:shard per dimension, in elements, slowest first; size 0 = unbounded, first dimension only",
       parseDims,
     )
-    .option("--codec <codec>", "none, zstd, zstd:LEVEL or blosc (not yet) (default: zstd:1)", parseCodec)
+    .option(
+      "--codec <codec>",
+      "none, blosc, zstd or zstd:LEVEL (default: blosc; zstd where elements are single bytes)",
+      parseCodec,
+    )
     .addOption(new Option("--backend <backend>", "what encodes").choices(["auto", "cpu", "gpu"]).default("auto"))
     .option("--input <file...>", "raw files, .tif files or - for stdin, in order (default: stdin when it is piped)")
     .option(

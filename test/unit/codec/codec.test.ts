@@ -1,7 +1,14 @@
 import fc from "fast-check";
 import { afterEach, describe, expect, it } from "vitest";
 import { availableCodecs } from "../../../src/codec/available_codecs.js";
-import { type CodecSpec, codecBound, codecJson, resolveCodec } from "../../../src/codec/codec.js";
+import {
+  type CodecSpec,
+  codecBound,
+  codecJson,
+  defaultCodec,
+  encoderKind,
+  resolveCodec,
+} from "../../../src/codec/codec.js";
 import { codecProvider, openEncoder } from "../../../src/codec/open_encoder.js";
 import { noise, ramp } from "./bytes.js";
 
@@ -14,9 +21,11 @@ afterEach(() => {
 describe("resolveCodec", () => {
   it("takes objects and the command line's spelling", () => {
     expect(resolveCodec({ name: "none" })).toEqual({ name: "none" });
-    expect(resolveCodec({ name: "zstd" })).toEqual({ name: "zstd", level: 1 });
+    expect(resolveCodec({ name: "zstd" })).toEqual({ name: "zstd" });
+    expect(resolveCodec({ name: "blosc" })).toEqual({ name: "blosc" });
     expect(resolveCodec("none")).toEqual({ name: "none" });
-    expect(resolveCodec("zstd")).toEqual({ name: "zstd", level: 1 });
+    expect(resolveCodec("blosc")).toEqual({ name: "blosc" });
+    expect(resolveCodec("zstd")).toEqual({ name: "zstd" });
     expect(resolveCodec("zstd:19")).toEqual({ name: "zstd", level: 19 });
     expect(resolveCodec("zstd:-5")).toEqual({ name: "zstd", level: -5 });
     expect(Object.is((resolveCodec({ name: "zstd", level: -0 }) as { level: number }).level, 0)).toBe(true);
@@ -27,7 +36,8 @@ describe("resolveCodec", () => {
     ["zlib", "UNKNOWN_CODEC"],
     ["brotli", "UNKNOWN_CODEC"],
     ["", "UNKNOWN_CODEC"],
-    ["blosc", "NOT_YET"],
+    ["blosc:5", "INVALID_OPTION"],
+    [{ name: "blosc", level: 1 }, "INVALID_OPTION"],
     ["zstd:23", "INVALID_OPTION"],
     ["zstd:-131073", "INVALID_OPTION"],
     ["zstd:", "INVALID_OPTION"],
@@ -46,12 +56,30 @@ describe("resolveCodec", () => {
   });
 });
 
+describe("defaultCodec", () => {
+  it("is the block encoder, as blosc where elements have several bytes", () => {
+    expect(defaultCodec("uint8")).toEqual({ name: "zstd" });
+    expect(defaultCodec("float32")).toEqual({ name: "blosc" });
+    expect(encoderKind(defaultCodec("int8"))).toBe("millrace");
+    expect(encoderKind({ name: "zstd", level: 1 })).toBe("libzstd");
+    expect(encoderKind({ name: "none" })).toBe("none");
+  });
+});
+
 describe("codecJson", () => {
   it("states the byte order only for elements of several bytes", () => {
     expect(codecJson({ name: "none" }, "int8")).toEqual([{ name: "bytes" }]);
     expect(codecJson({ name: "none" }, "float16")).toEqual([{ name: "bytes", configuration: { endian: "little" } }]);
   });
+  it("states all five members of blosc, and shuffles what has more than one byte", () => {
+    expect(codecJson({ name: "blosc" }, "uint16")[1]).toEqual({
+      name: "blosc",
+      configuration: { cname: "zstd", clevel: 1, shuffle: "shuffle", typesize: 2, blocksize: 0 },
+    });
+    expect(codecJson({ name: "blosc" }, "uint8")[1].configuration).toMatchObject({ shuffle: "noshuffle", typesize: 1 });
+  });
   it("states level and checksum of zstd", () => {
+    expect(codecJson({ name: "zstd" }, "int8")[1].configuration).toEqual({ level: 1, checksum: false });
     expect(codecJson({ name: "zstd", level: -7 }, "uint8")).toEqual([
       { name: "bytes" },
       { name: "zstd", configuration: { level: -7, checksum: false } },
@@ -71,7 +99,7 @@ describe("codecBound", () => {
   });
   it("holds for data that does not compress", async () => {
     const spec: CodecSpec = { name: "zstd", level: 1 };
-    const encoder = await openEncoder(spec);
+    const encoder = await openEncoder(spec, 1, undefined);
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 300_000 }), fc.integer(), (bytes, seed) => {
         const dst = new Uint8Array(codecBound(spec, bytes));
@@ -85,7 +113,7 @@ describe("codecBound", () => {
 
 describe("openEncoder", () => {
   it("none copies, and says when there is no room", async () => {
-    const encoder = await openEncoder({ name: "none" });
+    const encoder = await openEncoder({ name: "none" }, 2, undefined);
     const dst = new Uint8Array(9).fill(7);
     expect(encoder.encode(ramp(8), dst)).toBe(8);
     expect([...dst]).toEqual([...ramp(8), 7]);
@@ -94,29 +122,33 @@ describe("openEncoder", () => {
 
   it("fails with CODEC_UNAVAILABLE and says what to install", async () => {
     process.env.MILLRACE_ZSTD = "none";
-    await expect(openEncoder({ name: "zstd", level: 1 })).rejects.toMatchObject({
+    await expect(openEncoder({ name: "zstd", level: 1 }, 2, undefined)).rejects.toMatchObject({
       code: "CODEC_UNAVAILABLE",
       message: expect.stringMatching(/zstd-napi.*22\.15/),
     });
-    await expect(codecProvider({ name: "zstd", level: 1 })).rejects.toMatchObject({ code: "CODEC_UNAVAILABLE" });
-    expect(await codecProvider({ name: "none" })).toEqual({ provider: "copy" });
+    await expect(codecProvider({ name: "zstd", level: 1 }, undefined)).rejects.toMatchObject({
+      code: "CODEC_UNAVAILABLE",
+    });
+    expect(await codecProvider({ name: "none" }, undefined)).toBe("copy");
   });
 
   it("refuses an unknown MILLRACE_ZSTD", async () => {
     process.env.MILLRACE_ZSTD = "wasm";
-    await expect(openEncoder({ name: "zstd", level: 1 })).rejects.toMatchObject({ code: "INVALID_OPTION" });
+    await expect(openEncoder({ name: "zstd", level: 1 }, 2, undefined)).rejects.toMatchObject({
+      code: "INVALID_OPTION",
+    });
   });
 });
 
 describe("availableCodecs", () => {
   it("names who reads and who writes", async () => {
     const codecs = await availableCodecs();
-    expect(codecs.map(({ codec }) => codec)).toEqual(["none", "zstd", "blosc", "gzip", "crc32c"]);
+    expect(codecs.map(({ codec }) => codec)).toEqual(["none", "blosc", "zstd", "zstd:LEVEL", "gzip", "crc32c"]);
     for (const { read } of codecs) expect(read).not.toBe("");
   });
   it("reads zstd through WebAssembly when nothing else is there", async () => {
     process.env.MILLRACE_ZSTD = "none";
-    const zstd = (await availableCodecs()).find(({ codec }) => codec === "zstd")!;
+    const zstd = (await availableCodecs()).find(({ codec }) => codec === "zstd:LEVEL")!;
     expect(zstd.write).toBeUndefined();
     expect(zstd.read).toMatch(/WebAssembly/);
     expect(zstd.missing).toEqual(["MILLRACE_ZSTD=none"]);

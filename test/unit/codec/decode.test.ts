@@ -19,7 +19,7 @@ const BYTES = { name: "bytes", configuration: { endian: "little" } };
 const ZSTD = { name: "zstd", configuration: { level: 1, checksum: false } };
 
 async function zstd(src: Uint8Array): Promise<Uint8Array> {
-  const encoder = await openEncoder({ name: "zstd", level: 1 });
+  const encoder = await openEncoder({ name: "zstd", level: 1 }, 2, undefined);
   const dst = new Uint8Array(src.length * 2 + 100);
   return dst.slice(0, encoder.encode(src, dst));
 }
@@ -39,7 +39,7 @@ describe("chains", () => {
     for (const dtype of ["uint8", "int16", "float32", "uint64"] as DType[]) {
       for (const spec of [{ name: "none" }, { name: "zstd", level: 3 }] as const) {
         const decoder = await openDecoder(codecJson(spec, dtype), dtype);
-        const encoder = await openEncoder(spec);
+        const encoder = await openEncoder(spec, 2, undefined);
         const dst = new Uint8Array(9000);
         const encoded = dst.subarray(0, encoder.encode(ramp(8000), dst));
         expect(Buffer.compare(await decoder.decode(encoded, 8000), ramp(8000))).toBe(0);
