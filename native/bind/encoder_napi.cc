@@ -42,8 +42,8 @@ napi_value encode_chunk_js(napi_env env, napi_callback_info info) {
     }
   }
   size_t out_bytes = 0;
-  const Status status = codec->encode(src.data, src.size, static_cast<uint32_t>(item_bytes),
-                                      state.encode_scratch.get(), dst.data, dst.size, &out_bytes);
+  const ChunkInput chunk{src.data, src.size, static_cast<uint32_t>(item_bytes), nullptr, nullptr};
+  const Status status = codec->encode(chunk, state.encode_scratch.get(), dst.data, dst.size, &out_bytes);
   if (status != Status::ok) {
     return fail(env, status_code(status), "encodeChunk: %s: %zu bytes do not go into %zu", status_name(status),
                 src.size, dst.size);

@@ -7,6 +7,19 @@
 
 namespace millrace {
 
+/** A chunk that may still be on its way into memory. */
+struct ChunkInput {
+  const uint8_t* data;
+  size_t bytes;
+  uint32_t item_bytes;
+  /**
+   * Null, or brings the bytes before `end` into data; those that were there before stay. What it brings is still in the cache when it
+   * is read right after. Another status than ok ends the encoding with it.
+   */
+  Status (*fill)(void* context, size_t end) noexcept;
+  void* context;
+};
+
 /** What the encode pool needs of a codec. One constant object a codec; the state of a run lives in the thread's
  * scratch. */
 struct ChunkCodec {
@@ -18,8 +31,7 @@ struct ChunkCodec {
    * Encodes one dense chunk into [out, out + capacity) and says how many bytes that took. Runs on many threads at once,
    * each with its own scratch. `codec_failed` when capacity is too small; what out then holds is anything.
    */
-  Status (*encode)(const uint8_t* chunk, size_t chunk_bytes, uint32_t item_bytes, void* scratch, uint8_t* out,
-                   size_t capacity, size_t* out_bytes) noexcept;
+  Status (*encode)(const ChunkInput& chunk, void* scratch, uint8_t* out, size_t capacity, size_t* out_bytes) noexcept;
 };
 
 /** Number of codec "none", which has no ChunkCodec: the pool gathers straight into the output. */

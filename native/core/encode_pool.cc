@@ -202,10 +202,15 @@ Status EncodePool::encode_chunk(const EncodeJob& job, uint64_t chunk, Scratch& s
         gather(plan, job.src.data(), job.src.size(), src_offset, extents, job.dst.data(), job.dst.size(), dst_offset);
   } else {
     if (dst_offset > job.dst.size() || job.dst_capacity > job.dst.size() - dst_offset) return Status::out_of_range;
-    status = gather(plan, job.src.data(), job.src.size(), src_offset, extents, scratch.chunk(), plan.chunk_bytes, 0);
-    if (status != Status::ok) return status;
-    status = job.codec->encode(scratch.chunk(), plan.chunk_bytes, plan.item_bytes, scratch.codec(),
-                               job.dst.data() + dst_offset, job.dst_capacity, &size);
+    // Encoded where it lies if it can be; else gathered in steps, so that each is still in the cache when it is encoded.
+    const uint8_t* const whole = gather_in_place(plan, job.src.data(), job.src.size(), src_offset, extents);
+    SteppedGather steps{&plan, job.src.data(), job.src.size(), src_offset, extents, scratch.chunk()};
+    const auto fill = [](void* context, size_t end) noexcept {
+      return gather_until(static_cast<SteppedGather*>(context), end);
+    };
+    const ChunkInput input{whole != nullptr ? whole : scratch.chunk(), plan.chunk_bytes, plan.item_bytes,
+                           whole != nullptr ? nullptr : +fill, &steps};
+    status = job.codec->encode(input, scratch.codec(), job.dst.data() + dst_offset, job.dst_capacity, &size);
     if (status == Status::ok && size > job.dst_capacity) status = Status::codec_failed;
   }
   if (status != Status::ok) return status;

@@ -238,6 +238,49 @@ Status gather(const GatherPlan& plan, const uint8_t* src, size_t src_size, uint6
   return Status::ok;
 }
 
+const uint8_t* gather_in_place(const GatherPlan& plan, const uint8_t* src, size_t src_size, uint64_t src_offset,
+                               const uint32_t* extents) noexcept {
+  uint64_t pitch = plan.item_bytes;
+  for (uint32_t k = plan.rank; k-- > 0;) {
+    const uint64_t shape = plan.chunk_shape[k];
+    if (extents[k] != shape || (shape > 1 && plan.src_strides[k] != pitch)) return nullptr;
+    pitch *= shape;
+  }
+  return src_offset <= src_size && plan.chunk_bytes <= src_size - src_offset ? src + src_offset : nullptr;
+}
+
+Status gather_until(SteppedGather* gathered, uint64_t end) noexcept {
+  const GatherPlan& plan = *gathered->plan;
+  // Slices along the slowest dimension that has any follow each other in the chunk.
+  uint32_t d = 0;
+  while (d + 1 < plan.rank && plan.chunk_shape[d] == 1) d++;
+  const uint64_t shape = plan.chunk_shape[d], slice = plan.chunk_bytes / shape;
+  while (gathered->done_bytes < end) {
+    const uint64_t from = gathered->done_bytes / slice;
+    uint64_t count = (end - gathered->done_bytes + slice - 1) / slice;
+    if (count > shape - from) count = shape - from;
+    if (count == 0) return Status::out_of_range;
+    GatherPlan part = plan;
+    part.chunk_shape[d] = count;
+    part.chunk_bytes = count * slice;
+    uint32_t extents[kRankMax];
+    std::memcpy(extents, gathered->extents, sizeof(uint32_t) * plan.rank);
+    if (extents[d] > shape) return Status::out_of_range;
+    const uint64_t valid = extents[d] > from ? extents[d] - from : 0;
+    extents[d] = static_cast<uint32_t>(valid < count ? valid : count);
+    uint64_t offset = 0;
+    if (__builtin_mul_overflow(from, plan.src_strides[d], &offset) ||
+        __builtin_add_overflow(offset, gathered->src_offset, &offset)) {
+      return Status::out_of_range;
+    }
+    const Status status = gather(part, gathered->src, gathered->src_size, offset, extents, gathered->dst,
+                                 plan.chunk_bytes, gathered->done_bytes);
+    if (status != Status::ok) return status;
+    gathered->done_bytes += count * slice;
+  }
+  return Status::ok;
+}
+
 const char* gather_variant() noexcept {
 #if defined(__x86_64__)
   return "sse2";

@@ -38,6 +38,26 @@ Status gather_plan(uint32_t item_bytes, uint32_t rank, const uint32_t* chunk_sha
 Status gather(const GatherPlan& plan, const uint8_t* src, size_t src_size, uint64_t src_offset, const uint32_t* extents,
               uint8_t* dst, size_t dst_size, uint64_t dst_offset) noexcept;
 
+/**
+ * The chunk's bytes where they lie, when they lie together in the source and nothing of it is padding; else nullptr. Same checks as gather().
+ */
+const uint8_t* gather_in_place(const GatherPlan& plan, const uint8_t* src, size_t src_size, uint64_t src_offset,
+                               const uint32_t* extents) noexcept;
+
+/** A gather that goes on in steps, in the order of the chunk's bytes. Plain data; what it points to is the caller's. */
+struct SteppedGather {
+  const GatherPlan* plan;
+  const uint8_t* src;
+  size_t src_size;
+  uint64_t src_offset;
+  const uint32_t* extents;
+  uint8_t* dst;             // plan->chunk_bytes bytes
+  uint64_t done_bytes = 0;  // of dst, from its front
+};
+
+/** Goes on until at least `end` bytes are there, at most plan->chunk_bytes. `out_of_range` as gather(). */
+Status gather_until(SteppedGather* gathered, uint64_t end) noexcept;
+
 /** Which row copy this machine uses: "avx2", "sse2", "neon" or "portable". */
 const char* gather_variant() noexcept;
 

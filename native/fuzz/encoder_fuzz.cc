@@ -133,10 +133,7 @@ uint64_t current_case = 0;
 /** After a finding of ours or of the sanitizer: what repeats it. */
 void name_case() { fprintf(stderr, "repeat with --case %llu and the same seed\n", static_cast<unsigned long long>(current_case)); }
 
-using Encode = Status (*)(SimdLevel, const uint8_t*, size_t, uint32_t, void*, uint8_t*, size_t, size_t*) noexcept;
-
 void check(Random& random, const std::vector<uint8_t>& data, uint32_t item_bytes, bool blosc) {
-  const Encode encode = blosc ? encode_blosc : encode_zstd;
   const size_t bound = data.size() + (blosc ? 16 : 10 + 3 * ((data.size() + 32767) / 32768));
   const size_t scratch_bytes = encoder_scratch_bytes(data.size(), item_bytes);
   Exact chunk(data.size());
@@ -148,8 +145,10 @@ void check(Random& random, const std::vector<uint8_t>& data, uint32_t item_bytes
   for (int level = 0; level <= static_cast<int>(simd_level_supported()); level++) {
     const auto run = [&](size_t capacity, size_t* out_bytes, std::vector<uint8_t>* bytes) {
       Exact out(capacity);
+      const auto simd = static_cast<SimdLevel>(level);
       const Status status =
-          encode(static_cast<SimdLevel>(level), chunk.data, chunk.size, item_bytes, scratch, out.data, capacity, out_bytes);
+          blosc ? encode_blosc(simd, chunk.data, chunk.size, item_bytes, scratch, out.data, capacity, out_bytes)
+                : encode_zstd(simd, chunk.data, chunk.size, item_bytes, scratch, out.data, capacity, out_bytes);
       if (status == Status::ok && bytes != nullptr) bytes->assign(out.data, out.data + *out_bytes);
       return status;
     };

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <cstring>
 #include <thread>
+#include <initializer_list>
 #include <vector>
 
 #include "check.h"
@@ -108,8 +109,17 @@ struct Fixture {
 // A codec with a length of its own for each chunk: two bytes of length, then every second byte, inverted, through the
 // scratch.
 size_t halves_scratch(size_t chunk_bytes, uint32_t) noexcept { return chunk_bytes; }
-Status halves_encode(const uint8_t* chunk, size_t bytes, uint32_t item_bytes, void* scratch, uint8_t* out,
-                     size_t capacity, size_t* out_bytes) noexcept {
+Status halves_encode(const ChunkInput& input, void* scratch, uint8_t* out, size_t capacity,
+                     size_t* out_bytes) noexcept {
+  const size_t bytes = input.bytes, item_bytes = input.item_bytes;
+  const uint8_t* const chunk = input.data;
+  // In two steps, where the pool lets it choose.
+  if (input.fill != nullptr) {
+    for (const size_t end : {bytes / 3, bytes}) {
+      const Status filled = input.fill(input.context, end);
+      if (filled != Status::ok) return filled;
+    }
+  }
   auto* own = static_cast<uint8_t*>(scratch);
   std::memset(own, 0xff, bytes);
   const size_t kept = bytes / item_bytes - chunk[0] % 4;

@@ -1,5 +1,6 @@
 #include "gather.h"
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -45,6 +46,8 @@ static void naive(const Case& c, const std::vector<uint64_t>& strides, const std
   }
 }
 
+static int in_place = 0;
+
 static void check_case(const Case& c, std::mt19937_64& random) {
   const uint32_t rank = static_cast<uint32_t>(c.chunk_shape.size());
   const auto strides = strides_of(c, pick(random, 0, 2) == 0 ? c.item_bytes * pick(random, 0, 3) : 0);
@@ -68,6 +71,22 @@ static void check_case(const Case& c, std::mt19937_64& random) {
   naive(c, strides, src, offset, fill, expected.data() + place);
   CHECK(gather(plan, src.data(), src.size(), offset, c.extents.data(), got.data(), got.size(), place) == Status::ok);
   CHECK(got == expected);
+
+  // The same in steps of any size; and where it lies in one piece, it is found there.
+  std::vector<uint8_t> stepped(plan.chunk_bytes, 0x3c);
+  SteppedGather steps{&plan, src.data(), src.size(), offset, c.extents.data(), stepped.data()};
+  for (uint64_t end = 0; end < plan.chunk_bytes;) {
+    end = std::min(plan.chunk_bytes, end + pick(random, 1, 1 + plan.chunk_bytes / 2));
+    CHECK(gather_until(&steps, end) == Status::ok && steps.done_bytes >= end);
+    CHECK(std::memcmp(stepped.data(), expected.data() + place, end) == 0);
+  }
+  CHECK(gather_until(&steps, plan.chunk_bytes + 1) == Status::out_of_range);
+  const uint8_t* const whole = gather_in_place(plan, src.data(), src.size(), offset, c.extents.data());
+  if (whole != nullptr) {
+    in_place++;
+    CHECK(whole == src.data() + offset && std::memcmp(whole, expected.data() + place, plan.chunk_bytes) == 0);
+    CHECK(gather_in_place(plan, src.data(), offset + plan.chunk_bytes - 1, offset, c.extents.data()) == nullptr);
+  }
 
   // One byte less on either side is refused, and nothing is written.
   const std::vector<uint8_t> untouched(got);
@@ -145,5 +164,6 @@ int main() {
     }
   }
   for (int i = 0; i < 6000; i++) check_case(random_case(random), random);
+  CHECK(in_place > 10);
   return 0;
 }

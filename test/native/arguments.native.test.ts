@@ -11,8 +11,17 @@ describe.runIf(hasAddon)("arguments of every exported function", () => {
   test("the exports are the interface", () => {
     expect(Object.keys(any).sort()).toEqual(
       [
-        ...["abiVersion", "features", "crc32c", "regionAdd", "regionRemove", "regionBytes", "addressModulo"],
-        "releasePages",
+        ...[
+          "abiVersion",
+          "encoderVersion",
+          "features",
+          "crc32c",
+          "regionAdd",
+          "regionRemove",
+          "regionBytes",
+          "addressModulo",
+        ],
+        ...["releasePages", "encodeChunk", "encoderScratchBytes"],
         ...["copyStart", "copyStop", "copy", "gatherCreate", "gather", "encodePoolCreate", "encodePoolSubmit"],
         ...["encodePoolClose", "directOpen", "directAppend", "directFinish", "directAbandon"],
       ].sort(),

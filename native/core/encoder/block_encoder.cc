@@ -79,22 +79,26 @@ void put_blosc_header(uint8_t* out, uint8_t flags, uint32_t item_bytes, size_t c
   put32(out + 12, total_bytes);
 }
 
-/** The container with blocks. 0 when it would take more than `limit` bytes. */
-size_t encode_blocks(SimdLevel level, const uint8_t* chunk, size_t chunk_bytes, uint32_t item_bytes, uint8_t flags,
-                     Scratch* scratch, uint8_t* out, size_t limit) noexcept {
+/** The container with blocks, to `out_bytes`: 0 when it would take more than `limit` bytes. Fails only as `fill` does. */
+Status encode_blocks(SimdLevel level, const uint8_t* chunk, size_t chunk_bytes, uint32_t item_bytes, uint8_t flags,
+                     Scratch* scratch, uint8_t* out, size_t limit, size_t* out_bytes, ChunkFill fill) noexcept {
   const size_t block_bytes = blosc_block_bytes(chunk_bytes, item_bytes);
   const size_t blocks = (chunk_bytes + block_bytes - 1) / block_bytes;
   const size_t frame_bound = blosc_frame_bound(block_bytes, item_bytes);
-  const uint32_t period = chunk_period(level, chunk, chunk_bytes, item_bytes) * (item_bytes == 1 ? item_bytes : 1);
   uint8_t* const planes_room = scratch->rest();
   uint8_t* const frame_room = planes_room + block_bytes;
   size_t at = kBloscHeaderBytes + 4 * blocks;
-  if (at > limit) return 0;
+  if (at > limit) return Status::ok;
   for (size_t k = 0; k < blocks; k++) {
     const uint8_t* const src = chunk + k * block_bytes;
     const size_t bytes = least(block_bytes, chunk_bytes - k * block_bytes);
-    if (limit - at < 4) return 0;
+    if (limit - at < 4) return Status::ok;
+    if (fill.until != nullptr) {
+      const Status filled = fill.until(fill.context, k * block_bytes + bytes);
+      if (filled != Status::ok) return filled;
+    }
     put32(out + kBloscHeaderBytes + 4 * k, at);
+    const uint32_t period = frame_period(level, src, bytes, item_bytes);  // in planes, whose items are bytes
     const uint8_t* planes = src;
     if (item_bytes > 1) {
       shuffle_planes(level, src, bytes / item_bytes, item_bytes, planes_room);
@@ -109,13 +113,14 @@ size_t encode_blocks(SimdLevel level, const uint8_t* chunk, size_t chunk_bytes, 
       size = bytes;
       from = planes;
     }
-    if (size > room) return 0;
+    if (size > room) return Status::ok;
     if (from != payload) std::memcpy(payload, from, size);
     put32(out + at, size);
     at += 4 + size;
   }
   put_blosc_header(out, flags, item_bytes, chunk_bytes, block_bytes, at);
-  return at;
+  *out_bytes = at;
+  return Status::ok;
 }
 
 }  // namespace
@@ -128,15 +133,19 @@ size_t encoder_scratch_bytes(size_t chunk_bytes, uint32_t item_bytes) noexcept {
 }
 
 Status encode_blosc(SimdLevel level, const uint8_t* chunk, size_t chunk_bytes, uint32_t item_bytes, void* scratch,
-                    uint8_t* out, size_t capacity, size_t* out_bytes) noexcept {
+                    uint8_t* out, size_t capacity, size_t* out_bytes, ChunkFill fill) noexcept {
   *out_bytes = 0;
   if (!is_chunk(chunk_bytes, item_bytes)) return Status::bad_argument;
   const auto flags = static_cast<uint8_t>(kZstd | kNotSplit | (item_bytes > 1 ? kShuffle : 0));
   const size_t stored = kBloscHeaderBytes + chunk_bytes;
-  *out_bytes = encode_blocks(level, chunk, chunk_bytes, item_bytes, flags, static_cast<Scratch*>(scratch), out,
-                             least(capacity, stored - 1));
-  if (*out_bytes != 0) return Status::ok;
+  const Status status = encode_blocks(level, chunk, chunk_bytes, item_bytes, flags, static_cast<Scratch*>(scratch), out,
+                                      least(capacity, stored - 1), out_bytes, fill);
+  if (status != Status::ok || *out_bytes != 0) return status;
   if (capacity < stored) return Status::codec_failed;
+  if (fill.until != nullptr) {
+    const Status filled = fill.until(fill.context, chunk_bytes);
+    if (filled != Status::ok) return filled;
+  }
   put_blosc_header(out, flags | kStored, item_bytes, chunk_bytes, blosc_block_bytes(chunk_bytes, item_bytes), stored);
   std::memcpy(out + kBloscHeaderBytes, chunk, chunk_bytes);
   *out_bytes = stored;
@@ -152,7 +161,7 @@ Status encode_zstd(SimdLevel level, const uint8_t* chunk, size_t chunk_bytes, ui
   size_t at = put_frame_header(header, chunk_bytes);
   if (at > capacity) return Status::codec_failed;
   std::memcpy(out, header, at);
-  const uint32_t period = chunk_period(level, chunk, chunk_bytes, item_bytes) * item_bytes;
+  const uint32_t period = frame_period(level, chunk, chunk_bytes, item_bytes) * item_bytes;
   for (size_t from = 0; from < chunk_bytes; from += kBlockBytesMax) {
     const size_t bytes = least(kBlockBytesMax, chunk_bytes - from);
     const size_t room = capacity - at;

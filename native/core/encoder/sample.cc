@@ -33,7 +33,7 @@ MILLRACE_AVX2 void count_equal_avx2(const uint8_t* at, size_t item_bytes, uint32
 
 }  // namespace
 
-uint32_t chunk_period(SimdLevel level, const uint8_t* chunk, size_t bytes, uint32_t item_bytes) noexcept {
+uint32_t frame_period(SimdLevel level, const uint8_t* content, size_t bytes, uint32_t item_bytes) noexcept {
   uint32_t equal[5] = {};
   auto* count = count_equal;
 #ifdef MILLRACE_X86
@@ -42,10 +42,10 @@ uint32_t chunk_period(SimdLevel level, const uint8_t* chunk, size_t bytes, uint3
   static_cast<void>(level);
 #endif
   const size_t sampled = for_each_sampled_group(bytes, [&](size_t at) {
-    if (at >= size_t{4} * item_bytes) return count(chunk + at, item_bytes, equal);
+    if (at >= size_t{4} * item_bytes) return count(content + at, item_bytes, equal);
     for (size_t k = 1; k <= 4; k++) {
       const size_t back = k * item_bytes;
-      for (size_t j = at < back ? back : at; j < at + kSampleGroup; j++) equal[k] += chunk[j] == chunk[j - back] ? 1 : 0;
+      for (size_t j = at < back ? back : at; j < at + kSampleGroup; j++) equal[k] += content[j] == content[j - back] ? 1 : 0;
     }
   });
   uint32_t best = 1;

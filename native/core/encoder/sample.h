@@ -26,8 +26,8 @@ inline size_t for_each_sampled_group(size_t bytes, Take take) noexcept {
   return sampled;
 }
 
-/** §1: k*, in elements, from 1 to 4. */
-uint32_t chunk_period(SimdLevel level, const uint8_t* chunk, size_t bytes, uint32_t item_bytes) noexcept;
+/** §1: k* of a frame's content before it is shuffled, in elements, from 1 to 4. */
+uint32_t frame_period(SimdLevel level, const uint8_t* content, size_t bytes, uint32_t item_bytes) noexcept;
 
 /** §3.3: whether a block of 16,384 bytes or more is stored untried, by its histogram; the caller has looked at its equal positions. */
 bool looks_flat(const uint8_t* block, size_t bytes) noexcept;

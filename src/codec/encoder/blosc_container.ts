@@ -1,6 +1,7 @@
 import { BLOCK_BYTES_MAX } from "./bounds.js";
 import { encodeFrame } from "./frame.js";
 import { concat, littleEndian } from "./literals_section.js";
+import { framePeriod } from "./sample.js";
 
 const HEADER_BYTES = 16;
 const FLAG_SHUFFLE = 0x01;
@@ -8,7 +9,7 @@ const FLAG_STORED = 0x02;
 const FLAGS_ZSTD_NOT_SPLIT = 0x90;
 
 /** A chunk as a Blosc1 container, docs/encoder.md §8. */
-export function encodeBloscContainer(chunk: Uint8Array, itemBytes: number, period: number): Uint8Array {
+export function encodeBloscContainer(chunk: Uint8Array, itemBytes: number): Uint8Array {
   const blockBytes = Math.min(BLOCK_BYTES_MAX * Math.max(itemBytes, 2), chunk.length);
   const flags = FLAGS_ZSTD_NOT_SPLIT | (itemBytes > 1 ? FLAG_SHUFFLE : 0);
   const header = (extraFlags: number, bytes: number): Uint8Array =>
@@ -23,8 +24,9 @@ export function encodeBloscContainer(chunk: Uint8Array, itemBytes: number, perio
   const payloads: Uint8Array[] = [];
   let at = HEADER_BYTES + 4 * blocks;
   for (let k = 0; k < blocks; k++) {
-    const planes = shufflePlanes(chunk.subarray(k * blockBytes, (k + 1) * blockBytes), itemBytes);
-    const frame = encodeFrame(planes, itemBytes, period);
+    const block = chunk.subarray(k * blockBytes, (k + 1) * blockBytes);
+    const planes = shufflePlanes(block, itemBytes);
+    const frame = encodeFrame(planes, itemBytes, framePeriod(block, itemBytes));
     const payload = frame.length < planes.length ? frame : planes;
     starts.push(littleEndian(at, 4));
     payloads.push(littleEndian(payload.length, 4), payload);

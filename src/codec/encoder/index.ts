@@ -6,7 +6,7 @@ import { MillraceError } from "../../base/errors.js";
 import { encodeBloscContainer } from "./blosc_container.js";
 import { CHUNK_BYTES_MAX } from "./bounds.js";
 import { encodeFrame } from "./frame.js";
-import { chunkPeriod } from "./sample.js";
+import { framePeriod } from "./sample.js";
 
 export { analyzeBlock, type BlockAnalysis, type BlockType } from "./block.js";
 export { bloscBound, zstdBound } from "./bounds.js";
@@ -26,14 +26,13 @@ type Encode = (src: Uint8Array, itemBytes: number, dst: Uint8Array) => number;
  */
 export const encodeBlosc: Encode = (src, itemBytes, dst) => {
   checkChunk(src, itemBytes);
-  const period = chunkPeriod(src, itemBytes) * (itemBytes === 1 ? itemBytes : 1);
-  return deliver(encodeBloscContainer(src, itemBytes, period), dst);
+  return deliver(encodeBloscContainer(src, itemBytes), dst);
 };
 
 /** Codec zstd: one zstd frame; otherwise as {@link encodeBlosc}, with `zstdBound`. */
 export const encodeZstd: Encode = (src, itemBytes, dst) => {
   checkChunk(src, itemBytes);
-  return deliver(encodeFrame(src, 1, chunkPeriod(src, itemBytes) * itemBytes), dst);
+  return deliver(encodeFrame(src, 1, framePeriod(src, itemBytes) * itemBytes), dst);
 };
 
 function checkChunk(src: Uint8Array, itemBytes: number): void {

@@ -9,15 +9,15 @@ export function* sampledGroups(bytes: number): Generator<number> {
   }
 }
 
-/** k* of §1: the distance, in elements, at which the chunk repeats best; 1 … 4. */
-export function chunkPeriod(chunk: Uint8Array, itemBytes: number): number {
+/** k* of §1: the distance, in elements, at which a frame's content repeats best, before it is shuffled; 1 … 4. */
+export function framePeriod(content: Uint8Array, itemBytes: number): number {
   const equal = [0, 0, 0, 0, 0];
   let sampled = 0;
-  for (const at of sampledGroups(chunk.length)) {
+  for (const at of sampledGroups(content.length)) {
     sampled += GROUP_BYTES;
     for (let k = 1; k <= 4; k++) {
       const back = k * itemBytes;
-      for (let j = Math.max(at, back); j < at + GROUP_BYTES; j++) if (chunk[j] === chunk[j - back]) equal[k]++;
+      for (let j = Math.max(at, back); j < at + GROUP_BYTES; j++) if (content[j] === content[j - back]) equal[k]++;
     }
   }
   let best = 1;
