@@ -9,10 +9,18 @@ import { addonStatus, loadAddon } from "../../dist/native/binding.js";
 import { appendGroup } from "./append.js";
 import { copyGroup } from "./copy.js";
 import { crc32cGroup } from "./crc32c.js";
+import { encoderGroup } from "./encoder.js";
 import { gatherGroup } from "./gather.js";
 import { ringGroup } from "./ring.js";
 
-const GROUPS = { append: appendGroup, copy: copyGroup, crc32c: crc32cGroup, gather: gatherGroup, ring: ringGroup };
+const GROUPS = {
+  append: appendGroup,
+  copy: copyGroup,
+  crc32c: crc32cGroup,
+  encoder: encoderGroup,
+  gather: gatherGroup,
+  ring: ringGroup,
+};
 
 const wanted = process.argv.slice(2);
 const unknown = wanted.filter((name) => !(name in GROUPS));

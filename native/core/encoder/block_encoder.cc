@@ -98,12 +98,13 @@ Status encode_blocks(SimdLevel level, const uint8_t* chunk, size_t chunk_bytes, 
       if (filled != Status::ok) return filled;
     }
     put32(out + kBloscHeaderBytes + 4 * k, at);
-    const uint32_t period = frame_period(level, src, bytes, item_bytes);  // in planes, whose items are bytes
     const uint8_t* planes = src;
     if (item_bytes > 1) {
       shuffle_planes(level, src, bytes / item_bytes, item_bytes, planes_room);
       planes = planes_room;
     }
+    // After the shuffle has brought the block into the cache: the sample alone is a pattern that no prefetcher follows.
+    const uint32_t period = frame_period(level, src, bytes, item_bytes);
     uint8_t* const payload = out + at + 4;
     const size_t room = limit - at - 4;
     uint8_t* const frame = room >= frame_bound ? payload : frame_room;
