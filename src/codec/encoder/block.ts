@@ -1,4 +1,4 @@
-import { type LiteralsSection, literalsSection } from "./literals_section.js";
+import { histogramOf, type LiteralsSection, literalsSection } from "./literals_section.js";
 import { equalRuns, literalCosts, literalsOf, type Run, takenRuns } from "./runs.js";
 import { sampleFlatness } from "./sample.js";
 import { type SequencesSection, sequencesSection } from "./sequences_section.js";
@@ -37,8 +37,7 @@ export function analyzeBlock(block: Uint8Array, period: number): BlockAnalysis {
   if (flatness !== undefined && flatness.squares <= flatness.limit) {
     return { type: "raw", runs, equalCount, flatness, payload: block };
   }
-  const histogram = new Uint32Array(256);
-  for (const byte of block) histogram[byte]++;
+  const histogram = histogramOf(block);
   const costs = literalCosts(histogram, block.length);
   const taken = takenRuns(block, runs, costs);
   const literals = literalsSection(literalsOf(block, taken));
