@@ -33,7 +33,12 @@ const arrayOf = fc
   .chain((rank) =>
     fc.record({
       dtype: fc.constantFrom(...DTYPE_NAMES),
-      codec: fc.constantFrom<CodecSpec>({ name: "none" }, { name: "zstd", level: 1 }),
+      codec: fc.constantFrom<CodecSpec>(
+        { name: "none" },
+        { name: "blosc" },
+        { name: "zstd" },
+        { name: "zstd", level: 1 },
+      ),
       dims: fc.array(
         fc.record({
           size: fc.integer({ min: 1, max: 7 }),

@@ -281,7 +281,7 @@ describe("verifyStore", () => {
 });
 
 describe("fuzz", () => {
-  const codecs: CodecSpec[] = [{ name: "none" }, { name: "zstd", level: 1 }];
+  const codecs: CodecSpec[] = [{ name: "none" }, { name: "blosc" }, { name: "zstd", level: 1 }];
 
   it("flipped bytes and cuts anywhere in the objects never crash or hang it", async () => {
     const crafted = await Promise.all(codecs.map((codec) => craftStore({ ...ARRAY, codec })));

@@ -7,7 +7,7 @@ const hasFloat16 = "Float16Array" in globalThis;
 
 describe("crafted stores read by zarrita", () => {
   it.each(DTYPE_NAMES)("%s", async (dtype) => {
-    for (const codec of [{ name: "none" }, { name: "zstd", level: 3 }] as const) {
+    for (const codec of [{ name: "none" }, { name: "blosc" }, { name: "zstd" }, { name: "zstd", level: 3 }] as const) {
       const { objects, expected } = await craftStore({
         dtype,
         shape: [5, 7, 6],
