@@ -236,20 +236,15 @@ std::vector<uint8_t> read_literals(Input& input) {
   input.at--;
   const int type = first & 3, format = first >> 2 & 3;
   std::vector<uint8_t> literals;
-  if (type < 2) {
+  demand(type != 1, "RLE literals, which the encoder does not need");
+  if (type == 0) {
     const size_t header = (format & 1) == 0 ? 1 : format == 1 ? 2 : 3;
     const uint32_t value = input.number(static_cast<int>(header));
     const uint32_t count = header == 1 ? value >> 3 : value >> 4;
     demand(header == (count < 32 ? 1 : count < 4096 ? 2 : 3), "%llu literals with a header of %llu bytes", count, header);
     demand(count > 0 && count <= kBlockBytes, "%llu literals", count);
-    if (type == 1) {
-      demand(count >= 2, "RLE of one literal");
-      literals.assign(count, *input.take(1));
-    } else {
-      const uint8_t* raw = input.take(count);
-      literals.assign(raw, raw + count);
-      demand(count == 1 || std::any_of(raw, raw + count, [&](uint8_t b) { return b != raw[0]; }), "Raw for equal literals");
-    }
+    const uint8_t* raw = input.take(count);
+    literals.assign(raw, raw + count);
     return literals;
   }
   demand(type == 2, "Treeless literals, which the encoder does not use");

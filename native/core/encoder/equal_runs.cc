@@ -165,9 +165,12 @@ MILLRACE_AVX512 size_t find_avx512_marked(const uint8_t* src, size_t bytes, uint
     if ((triples | triples_before | marked_before) != 0) {
       const uint64_t marked = triples | triples << 1 | triples_before >> 63 | triples << 2 | triples_before >> 62;
       const uint64_t shifted = marked << 1 | marked_before >> 63;
-      const auto base = static_cast<uint32_t>(at);
-      put_positions(marked & ~shifted, base, start);
-      put_positions(~marked & shifted, base, end);
+      // A word inside of a long run has neither a start nor an end; constant blocks are made of such words.
+      if (marked != shifted) {
+        const auto base = static_cast<uint32_t>(at);
+        put_positions(marked & ~shifted, base, start);
+        put_positions(~marked & shifted, base, end);
+      }
       marked_before = marked;
     }
     triples_before = triples;

@@ -82,6 +82,18 @@ bool two_queues(const Leaves& leaves, uint8_t by_leaf[256]) noexcept {
   return true;
 }
 
+/** How many leaves come before a package of this weight. */
+int leaves_before(const Leaves& leaves, uint32_t package) noexcept {
+  int from = 0;
+  for (int count = leaves.count; count > 0;) {
+    const int half = count / 2;
+    const bool before = leaves.weight[from + half] <= package;
+    from = before ? from + half + 1 : from;
+    count = before ? count - half - 1 : half;
+  }
+  return from;
+}
+
 void packages(const Leaves& leaves, uint8_t by_leaf[256]) noexcept {
   const int n = leaves.count;
   uint32_t list[512], package_room[258];
@@ -90,17 +102,23 @@ void packages(const Leaves& leaves, uint8_t by_leaf[256]) noexcept {
   int size = n;
   std::memcpy(list, leaves.weight, sizeof(uint32_t) * static_cast<size_t>(n));
   std::memset(is_leaf[0], 1, static_cast<size_t>(n));
+  package[-1] = 0;
+  // A list begins like the one before: up to `same` items, of which come the first same / 2 packages, again the same. Only what
+  // follows is merged anew: from the first package that may differ.
+  int same = 0;
   for (int round = 1; round < kCodeBitsMax; round++) {
-    const int pairs = size / 2;
-    package[-1] = 0;
-    for (int i = 0; i < pairs; i++) package[i] = list[2 * i] + list[2 * i + 1];
+    const int pairs = size / 2, kept = same / 2;
+    for (int i = kept; i < pairs; i++) package[i] = list[2 * i] + list[2 * i + 1];
     package[pairs] = UINT32_MAX;
     size = n + pairs;
     uint8_t* const flags = is_leaf[round];
+    int a = leaves_before(leaves, package[kept]), b = kept;
+    same = a + b;
+    std::memcpy(flags, is_leaf[round - 1], static_cast<size_t>(same));
     // From both ends at once: each merge is a chain of dependent loads, and two of them overlap.
-    const int front = (size + 1) / 2;
-    int a = 0, b = 0, y = n - 1, z = pairs - 1;
-    for (int i = 0, j = size - 1; i < front; i++, j--) {
+    const int front = same + (size - same + 1) / 2;
+    int y = n - 1, z = pairs - 1;
+    for (int i = same, j = size - 1; i < front; i++, j--) {
       const bool low_leaf = leaves.weight[a] <= package[b];
       const bool high_leaf = leaves.weight[y] > package[z];
       // The middle item of an odd size is written from both ends, to the same value.

@@ -99,7 +99,7 @@ size_t copy_literals(const uint8_t* block, size_t bytes, const Run* taken, size_
 
 /** A literals section, ready to be put together. */
 struct Literals {
-  enum Form { raw, rle, compressed } form;
+  bool compressed;
   size_t bytes;  // of the whole section
   size_t header_bytes;
   size_t tree_bytes;
@@ -108,7 +108,7 @@ struct Literals {
   uint8_t tree[kTreeBytesMax];
 };
 
-size_t plain_header_bytes(size_t count) noexcept { return count < 32 ? 1 : count < 4096 ? 2 : 3; }
+size_t raw_header_bytes(size_t count) noexcept { return count < 32 ? 1 : count < 4096 ? 2 : 3; }
 
 /** §4 and §5: decides the form; of Compressed_Literals the streams are in the scratch afterwards. Nothing is packed for a section that would
  * not stay below `limit` bytes. */
@@ -119,16 +119,10 @@ void plan_literals(SimdLevel level, const uint8_t* literals, size_t count, const
     symbols += counts[s] != 0 ? 1 : 0;
     if (counts[s] != 0) last = s;
   }
-  plan->header_bytes = plain_header_bytes(count);
-  plan->form = Literals::raw;
+  plan->header_bytes = raw_header_bytes(count);
+  plan->compressed = false;
   plan->bytes = plan->header_bytes + count;
-  if (symbols == 1) {
-    if (count >= 2) {
-      plan->form = Literals::rle;
-      plan->bytes = plan->header_bytes + 1;
-    }
-    return;
-  }
+  if (symbols == 1) return;
   uint8_t lengths[256];
   const int longest = huffman_lengths(counts, last, lengths);
   plan->tree_bytes = describe_tree(lengths, last, longest, plan->tree);
@@ -155,7 +149,7 @@ void plan_literals(SimdLevel level, const uint8_t* literals, size_t count, const
   const size_t largest = count > inner ? count : inner;
   const size_t header = plan->streams == 1 || largest < 1024 ? 3 : largest < 16384 ? 4 : 5;
   if (header + inner >= plan->bytes) return;
-  plan->form = Literals::compressed;
+  plan->compressed = true;
   plan->header_bytes = header;
   plan->bytes = header + inner;
 }
@@ -163,9 +157,8 @@ void plan_literals(SimdLevel level, const uint8_t* literals, size_t count, const
 void write_literals(const uint8_t* literals, size_t count, const Literals& plan, const BlockScratch& scratch,
                     uint8_t* out) noexcept {
   uint64_t header;
-  if (plan.form != Literals::compressed) {
-    const uint64_t type = plan.form == Literals::rle ? 1 : 0;
-    header = plan.header_bytes == 1 ? type | count << 3 : type | (plan.header_bytes == 2 ? 1u : 3u) << 2 | count << 4;
+  if (!plan.compressed) {
+    header = plan.header_bytes == 1 ? count << 3 : (plan.header_bytes == 2 ? 1u : 3u) << 2 | count << 4;
   } else {
     const uint64_t format = plan.streams == 1 ? 0 : plan.header_bytes - 2;
     const int width = plan.header_bytes == 3 ? 10 : plan.header_bytes == 4 ? 14 : 18;
@@ -173,15 +166,9 @@ void write_literals(const uint8_t* literals, size_t count, const Literals& plan,
     header = 2 | format << 2 | uint64_t{count} << 4 | inner << (4 + width);
   }
   for (size_t i = 0; i < plan.header_bytes; i++) *out++ = static_cast<uint8_t>(header >> (8 * i));
-  switch (plan.form) {
-    case Literals::rle:
-      *out = literals[0];
-      return;
-    case Literals::raw:
-      std::memcpy(out, literals, count);
-      return;
-    default:
-      break;
+  if (!plan.compressed) {
+    std::memcpy(out, literals, count);
+    return;
   }
   std::memcpy(out, plan.tree, plan.tree_bytes);
   out += plan.tree_bytes;
@@ -203,15 +190,17 @@ size_t write_raw(const uint8_t* block, size_t bytes, bool last, uint8_t* out) no
   return kBlockHeaderBytes + bytes;
 }
 
-/** Takes the bytes of the runs out of the histogram. */
-void uncount_runs(const uint8_t* block, uint32_t period, const Run* taken, size_t count, uint32_t counts[256]) noexcept {
+/** Makes a histogram of the literals out of that of the block. */
+void count_literals(SimdLevel level, const uint8_t* block, size_t bytes, uint32_t period, const Run* taken, size_t count,
+                    const uint8_t* literals, size_t literal_count, uint32_t counts[256]) noexcept {
+  if (period == 1) {
+    for (size_t i = 0; i < count; i++) counts[block[taken[i].start]] -= taken[i].length;
+    return;
+  }
+  // Taking many bytes out one by one, each waiting for the last one's counter, is slower than to count what is left anew.
+  if (bytes - literal_count > literal_count / 4) return histogram(level, literals, literal_count, counts);
   for (size_t i = 0; i < count; i++) {
-    const Run run = taken[i];
-    if (period == 1) {
-      counts[block[run.start]] -= run.length;
-    } else {
-      for (uint32_t k = 0; k < run.length; k++) counts[block[run.start + k]]--;
-    }
+    for (uint32_t k = 0; k < taken[i].length; k++) counts[block[taken[i].start + k]]--;
   }
 }
 
@@ -237,7 +226,7 @@ size_t encode_block(SimdLevel level, const uint8_t* block, size_t bytes, uint32_
   if (runs > 0) {
     literal_count = copy_literals(block, bytes, scratch->runs, runs, scratch->literals);
     literals = scratch->literals;
-    uncount_runs(block, period, scratch->runs, runs, counts);
+    count_literals(level, block, bytes, period, scratch->runs, runs, literals, literal_count, counts);
   }
   Literals plan;
   plan_literals(level, literals, literal_count, counts, bytes - 1, &plan, scratch);

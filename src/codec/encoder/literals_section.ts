@@ -5,7 +5,7 @@ const ONE_STREAM_BELOW = 256;
 
 /** The Literals_Section with what it was made from. */
 export interface LiteralsSection {
-  readonly form: "raw" | "rle" | "compressed";
+  readonly form: "raw" | "compressed";
   readonly counts: Uint32Array;
   /** Of compressed literals, and of those for which that was tried in vain. */
   readonly lengths?: Uint8Array;
@@ -17,11 +17,8 @@ export interface LiteralsSection {
 /** docs/encoder.md §4. */
 export function literalsSection(literals: Uint8Array): LiteralsSection {
   const counts = histogramOf(literals);
-  const raw: LiteralsSection = { form: "raw", counts, bytes: concat([plainHeader(0, literals.length), literals]) };
-  if (counts.filter((count) => count > 0).length === 1) {
-    if (literals.length < 2) return raw;
-    return { form: "rle", counts, bytes: concat([plainHeader(1, literals.length), literals.subarray(0, 1)]) };
-  }
+  const raw: LiteralsSection = { form: "raw", counts, bytes: concat([rawHeader(literals.length), literals]) };
+  if (counts.filter((count) => count > 0).length === 1) return raw;
   const lengths = codeLengths(counts);
   const tree = describeTree(codeWeights(lengths));
   if (tree === undefined) return { ...raw, lengths };
@@ -41,11 +38,11 @@ export function histogramOf(bytes: Uint8Array): Uint32Array {
   return counts;
 }
 
-/** Raw (0) and RLE (1): the shortest header that holds the count. RFC 8878 3.1.1.3.1.1. */
-function plainHeader(type: number, count: number): Uint8Array {
-  if (count < 32) return Uint8Array.of(type | (count << 3));
-  if (count < 4096) return littleEndian(type | (1 << 2) | (count << 4), 2);
-  return littleEndian(type | (3 << 2) | (count << 4), 3);
+/** The shortest header of Raw_Literals that holds the count. RFC 8878 3.1.1.3.1.1. */
+function rawHeader(count: number): Uint8Array {
+  if (count < 32) return Uint8Array.of(count << 3);
+  if (count < 4096) return littleEndian((1 << 2) | (count << 4), 2);
+  return littleEndian((3 << 2) | (count << 4), 3);
 }
 
 function compressedHeader(streams: number, count: number, bytes: number): Uint8Array {
