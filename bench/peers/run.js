@@ -15,7 +15,7 @@ import { ratios, spread } from "../../dist/bench/statistics.js";
 import { openBenchFill } from "../../dist/cli/bench_fills.js";
 
 const SCHEMA = 1;
-const REFERENCE = "millrace zstd";
+const REFERENCE = "millrace blosc";
 
 const { values: options } = parseArgs({
   options: {
