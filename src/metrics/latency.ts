@@ -1,5 +1,5 @@
-import { createHistogram, type RecordableHistogram } from "node:perf_hooks";
 import { nowNs } from "../base/clock.js";
+import { Histogram } from "./histogram.js";
 
 /**
  * Append latency. Reading the clock twice costs about as much as copying 512 bytes, so of the appends that need not wait
@@ -21,7 +21,8 @@ export interface LatencySnapshot {
 }
 
 export class AppendLatency {
-  readonly #histogram: RecordableHistogram = createHistogram({ figures: 3, lowest: 1, highest: 3_600_000_000_000 });
+  /** Up to an hour. */
+  readonly #histogram = new Histogram(3_600_000_000_000);
   #count = 0;
   #maxNs = 0;
 
@@ -44,7 +45,7 @@ export class AppendLatency {
 
   snapshot(): LatencySnapshot {
     const sampled = this.#histogram.count;
-    const at = (percentile: number): number => (sampled === 0 ? 0 : this.#histogram.percentile(percentile));
+    const at = (percentile: number): number => this.#histogram.percentile(percentile);
     return { count: this.#count, sampled, p50: at(50), p99: at(99), p999: at(99.9), max: this.#maxNs };
   }
 }
