@@ -1,26 +1,19 @@
-import { channel } from "node:diagnostics_channel";
-
 /**
  * Named diagnostics channels, for tracing without touching the program: `diagnostics_channel.subscribe("millrace:shard", …)`.
- * A channel without a subscriber costs one branch.
+ * A channel without a subscriber costs one branch. Through `process`, so that browsers can load this file; there it does nothing.
  */
-const channels = {
-  open: channel("millrace:open"),
-  shard: channel("millrace:shard"),
-  error: channel("millrace:error"),
-  close: channel("millrace:close"),
-};
+const diagnostics = typeof process === "object" ? process.getBuiltinModule?.("node:diagnostics_channel") : undefined;
 
-function publisher(name: keyof typeof channels): (message: object) => void {
-  const target = channels[name];
+function publisher(name: string): (message: object) => void {
+  const channel = diagnostics?.channel(name);
   return (message) => {
-    if (target.hasSubscribers) target.publish(message);
+    if (channel?.hasSubscribers) channel.publish(message);
   };
 }
 
 export const tracingChannels = {
-  open: publisher("open"),
-  shard: publisher("shard"),
-  error: publisher("error"),
-  close: publisher("close"),
+  open: publisher("millrace:open"),
+  shard: publisher("millrace:shard"),
+  error: publisher("millrace:error"),
+  close: publisher("millrace:close"),
 };
