@@ -12,15 +12,15 @@ const MATCH_LENGTH_BITS = [
   3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16,
 ];
 /** Default distributions, RFC 8878 3.1.1.3.2.2. */
-const LITERALS_LENGTH_DEFAULT = [
+export const LITERALS_LENGTH_DEFAULT = [
   4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 2, 1, 1, 1, 1, 1, -1, -1, -1, -1,
 ];
-const MATCH_LENGTH_DEFAULT = [
+export const MATCH_LENGTH_DEFAULT = [
   1, 4, 3, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,
   1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1,
 ];
 const MATCH_LENGTH_MIN = 3;
-const PREDEFINED_LOG = 6;
+export const PREDEFINED_LOG = 6;
 const FSE_SEQUENCES_MIN = 64;
 const FSE_STREAM_BITS_MIN = 32;
 

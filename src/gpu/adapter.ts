@@ -1,0 +1,145 @@
+import { MillraceError } from "../base/errors.js";
+import type { GpuLimits } from "../plan/gpu_layout.js";
+
+/** What is known of an adapter before a device is made of it. Plain data. */
+export interface GpuAdapterInfo {
+  /** For metrics and messages: "NVIDIA H200 (nvidia, …driver)". */
+  readonly name: string;
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly description: string;
+  /** A processor that pretends to be a GPU: SwiftShader, llvmpipe, WARP. */
+  readonly software: boolean;
+  readonly features: readonly string[];
+  readonly limits: GpuLimits & Readonly<Record<string, number>>;
+}
+
+export interface FoundAdapter {
+  readonly adapter: GPUAdapter;
+  readonly info: GpuAdapterInfo;
+}
+
+/**
+ * Objects of the binding that must stay reachable: when the one that `create()` gives is collected while a device lives or a map is
+ * pending, the process aborts. One a thread, for as long as the thread lives.
+ */
+const held: { gpu: GPU | undefined; reason: string | undefined } = { gpu: undefined, reason: undefined };
+
+/** Limits that doctor shows and messages name. */
+const SHOWN_LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupsPerDimension",
+] as const;
+
+const INSTALL_HINT = "Install the npm package webgpu beside millrace (it is an optional peer).";
+
+/** The page's own WebGPU, or the one of the npm package `webgpu`. */
+async function loadGpu(): Promise<GPU> {
+  if (held.gpu !== undefined) return held.gpu;
+  const own = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
+  if (own !== undefined) {
+    held.gpu = own;
+    return own;
+  }
+  try {
+    const { create } = await import("webgpu");
+    held.gpu = create([]) as GPU;
+    return held.gpu;
+  } catch (cause) {
+    const missing = (cause as { code?: string }).code === "ERR_MODULE_NOT_FOUND";
+    throw new MillraceError(
+      "BACKEND_UNAVAILABLE",
+      missing ? "there is no WebGPU here." : `the package webgpu does not load: ${(cause as Error).message}.`,
+      { hint: missing ? INSTALL_HINT : undefined, cause },
+    );
+  }
+}
+
+/**
+ * The adapter that a stream would run on: a high-performance one.
+ * @throws MillraceError BACKEND_UNAVAILABLE when there is no WebGPU, no adapter, or only a software one that was not allowed
+ */
+export async function findAdapter(allowSoftware: boolean): Promise<FoundAdapter> {
+  const gpu = await loadGpu();
+  const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
+  if (adapter === null) {
+    throw new MillraceError("BACKEND_UNAVAILABLE", "WebGPU is there, but finds no adapter.", {
+      hint: "On Linux it needs a Vulkan driver and its loader, libvulkan.so.1. Run `millrace doctor`.",
+    });
+  }
+  const info = describe(adapter);
+  if (info.software && !allowSoftware) {
+    throw new MillraceError("BACKEND_UNAVAILABLE", `the only adapter is ${info.name}, which is software.`, {
+      context: { adapter: info.name },
+      hint: "It is slower than the CPU path; allowSoftwareAdapter: true takes it all the same, for tests.",
+    });
+  }
+  return { adapter, info };
+}
+
+function describe(adapter: GPUAdapter): GpuAdapterInfo {
+  const { vendor, architecture, device, description } = adapter.info;
+  const isFallback =
+    (adapter.info as { isFallbackAdapter?: boolean }).isFallbackAdapter ??
+    (adapter as { isFallbackAdapter?: boolean }).isFallbackAdapter;
+  const text = `${device} ${description} ${architecture}`;
+  const limits: Record<string, number> = {};
+  for (const name of SHOWN_LIMITS) limits[name] = adapter.limits[name] as number;
+  return {
+    name: [description || device || architecture || "unnamed adapter", vendor].filter((part) => part !== "").join(", "),
+    vendor,
+    architecture,
+    description,
+    software: isFallback === true || /swiftshader|llvmpipe|lavapipe|basic render/i.test(text),
+    features: [...adapter.features].sort(),
+    limits: limits as GpuAdapterInfo["limits"],
+  };
+}
+
+/**
+ * A device with the limits asked for, checked against what it says that it has.
+ * @throws MillraceError BACKEND_UNAVAILABLE, which names the limit that is too small
+ */
+export async function openDevice(found: FoundAdapter, needed: GpuLimits, timestamps = false): Promise<GPUDevice> {
+  const { adapter, info } = found;
+  const defaults: GpuLimits = { maxBufferSize: 268435456, maxStorageBufferBindingSize: 134217728 };
+  const requiredLimits: Record<string, number> = {};
+  for (const name of Object.keys(defaults) as (keyof GpuLimits)[]) {
+    if (needed[name] > info.limits[name]) throw limitTooSmall(info, name, needed[name], info.limits[name]);
+    requiredLimits[name] = Math.min(info.limits[name], Math.max(needed[name], defaults[name]));
+  }
+  let device: GPUDevice;
+  try {
+    device = await adapter.requestDevice({
+      requiredLimits,
+      requiredFeatures: timestamps && adapter.features.has("timestamp-query") ? ["timestamp-query"] : [],
+    });
+  } catch (cause) {
+    throw new MillraceError("BACKEND_UNAVAILABLE", `${info.name} gives no device: ${(cause as Error).message}.`, {
+      context: { adapter: info.name },
+      cause,
+    });
+  }
+  for (const name of Object.keys(defaults) as (keyof GpuLimits)[]) {
+    const granted = device.limits[name];
+    if (needed[name] <= granted) continue;
+    device.destroy();
+    throw limitTooSmall(info, name, needed[name], granted);
+  }
+  return device;
+}
+
+export function limitTooSmall(info: GpuAdapterInfo, limit: string, needed: number, granted: number): MillraceError {
+  return new MillraceError(
+    "BACKEND_UNAVAILABLE",
+    `a batch needs ${limit} ${needed}, but ${info.name} has ${granted}.`,
+    {
+      context: { adapter: info.name, limit, needed, granted },
+      hint: "Make chunk of the append dimension smaller, or leave batchEpochs out, or use backend cpu.",
+    },
+  );
+}

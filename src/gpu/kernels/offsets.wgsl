@@ -1,0 +1,57 @@
+// Gives every chunk its place: one run a shard, in the order in which a shard holds them (by shard, then epoch, then chunk).
+//
+// One workgroup: each thread adds up a range of chunks, the sums are scanned, then it goes through its range again. Few words, so
+// no scan that would have to wait for other workgroups.
+
+@group(0) @binding(1) var<storage, read> tables: array<u32>;
+@group(0) @binding(4) var<storage, read_write> work: array<u32>;
+@group(0) @binding(7) var<storage, read_write> output: array<u32>;
+
+// Words in front of the tables of sizes and offsets.
+const TOTAL_WORDS = 4u;
+
+var<workgroup> sums: array<u32, THREADS>;
+
+// The task at a position of the output.
+fn task_at(position: u32) -> u32 {
+  // Chunks before a shard's take epoch_count positions each, so the quotient names a chunk of the right shard.
+  let row = params.chunk_table_at + (position / params.epoch_count) * params.chunk_table_words;
+  let start = tables[row + 1u];
+  let count = tables[row + 2u];
+  let rest = position - start * params.epoch_count;
+  return (rest / count) * params.chunks_per_epoch + start + rest % count;
+}
+
+@compute @workgroup_size(THREADS)
+fn main(@builtin(local_invocation_index) thread: u32) {
+  let each = (params.task_count + THREADS - 1u) / THREADS;
+  let begin = min(thread * each, params.task_count);
+  let to = min(begin + each, params.task_count);
+  var sum = 0u;
+  for (var position = begin; position < to; position++) {
+    sum += work[params.chunks_at + 2u * task_at(position)];
+  }
+  sums[thread] = sum;
+  workgroupBarrier();
+  for (var step = 1u; step < THREADS; step <<= 1u) {
+    var add = 0u;
+    if (thread >= step) {
+      add = sums[thread - step];
+    }
+    workgroupBarrier();
+    sums[thread] += add;
+    workgroupBarrier();
+  }
+  var at = sums[thread] - sum;
+  for (var position = begin; position < to; position++) {
+    let task = task_at(position);
+    let size = work[params.chunks_at + 2u * task];
+    output[TOTAL_WORDS + task] = size;
+    output[TOTAL_WORDS + params.task_count + task] = at;
+    at += size;
+  }
+  if (thread == 0u) {
+    output[0] = sums[THREADS - 1u];
+    output[1] = params.generation;
+  }
+}
