@@ -10,6 +10,7 @@ export interface EncodeMemory {
   readonly staging: readonly Uint8Array[];
   readonly output: readonly Uint8Array[];
   readonly sizes: readonly Uint32Array[];
+  readonly offsets: readonly Uint32Array[];
   readonly cursors: Int32Array;
 }
 

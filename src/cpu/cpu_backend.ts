@@ -70,7 +70,7 @@ export class CpuBackend implements Backend {
         lastEpochRows: batch.rowTo - batch.rowFrom - (batch.epochCount - 1) * g.epochRows,
         skippedEpochs: batch.skippedEpochs,
       });
-      this.#count(batch, encodeBusyNs);
+      this.#finish(batch, encodeBusyNs);
       return {
         slotIndex: batch.outputIndex,
         generation: batch.outputGeneration,
@@ -95,12 +95,16 @@ export class CpuBackend implements Backend {
     await this.#executor.close();
   }
 
-  #count(batch: StagedBatch, busyNs: number): void {
+  /** Says where the chunks lie, and adds up what became of them. */
+  #finish(batch: StagedBatch, busyNs: number): void {
     const sizes = this.#init.memory.sizes[batch.outputIndex];
-    const tasks = batch.epochCount * this.#init.layout.chunksPerEpoch;
+    const offsets = this.#init.memory.offsets[batch.outputIndex];
+    const { chunksPerEpoch, chunkStrideBytes } = this.#init.layout;
+    const tasks = batch.epochCount * chunksPerEpoch;
     let encoded = 0;
     let bytes = 0;
     for (let task = 0; task < tasks; task++) {
+      offsets[task] = task * chunkStrideBytes;
       if (sizes[task] !== 0) encoded++;
       bytes += sizes[task];
     }

@@ -19,9 +19,10 @@ export interface HostBatch {
 }
 
 /**
- * Layout of an output slot, fixed at plan time. Chunk c of epoch e (c in shard order, see geometry/epoch_table) sits at
- * `chunkStrideBytes * (epoch-in-batch * chunksPerEpoch + c)` when sizes vary, so that threads encode without talking.
- * Delivery joins neighbours into one segment where no gap lies between them (codec none: always).
+ * Layout of an output slot, fixed at plan time. The slot's table of offsets says where each chunk begins. The CPU backend puts chunk
+ * c of epoch e (c in shard order, see geometry/epoch_table) at `chunkStrideBytes * (epoch-in-batch * chunksPerEpoch + c)`, so that
+ * threads encode without talking; the GPU backend packs them, one run a shard. Delivery joins neighbours into one segment where no
+ * gap lies between them.
  */
 export interface OutputLayout {
   readonly slotBytes: number;

@@ -135,7 +135,7 @@ export class Delivery {
     const encoded = {
       output: memory.output[batch.slotIndex],
       sizes: memory.sizes[batch.slotIndex],
-      layout: memory.outputLayout,
+      offsets: memory.offsets[batch.slotIndex],
     };
     const { epochsPerShard } = this.#g;
     for (let from = 0; from < batch.epochCount; ) {

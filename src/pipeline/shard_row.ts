@@ -3,7 +3,7 @@ import { forEachLimited } from "../base/limited.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { shardKeyCoordinates } from "../geometry/chunk_grid.js";
 import type { EpochTable } from "../geometry/epoch_table.js";
-import type { HostBatch, OutputLayout } from "../handoff/host_batch.js";
+import type { HostBatch } from "../handoff/host_batch.js";
 import type { ShardHandle, Sink } from "../handoff/sink.js";
 import { chunkKey } from "../zarr/chunk_key.js";
 import { ShardIndex, shardIndexBytes } from "../zarr/shard_index.js";
@@ -27,7 +27,7 @@ export interface SealedShard {
 export interface EncodedBytes {
   readonly output: Uint8Array;
   readonly sizes: Uint32Array;
-  readonly layout: OutputLayout;
+  readonly offsets: Uint32Array;
 }
 
 /**
@@ -131,7 +131,7 @@ export class ShardRow {
   /** Enters the chunks into the index and joins neighbours that lie without a gap into one segment. */
   #segments(shard: OpenShard, tasks: readonly number[], firstEpoch: number, encoded: EncodedBytes): Uint8Array[] {
     const { chunksPerEpoch, entriesPerEpoch, innerPosition } = this.#table;
-    const { output, sizes, layout } = encoded;
+    const { output, sizes, offsets } = encoded;
     const segments: Uint8Array[] = [];
     let from = 0;
     let to = 0;
@@ -143,7 +143,7 @@ export class ShardRow {
       assert(shard.index.get(entry) === undefined, "a chunk is delivered once", { entry });
       shard.index.set(entry, shard.offset, sizes[task]);
       shard.offset += sizes[task];
-      const at = task * layout.chunkStrideBytes;
+      const at = offsets[task];
       if (at !== to) {
         if (to > from) segments.push(output.subarray(from, to));
         from = at;

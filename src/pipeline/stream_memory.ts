@@ -16,6 +16,8 @@ export interface StreamMemory {
   readonly output: readonly Uint8Array[];
   /** Encoded bytes of every chunk of an output slot, in slot order; 0 = the chunk is absent. */
   readonly sizes: readonly Uint32Array[];
+  /** Where each encoded chunk begins in its output slot, bytes. Stable with the sizes. */
+  readonly offsets: readonly Uint32Array[];
   /** One word an output slot: the next chunk that an encode thread takes. */
   readonly cursors: Int32Array;
   readonly outputLayout: OutputLayout;
@@ -38,13 +40,16 @@ export function allocateStreamMemory(sizes: StreamMemorySizes): StreamMemory {
   const chunks = outputLayout.chunksPerEpoch * outputLayout.epochsPerBatch;
   const views = (count: number, bytes: number): Uint8Array[] =>
     Array.from({ length: count }, () => new Uint8Array(new SharedArrayBuffer(bytes)));
+  const tables = (): Uint32Array[] =>
+    Array.from({ length: sizes.outputSlots }, () => new Uint32Array(new SharedArrayBuffer(4 * chunks)));
   return {
     counters: new SharedArrayBuffer(COUNTERS_BYTES),
     stagingControl: new SharedArrayBuffer(slotRingControlBytes(sizes.stagingSlots)),
     outputControl: new SharedArrayBuffer(slotRingControlBytes(sizes.outputSlots)),
     staging: views(sizes.stagingSlots, sizes.stagingSlotBytes),
     output: views(sizes.outputSlots, outputLayout.slotBytes),
-    sizes: Array.from({ length: sizes.outputSlots }, () => new Uint32Array(new SharedArrayBuffer(4 * chunks))),
+    sizes: tables(),
+    offsets: tables(),
     cursors: new Int32Array(new SharedArrayBuffer(4 * sizes.outputSlots)),
     outputLayout,
   };

@@ -18,8 +18,8 @@ export const SLOT_BYTES_MAX = 2 ** 32;
 /** Encoded chunks of varying size start at multiples of this, so that vector loads and stores on them are aligned. */
 const OUTPUT_ALIGNMENT = 16;
 
-/** Bytes of one entry in a slot's table of encoded sizes. */
-const SIZE_BYTES = 4;
+/** Bytes of one entry in a slot's tables of encoded sizes and of their offsets. */
+const ENTRY_BYTES = 8;
 
 export interface BatchRequest {
   readonly codec: CodecSpec;
@@ -41,7 +41,7 @@ export interface BatchPlan {
   readonly stagingSlotBytes: number;
   readonly outputSlots: number;
   readonly outputLayout: OutputLayout;
-  /** Table of encoded sizes of one output slot: a u32 per chunk. */
+  /** Tables of encoded sizes and offsets of one output slot: two u32 per chunk. */
   readonly sizesBytes: number;
 }
 
@@ -98,7 +98,7 @@ export function planBatch(g: ArrayGeometry, request: BatchRequest): BatchPlan {
       chunksPerEpoch: g.chunksPerEpoch,
       epochsPerBatch,
     }),
-    sizesBytes: chunksPerBatch * SIZE_BYTES,
+    sizesBytes: chunksPerBatch * ENTRY_BYTES,
   });
 }
 

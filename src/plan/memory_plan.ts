@@ -45,7 +45,7 @@ export interface MemoryPlan {
   readonly staging: number;
   /** Slots that encoded chunks are written to. */
   readonly output: number;
-  /** Tables of encoded sizes, one per output slot. */
+  /** Tables of encoded sizes and offsets, one of each per output slot. */
   readonly sizes: number;
   /** Indexes of all shards that are open at once. */
   readonly shardIndexes: number;
