@@ -1,36 +1,9 @@
 import { Worker } from "node:worker_threads";
 import { MillraceError } from "../base/errors.js";
 import { workerFlags } from "../base/worker_flags.js";
-import type { Sink } from "../handoff/sink.js";
-import type {
-  DeliveryInit,
-  DeliveryNews,
-  EngineInit,
-  FromDelivery,
-  FromEngine,
-  ToDelivery,
-  ToEngine,
-} from "./messages.js";
+import type { DeliveryNews, FromEngine, ToEngine } from "./messages.js";
 import type { Port } from "./port.js";
-
-export interface StreamThreadsInit {
-  readonly engine: EngineInit;
-  readonly delivery: DeliveryInit;
-  /** Ports inside the sink's options: they move to the delivery thread. */
-  readonly transfer: readonly unknown[];
-  /** A ready-made sink; inline only. */
-  readonly sinkInstance: Sink | undefined;
-}
-
-/** The producer's ends of a running stream. */
-export interface StreamThreads {
-  readonly engine: Port<ToEngine, FromEngine>;
-  readonly delivery: Port<never, DeliveryNews>;
-  /** While true, the stream keeps the process alive. Starts as true. */
-  keepAlive(alive: boolean): void;
-  /** After both have said "stopped": closes the ports, which lets the threads end, and waits for that. */
-  end(): Promise<void>;
-}
+import type { StreamThreads, StreamThreadsInit } from "./stream_threads.js";
 
 /** Starts engine and delivery as two workers. `onLost` hears of a thread that ends without having been asked to. */
 export function startWorkers(init: StreamThreadsInit, onLost: (error: MillraceError) => void): StreamThreads {
@@ -109,44 +82,4 @@ function start(
     });
   });
   return { worker, ended };
-}
-
-/** Runs engine and delivery on this thread: `threads: "inline"`. Same classes, same messages, no worker. */
-export async function startInline(init: StreamThreadsInit): Promise<StreamThreads> {
-  // Loaded only here: with workers, the caller's thread never loads a backend or a sink.
-  const [{ runEngine }, { runDelivery }, { openBackend }, { makeSink }] = await Promise.all([
-    import("./engine.js"),
-    import("./run_delivery.js"),
-    import("./open_backend.js"),
-    import("../sinks/make_sink.js"),
-  ]);
-  const toEngine = new MessageChannel();
-  const toDelivery = new MessageChannel();
-  const between = new MessageChannel();
-  const all = [toEngine, toDelivery, between].flatMap((channel) => [channel.port1, channel.port2]);
-  const port = <Out, In>(p: unknown): Port<Out, In> => p as unknown as Port<Out, In>;
-  const engineEnd = runEngine(
-    init.engine,
-    { producer: port<FromEngine, ToEngine>(toEngine.port2), delivery: port<ToDelivery, FromDelivery>(between.port1) },
-    openBackend,
-  );
-  const deliveryEnd = runDelivery(
-    init.delivery,
-    { producer: port<DeliveryNews, never>(toDelivery.port2), engine: port<FromDelivery, ToDelivery>(between.port2) },
-    async ({ sink }) => init.sinkInstance ?? makeSink(sink.kind, sink.options, sink.location),
-  );
-  return {
-    engine: port<ToEngine, FromEngine>(toEngine.port1),
-    delivery: port<never, DeliveryNews>(toDelivery.port1),
-    keepAlive(alive) {
-      for (const p of all) {
-        if (alive) port(p).ref?.();
-        else port(p).unref?.();
-      }
-    },
-    async end() {
-      await Promise.all([engineEnd, deliveryEnd]);
-      for (const p of all) p.close();
-    },
-  };
 }
