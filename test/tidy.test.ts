@@ -46,6 +46,7 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
     rank: 10,
     may: "writer options distributed sinks store plan codec geometry metrics handoff base",
   },
+  browser: { rank: 10, may: "writer options sinks plan geometry metrics handoff base" },
   bench: { rank: 11, may: "index codec geometry native base" },
   cli: { rank: 12, may: "bench index options codec geometry native base" },
 };
