@@ -55,7 +55,7 @@ export interface WriterOptions {
   readonly encodeThreads?: number;
   /** Copy helpers beside the producer. Default: min(cores − 1, 3). 0 = the caller copies alone. */
   readonly copyHelpers?: number;
-  /** "workers" (default): engine and delivery on their own threads. "inline": everything on the caller's thread. */
+  /** "workers" (default): engine and delivery on their own threads. "inline": everything on the caller's thread; all that web pages have. */
   readonly threads?: "workers" | "inline";
   /** Least time between two refreshes of the published shape, ms. Default 1000; 0 = at every sealed shard row. */
   readonly publishIntervalMs?: number;

@@ -23,6 +23,8 @@ export interface Machine {
   readonly memoryBytes: number;
   /** Whether the native addon is there: then codec none needs no encode threads of JavaScript. */
   readonly addon: boolean;
+  /** Whether streams may have threads of their own; default true. Web pages: false, and `threads` is "inline". */
+  readonly workers?: boolean;
 }
 
 /** Writer options with every default filled in. Frozen plain data: it crosses threads. Sink and signal stay behind. */
@@ -98,7 +100,7 @@ const DIMENSION_KEYS = Object.keys({
  */
 export function checkWriterOptions(options: WriterOptions, machine: Machine): CheckedOptions {
   const given = members(options, "options", "", WRITER_KEYS);
-  const threads = oneOf("threads", given.threads, ["workers", "inline"], "workers");
+  const threads = checkThreads(given.threads, machine.workers ?? true);
   checkSink(given.sink, threads);
   checkSignal(given.signal);
   const backend = oneOf("backend", given.backend, ["auto", "cpu", "gpu"], "auto");
@@ -136,6 +138,19 @@ export function checkWriterOptions(options: WriterOptions, machine: Machine): Ch
     threads,
     publishIntervalMs: whole("publishIntervalMs", given.publishIntervalMs, 0, INTERVAL_MS_MAX) ?? 1000,
   });
+}
+
+function checkThreads(value: unknown, workers: boolean): "workers" | "inline" {
+  const threads = oneOf("threads", value, ["workers", "inline"], workers ? "workers" : "inline");
+  if (workers || threads === "inline") return threads;
+  throw new MillraceError(
+    "INVALID_OPTION",
+    'Option threads: a web page streams on the calling thread, not on "workers".',
+    {
+      context: { option: "threads", given: threads },
+      hint: 'Leave it out, or set it to "inline".',
+    },
+  );
 }
 
 type CheckedArray = Pick<CheckedOptions, "geometry" | "dimensions" | "codec" | "fill" | "attributes">;

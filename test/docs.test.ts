@@ -34,6 +34,7 @@ it("documented codes of public functions exist", () => {
     "src/writer/array_writer.ts",
     "src/writer/open_writer.ts",
     "src/writer/estimate.ts",
+    "src/writer/page_writer.ts",
     "src/sinks/specs.ts",
     "src/store/verify.ts",
   ]) {

@@ -46,6 +46,7 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
     rank: 10,
     may: "writer options distributed sinks store plan codec geometry metrics handoff base",
   },
+  browser: { rank: 10, may: "writer options sinks plan geometry metrics handoff base" },
   bench: { rank: 11, may: "index codec geometry native base" },
   cli: { rank: 12, may: "bench index options codec geometry native base" },
 };
@@ -53,7 +54,9 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
 /** Where a thread is started: the files of a folder that may wire in what the rest of their folder sees as a contract only. */
 const WIRING: Readonly<Record<string, string>> = {
   "pipeline/open_backend.ts": "cpu gpu",
-  "pipeline/stream_threads.ts": "sinks",
+  "pipeline/open_page_backend.ts": "cpu gpu",
+  "pipeline/open_cpu_backend.ts": "cpu",
+  "pipeline/start_inline.ts": "sinks",
   "pipeline/delivery_thread.ts": "sinks",
 };
 

@@ -1,7 +1,6 @@
 import type { NativeAddon } from "../native/addon.js";
 import { blockEncoder } from "./block_encoder.js";
 import type { ChunkEncoder, CodecSpec } from "./codec.js";
-import { openZstdEncoder } from "./libzstd.js";
 import { nativeBlockEncoder } from "./native_block_encoder.js";
 import { noneEncoder } from "./none.js";
 
@@ -17,7 +16,11 @@ export async function openEncoder(
   addon: NativeAddon | undefined,
 ): Promise<ChunkEncoder> {
   if (spec.name === "none") return noneEncoder();
-  if (spec.name === "zstd" && spec.level !== undefined) return await openZstdEncoder(spec.level);
+  if (spec.name === "zstd" && spec.level !== undefined) {
+    // Loaded only here: a web page has no libzstd.
+    const { openZstdEncoder } = await import("./libzstd.js");
+    return await openZstdEncoder(spec.level);
+  }
   return addon === undefined ? blockEncoder(spec.name, itemBytes) : nativeBlockEncoder(addon, spec.name, itemBytes);
 }
 

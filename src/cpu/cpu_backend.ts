@@ -10,7 +10,6 @@ import { ChunkWorker, type EncodeMemory } from "./chunk_worker.js";
 import type { Executor } from "./executor.js";
 import { InlineExecutor } from "./inline_executor.js";
 import { NativeExecutor } from "./native_executor.js";
-import { WorkerExecutor } from "./worker_executor.js";
 
 export interface CpuBackendInit {
   readonly geometry: ArrayGeometry;
@@ -43,6 +42,8 @@ export class CpuBackend implements Backend {
     } else if (addon !== undefined && encoderKind(init.codec) !== "libzstd") {
       executor = new NativeExecutor(addon, plan, init.memory, init.codec, init.threads);
     } else {
+      // Loaded only here: a web page has no worker_threads.
+      const { WorkerExecutor } = await import("./worker_executor.js");
       executor = await WorkerExecutor.open({ plan, memory: init.memory, codec: init.codec }, init.threads);
     }
     return new CpuBackend(executor, init, counters);

@@ -6,13 +6,12 @@ import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { Counters } from "../metrics/counters.js";
 import { AppendLatency } from "../metrics/latency.js";
 import { type MetricsSnapshot, takeSnapshot } from "../metrics/snapshot.js";
-import { addonWarning, loadAddon } from "../native/binding.js";
 import type { Watermarks, WriterOptions } from "../options.js";
 import type { CheckedOptions } from "../options_check.js";
 import { guardExit } from "../pipeline/exit_handshake.js";
 import type { DeliveryNews, FromEngine } from "../pipeline/messages.js";
 import { allocateStreamMemory, prefault, releaseStreamMemory, type StreamMemory } from "../pipeline/stream_memory.js";
-import { type StreamThreads, startInline, startWorkers } from "../pipeline/stream_threads.js";
+import type { StreamThreads } from "../pipeline/stream_threads.js";
 import type { MemoryPlan } from "../plan/memory_plan.js";
 import { Ordering, orderingFromEnvironment } from "../slots/ordering.js";
 import { SlotRing } from "../slots/slot_ring.js";
@@ -30,6 +29,7 @@ import {
   stillReserved,
 } from "./append_input.js";
 import { OperationQueue, type Work } from "./operation_queue.js";
+import type { Platform } from "./platform.js";
 import { streamInit } from "./stream_init.js";
 import { readWatermarks } from "./watermarks.js";
 import type { AppendOptions, WriterEvents } from "./writer_types.js";
@@ -42,6 +42,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   /** Memory as allocated, by purpose. */
   readonly plan: MemoryPlan;
   readonly geometry: ArrayGeometry;
+  readonly #platform: Platform;
   readonly #memory: StreamMemory;
   readonly #counters: Counters;
   readonly #staging: SlotRing;
@@ -73,15 +74,16 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   #writable: WritableStream<ArrayBufferView> | undefined;
 
   /** @internal */
-  static async start(checked: CheckedOptions, options: WriterOptions, plan: MemoryPlan): Promise<ArrayWriter> {
-    const writer = new ArrayWriter(checked, plan);
+  static async start(platform: Platform, checked: CheckedOptions, options: WriterOptions, plan: MemoryPlan) {
+    const writer = new ArrayWriter(platform, checked, plan);
     await writer.#open(checked, options);
     return writer;
   }
 
-  private constructor(checked: CheckedOptions, plan: MemoryPlan) {
+  private constructor(platform: Platform, checked: CheckedOptions, plan: MemoryPlan) {
     super();
     this.plan = plan;
+    this.#platform = platform;
     this.geometry = checked.geometry;
     const g = checked.geometry;
     this.#memory = allocateStreamMemory(plan.batch);
@@ -91,7 +93,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#staging = new SlotRing(this.#memory.stagingControl, this.#memory.staging.length, order, "STAGING_FREE");
     this.#output = new SlotRing(this.#memory.outputControl, this.#memory.output.length, order, "JOIN_BEFORE_REFILL");
     const helpers = checked.threads === "inline" ? 0 : checked.copyHelpers;
-    this.#copier = openCopier(this.#memory.staging, loadAddon(), helpers);
+    this.#copier = openCopier(this.#memory.staging, platform.addon(), helpers);
     this.#intake = new Intake({
       ring: this.#staging,
       slots: this.#memory.staging,
@@ -412,8 +414,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       this.#ready = { resolve, reject, left: 2 };
     });
     try {
-      this.#threads =
-        checked.threads === "inline" ? await startInline(init) : startWorkers(init, (error) => this.#threadLost(error));
+      this.#threads = await this.#platform.startThreads(checked.threads, init, (error) => this.#threadLost(error));
     } catch (error) {
       this.#copier.close();
       throw error;
@@ -436,8 +437,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     }
     this.#threads.keepAlive(this.#pending > 0);
     tracingChannels.open({ location: options.sink.location, geometry, backend: this.#backend, adapter: this.#adapter });
-    const warning = addonWarning();
-    const warnings = [...(warning === undefined ? [] : [warning]), ...this.plan.reductions];
+    const warnings = [...this.#platform.warnings(), ...this.plan.reductions];
     // After the caller had a chance to listen.
     setTimeout(() => {
       for (const message of warnings) this.emit("warning", { message });
@@ -576,7 +576,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#copier.close();
     tracingChannels.close({ rows: this.#rowsAccepted(), bytesIn: this.#intake.totalBytes });
     await this.#threads.end();
-    releaseStreamMemory(this.#memory, loadAddon());
+    releaseStreamMemory(this.#memory, this.#platform.addon());
   }
 
   /** Keeps the process alive until `promise` settles: a waiting caller must not be cut off by an empty event loop. */

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { isMillraceError, type MillraceError } from "../../src/base/errors.js";
 import { encoderScratchBytes } from "../../src/codec/codec.js";
 import type { WriterOptions } from "../../src/options.js";
-import { checkWriterOptions } from "../../src/options_check.js";
+import { checkWriterOptions, type Machine } from "../../src/options_check.js";
 import { planMemory } from "../../src/plan/memory_plan.js";
 import { estimateMemory, planStream } from "../../src/writer/estimate_memory.js";
 
@@ -21,7 +21,8 @@ const array = {
 } as const;
 const machine = { cores: 8, memoryBytes: 2 ** 34, addon: true };
 
-const check = (over: object = {}, on = machine) => checkWriterOptions({ sink, array, ...over } as WriterOptions, on);
+const check = (over: object = {}, on: Machine = machine) =>
+  checkWriterOptions({ sink, array, ...over } as WriterOptions, on);
 const inArray = (over: object) => ({ array: { ...array, ...over } });
 const inDimension = (over: object) =>
   inArray({ dimensions: [{ ...array.dimensions[0], ...over }, array.dimensions[1]] });
@@ -65,6 +66,15 @@ describe("checkWriterOptions", () => {
       copyHelpers: 0,
       memoryBudgetBytes: 500,
     });
+  });
+
+  it("streams on the caller's thread where there are no workers, and refuses them", () => {
+    const page = { ...machine, workers: false };
+    expect(check({}, page).threads).toBe("inline");
+    expect(check({ threads: "inline" }, page).threads).toBe("inline");
+    expect(() => check({ threads: "workers" }, page)).toThrow(
+      expect.objectContaining({ code: "INVALID_OPTION", hint: expect.stringContaining("inline") }),
+    );
   });
 
   it("keeps what is given", () => {

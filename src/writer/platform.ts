@@ -1,0 +1,21 @@
+import type { MillraceError } from "../base/errors.js";
+import type { NativeAddon } from "../native/addon.js";
+import type { CheckedOptions, Machine } from "../options_check.js";
+import type { StreamThreads, StreamThreadsInit } from "../pipeline/stream_threads.js";
+
+/** What a writer takes from where it runs, Node or a web page, so that neither loads what only the other has. */
+export interface Platform {
+  machine(): Machine;
+  /** The native addon, where it is there. */
+  addon(): NativeAddon | undefined;
+  /** What users should know, once each. */
+  warnings(): readonly string[];
+  /** Rejects where such a stream cannot run here, before anything is allocated or created. */
+  requireFor(checked: CheckedOptions): Promise<void>;
+  /** `onLost` hears of a thread that ends without having been asked to. */
+  startThreads(
+    threads: CheckedOptions["threads"],
+    init: StreamThreadsInit,
+    onLost: (error: MillraceError) => void,
+  ): Promise<StreamThreads>;
+}
