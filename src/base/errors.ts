@@ -14,6 +14,7 @@ export const ERROR_CODES = {
   BAD_GEOMETRY: "shape, chunk or shard sizes do not fit together",
   MEMORY_BUDGET_EXCEEDED: "the plan needs more memory than the budget allows",
   BACKEND_UNAVAILABLE: "the requested backend cannot run here",
+  DEVICE_OUT_OF_MEMORY: "the GPU has not enough memory for the plan",
   ADDON_UNAVAILABLE: "the native addon was required and did not load",
   NOT_YET: "a documented feature that this version does not have yet",
   // The caller's data and calls

@@ -14,6 +14,10 @@ export const PIPELINE_DEPTH_DEFAULT = 3;
 export const PIPELINE_DEPTH_MAX = 16;
 /** Raw bytes of a batch that K is chosen for. Larger batches amortize hand-over, smaller ones stay in cache. */
 export const BATCH_BYTES_TARGET = 16 * 2 ** 20;
+/** The same where a GPU encodes: it wants a thousand blocks or more at once. */
+export const GPU_BATCH_BYTES_TARGET = 64 * 2 ** 20;
+/** Batches on a GPU at once: one is copied or read back while another is encoded. */
+export const GPU_SLOTS = 2;
 /** Epochs of a batch. */
 export const BATCH_EPOCHS_MAX = 65536;
 /** Memory and file offsets of direct I/O; the largest page size of common file systems and CPUs is 64 KiB, 4 KiB is usual. */

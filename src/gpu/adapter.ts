@@ -1,5 +1,6 @@
 import { MillraceError } from "../base/errors.js";
 import type { GpuLimits } from "../plan/gpu_layout.js";
+import type { GpuHost } from "./gpu_host.js";
 
 /** What is known of an adapter before a device is made of it. Plain data. */
 export interface GpuAdapterInfo {
@@ -19,12 +20,6 @@ export interface FoundAdapter {
   readonly info: GpuAdapterInfo;
 }
 
-/**
- * Objects of the binding that must stay reachable: when the one that `create()` gives is collected while a device lives or a map is
- * pending, the process aborts. One a thread, for as long as the thread lives.
- */
-const held: { gpu: GPU | undefined; reason: string | undefined } = { gpu: undefined, reason: undefined };
-
 /** Limits that doctor shows and messages name. */
 const SHOWN_LIMITS = [
   "maxBufferSize",
@@ -35,36 +30,12 @@ const SHOWN_LIMITS = [
   "maxComputeWorkgroupsPerDimension",
 ] as const;
 
-const INSTALL_HINT = "Install the npm package webgpu beside millrace (it is an optional peer).";
-
-/** The page's own WebGPU, or the one of the npm package `webgpu`. */
-async function loadGpu(): Promise<GPU> {
-  if (held.gpu !== undefined) return held.gpu;
-  const own = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
-  if (own !== undefined) {
-    held.gpu = own;
-    return own;
-  }
-  try {
-    const { create } = await import("webgpu");
-    held.gpu = create([]) as GPU;
-    return held.gpu;
-  } catch (cause) {
-    const missing = (cause as { code?: string }).code === "ERR_MODULE_NOT_FOUND";
-    throw new MillraceError(
-      "BACKEND_UNAVAILABLE",
-      missing ? "there is no WebGPU here." : `the package webgpu does not load: ${(cause as Error).message}.`,
-      { hint: missing ? INSTALL_HINT : undefined, cause },
-    );
-  }
-}
-
 /**
  * The adapter that a stream would run on: a high-performance one.
  * @throws MillraceError BACKEND_UNAVAILABLE when there is no WebGPU, no adapter, or only a software one that was not allowed
  */
-export async function findAdapter(allowSoftware: boolean): Promise<FoundAdapter> {
-  const gpu = await loadGpu();
+export async function findAdapter(host: GpuHost, allowSoftware: boolean): Promise<FoundAdapter> {
+  const gpu = await host.gpu();
   const adapter = await gpu.requestAdapter({ powerPreference: "high-performance" });
   if (adapter === null) {
     throw new MillraceError("BACKEND_UNAVAILABLE", "WebGPU is there, but finds no adapter.", {

@@ -2,6 +2,7 @@ import { alignUp } from "../base/integers.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import type { EpochTable } from "../geometry/epoch_table.js";
 import { type GpuLayout, OUTPUT_TOTAL_WORDS } from "../plan/gpu_layout.js";
+import type { GpuHost } from "./gpu_host.js";
 import {
   BINDINGS,
   type BindingName,
@@ -62,7 +63,7 @@ export class GpuEncoder {
   #readbackBytes: number;
 
   /** Compiles the kernels and allocates everything. Rejects with what WebGPU reports: the caller knows what to make of it. */
-  static async create(device: GPUDevice, init: GpuEncoderInit): Promise<GpuEncoder> {
+  static async create(device: GPUDevice, init: GpuEncoderInit, host: GpuHost): Promise<GpuEncoder> {
     const bindGroupLayout = device.createBindGroupLayout({
       entries: BINDINGS.map((name, binding) => ({
         binding,
@@ -74,7 +75,7 @@ export class GpuEncoder {
     const constants = { ITEM_BYTES: init.layout.itemBytes, CODEC: init.layout.codec };
     const pipelines = await Promise.all(
       kernelPlan(init.layout, 1).map(async ({ name }) => {
-        const module = device.createShaderModule({ label: name, code: await kernelSource(name) });
+        const module = device.createShaderModule({ label: name, code: await kernelSource(name, host) });
         const compute = { module, entryPoint: "main", constants };
         return [name, await device.createComputePipelineAsync({ label: name, layout, compute })] as const;
       }),

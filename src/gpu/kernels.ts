@@ -1,4 +1,5 @@
 import type { GpuLayout } from "../plan/gpu_layout.js";
+import type { GpuHost } from "./gpu_host.js";
 
 /** The kernels in the order in which a batch goes through them. */
 export const KERNELS = [
@@ -99,19 +100,7 @@ export function kernelPlan(layout: GpuLayout, taskCount: number): { readonly nam
 }
 
 /** The text of a kernel as it is compiled: the shared part, then its own. */
-export async function kernelSource(name: KernelName): Promise<string> {
-  const [common, own] = await Promise.all([loadText("common"), loadText(name)]);
+export async function kernelSource(name: KernelName, host: GpuHost): Promise<string> {
+  const [common, own] = await Promise.all([host.kernelText("common"), host.kernelText(name)]);
   return `${common}\n${own}`;
-}
-
-/** Kernels lie beside this module. A page fetches them; Node has no fetch for files. */
-async function loadText(name: string): Promise<string> {
-  const url = new URL(`./kernels/${name}.wgsl`, import.meta.url);
-  if (url.protocol === "file:") {
-    const { readFile } = await import("node:fs/promises");
-    return readFile(url, "utf8");
-  }
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url.href}: ${response.status} ${response.statusText}`);
-  return response.text();
 }

@@ -8,7 +8,12 @@ import type { Port } from "./port.js";
 import { Schedule, scheduleMode } from "./schedule.js";
 
 /** Makes the backend; the thread's entry supplies it, so that this file names neither cpu/ nor gpu/. */
-export type OpenBackend = (init: EngineInit, counters: Counters) => Promise<Backend>;
+export type OpenBackend = (
+  init: EngineInit,
+  counters: Counters,
+  order: Ordering,
+  warn: (message: string) => void,
+) => Promise<Backend>;
 
 export interface EnginePorts {
   readonly producer: Port<FromEngine, ToEngine>;
@@ -25,7 +30,9 @@ export async function runEngine(init: EngineInit, ports: EnginePorts, openBacken
   const order = new Ordering(init.ordering, { add: (rule, ns) => counters.addWait(rule, ns) });
   let backend: Backend;
   try {
-    backend = await openBackend(init, counters);
+    backend = await openBackend(init, counters, order, (message) =>
+      ports.producer.postMessage({ type: "warning", message }),
+    );
   } catch (error) {
     counters.raise("engineStopped", 1);
     ports.producer.postMessage({ type: "failed", error: toWireError(error) });

@@ -88,8 +88,18 @@ export interface EngineInit {
   readonly ordering: OrderingOptions;
   readonly encodeThreads: number;
   readonly maxPendingBytes: number;
+  /** Undefined: the CPU encodes. */
+  readonly gpu: GpuRequest | undefined;
   /** True on the caller's thread: chunks are encoded one after another, no further thread is started. */
   readonly inline: boolean;
+}
+
+export interface GpuRequest {
+  /** Batches on the device at once. */
+  readonly slots: number;
+  readonly allowSoftwareAdapter: boolean;
+  /** Whether the stream fails without a GPU, or the CPU takes over. */
+  readonly required: boolean;
 }
 
 /** What a delivery worker is started with. Plain data, but for ports inside the sink's options. */

@@ -18,6 +18,9 @@ export interface StreamMemory {
   readonly sizes: readonly Uint32Array[];
   /** Where each encoded chunk begins in its output slot, bytes. Stable with the sizes. */
   readonly offsets: readonly Uint32Array[];
+  /** Per staging slot, for a GPU: the addon's region over mapped memory of the device, 0 = none, and bytes copied there so far. */
+  readonly mirrorRegions: Float64Array;
+  readonly mirroredBytes: Float64Array;
   /** One word an output slot: the next chunk that an encode thread takes. */
   readonly cursors: Int32Array;
   readonly outputLayout: OutputLayout;
@@ -50,6 +53,8 @@ export function allocateStreamMemory(sizes: StreamMemorySizes): StreamMemory {
     output: views(sizes.outputSlots, outputLayout.slotBytes),
     sizes: tables(),
     offsets: tables(),
+    mirrorRegions: new Float64Array(new SharedArrayBuffer(8 * sizes.stagingSlots)),
+    mirroredBytes: new Float64Array(new SharedArrayBuffer(8 * sizes.stagingSlots)),
     cursors: new Int32Array(new SharedArrayBuffer(4 * sizes.outputSlots)),
     outputLayout,
   };

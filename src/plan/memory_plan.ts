@@ -1,9 +1,10 @@
 import { MillraceError } from "../base/errors.js";
 import { product } from "../base/integers.js";
-import { PIPELINE_DEPTH_DEFAULT } from "../base/limits.js";
+import { GPU_BATCH_BYTES_TARGET, GPU_SLOTS, PIPELINE_DEPTH_DEFAULT } from "../base/limits.js";
 import { type CodecSpec, encoderScratchBytes } from "../codec/codec.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { epochTableBytes } from "../geometry/epoch_table.js";
+import { type GpuLimits, gpuLayout, gpuLimitsNeeded, gpuMemory } from "./gpu_layout.js";
 import { type BatchPlan, openShardRowsMax, planBatch } from "./batch_plan.js";
 import { formatBytes } from "./format_bytes.js";
 
@@ -33,10 +34,27 @@ export interface MemoryRequest {
   readonly encodeThreads: number;
   /** Workers of JavaScript: engine, delivery, and encode threads that are not the addon's. Default 0 = everything inline. */
   readonly workerThreads?: number;
+  /** The adapter that encodes; undefined: the CPU does. */
+  readonly gpu?: GpuOfPlan;
   /** Memory of the sink while so many shards are open, bytes. */
   readonly sinkMemoryBytes: (openShards: number) => number;
   /** Undefined: no bound. */
   readonly memoryBudgetBytes?: number;
+}
+
+/** What of an adapter a plan depends on. */
+export interface GpuOfPlan {
+  readonly name: string;
+  readonly software: boolean;
+  readonly limits: GpuLimits;
+}
+
+/** Of a stream on a GPU. */
+export interface GpuPlan {
+  /** Batches on the device at once. */
+  readonly slots: number;
+  /** Memory of the device, bytes; on a GPU that shares the host's memory it comes on top of `totalBytes`. */
+  readonly deviceBytes: number;
 }
 
 /** All memory of a stream by purpose, in bytes. `totalBytes` is the sum of the items; nothing else grows while streaming. */
@@ -51,6 +69,8 @@ export interface MemoryPlan {
   readonly shardIndexes: number;
   /** A gathered chunk per encode thread and what the encoder works in; 0 for codec none, which gathers straight into its slot. */
   readonly encoderScratch: number;
+  /** Host memory that a GPU reads and writes: what the producer's bytes go up by, and the encoded ones come back by. */
+  readonly gpuHost: number;
   /** What the sink says it holds. */
   readonly sink: number;
   /**
@@ -67,6 +87,8 @@ export interface MemoryPlan {
   readonly chunksPerEpoch: number;
   readonly chunksPerBatch: number;
   readonly epochsPerBatch: number;
+  /** Undefined: the CPU encodes. */
+  readonly gpu: GpuPlan | undefined;
   /** Slots and their layout: what is allocated. */
   readonly batch: BatchPlan;
   /** One sentence for each thing that was made smaller than usual to keep to the budget; empty when nothing was. */
@@ -76,8 +98,10 @@ export interface MemoryPlan {
 /**
  * Plans all memory of a stream. The writer allocates from this plan and `estimateMemory` shows it, so the two cannot differ.
  *
- * Over the budget, K is halved down to 1 if it was not asked for, then the depth goes from 3 to 2 if it was not asked for.
- * @throws MillraceError MEMORY_BUDGET_EXCEEDED with every item in its context when it still does not fit, and whatever
+ * Over the budget, K is halved down to 1 if it was not asked for, then the depth goes from 3 to 2 if it was not asked for. K is
+ * halved too where a GPU's limits ask for it.
+ * @throws MillraceError MEMORY_BUDGET_EXCEEDED with every item in its context when it still does not fit; BACKEND_UNAVAILABLE,
+ *   with the limit in its context, when one epoch is too much for the GPU; and whatever
  *   {@link planBatch} throws.
  */
 export function planMemory(request: MemoryRequest): MemoryPlan {
@@ -87,6 +111,14 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   let batchEpochs = request.batchEpochs;
   let plan = itemize(request, batchEpochs, depth, reductions);
   const wanted = plan.epochsPerBatch;
+  for (;;) {
+    const tooSmall = request.gpu && exceededLimit(request, plan, request.gpu);
+    if (tooSmall === undefined) break;
+    if (request.batchEpochs !== undefined || plan.epochsPerBatch === 1) throw limitTooSmall(tooSmall);
+    batchEpochs = Math.ceil(plan.epochsPerBatch / 2);
+    plan = itemize(request, batchEpochs, depth, reductions);
+  }
+  const fitsGpu = plan.epochsPerBatch;
   while (plan.totalBytes - plan.threads > budget) {
     if (request.batchEpochs === undefined && plan.epochsPerBatch > 1) {
       batchEpochs = Math.ceil(plan.epochsPerBatch / 2);
@@ -97,8 +129,11 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
     }
     plan = itemize(request, batchEpochs, depth, reductions);
   }
-  if (plan.epochsPerBatch < wanted) {
-    reductions.push(`A batch holds ${plan.epochsPerBatch} epochs instead of ${wanted} to keep to the memory budget.`);
+  if (fitsGpu < wanted) {
+    reductions.push(`A batch holds ${fitsGpu} epochs instead of ${wanted} to keep to the limits of ${request.gpu?.name}.`);
+  }
+  if (plan.epochsPerBatch < fitsGpu) {
+    reductions.push(`A batch holds ${plan.epochsPerBatch} epochs instead of ${fitsGpu} to keep to the memory budget.`);
   }
   if (depth !== request.depth) {
     reductions.push(`There are ${depth} slots instead of ${PIPELINE_DEPTH_DEFAULT} to keep to the memory budget.`);
@@ -114,7 +149,11 @@ function itemize(
   reductions: readonly string[],
 ): MemoryPlan {
   const { geometry: g, codec, encodeThreads, workerThreads = 0, sinkMemoryBytes } = request;
-  const batch = planBatch(g, { codec, batchEpochs, depth });
+  const { gpu } = request;
+  const targetBytes = gpu !== undefined && !gpu.software ? GPU_BATCH_BYTES_TARGET : undefined;
+  const batch = planBatch(g, { codec, batchEpochs, depth, targetBytes });
+  const gpuSlots = Math.min(GPU_SLOTS, batch.stagingSlots);
+  const onGpu = gpu && gpuMemory(gpuLayout(g, codec, batch.epochsPerBatch), batch.stagingSlots, gpuSlots);
   const openShards = product([g.shardsPerRow, openShardRowsMax(g)], "open shards");
   const items = {
     staging: product([batch.stagingSlots, batch.stagingSlotBytes], "bytes of staging"),
@@ -128,6 +167,7 @@ function itemize(
       [encodeThreads, encoderScratchBytes(codec, g.chunkBytes, g.itemBytes)],
       "bytes of encoder scratch",
     ),
+    gpuHost: onGpu?.hostBytes ?? 0,
     sink: sinkMemoryBytes(openShards),
     threads: workerThreads === 0 ? 0 : CALLER_THREAD_BYTES + workerThreads * WORKER_THREAD_BYTES,
     control: CONTROL_FIXED_BYTES + epochTableBytes(g),
@@ -141,14 +181,40 @@ function itemize(
     chunksPerEpoch: g.chunksPerEpoch,
     chunksPerBatch: batch.chunksPerBatch,
     epochsPerBatch: batch.epochsPerBatch,
+    gpu: onGpu && Object.freeze({ slots: gpuSlots, deviceBytes: onGpu.deviceBytes }),
     batch,
     reductions,
   });
 }
 
+interface ExceededLimit {
+  readonly adapter: string;
+  readonly limit: keyof GpuLimits;
+  readonly needed: number;
+  readonly granted: number;
+}
+
+/** The first limit of the GPU that a plan's buffers pass. */
+function exceededLimit(request: MemoryRequest, plan: MemoryPlan, gpu: GpuOfPlan): ExceededLimit | undefined {
+  const needed = gpuLimitsNeeded(gpuLayout(request.geometry, request.codec, plan.epochsPerBatch));
+  for (const limit of Object.keys(needed) as (keyof GpuLimits)[]) {
+    if (needed[limit] > gpu.limits[limit]) {
+      return { adapter: gpu.name, limit, needed: needed[limit], granted: gpu.limits[limit] };
+    }
+  }
+  return undefined;
+}
+
+function limitTooSmall({ adapter, limit, needed, granted }: ExceededLimit): MillraceError {
+  return new MillraceError("BACKEND_UNAVAILABLE", `a batch needs ${limit} ${needed}, but ${adapter} has ${granted}.`, {
+    context: { adapter, limit, needed, granted },
+    hint: "Leave batchEpochs out, make chunk of the append dimension smaller, or use backend cpu.",
+  });
+}
+
 function overBudget(request: MemoryRequest, plan: MemoryPlan, budget: number): MillraceError {
-  const { staging, output, sizes, shardIndexes, encoderScratch, sink, control } = plan;
-  const items = { staging, output, sizes, shardIndexes, encoderScratch, sink, control };
+  const { staging, output, sizes, shardIndexes, encoderScratch, gpuHost, sink, control } = plan;
+  const items = { staging, output, sizes, shardIndexes, encoderScratch, gpuHost, sink, control };
   const totalBytes = plan.totalBytes - plan.threads;
   const listed = Object.entries(items)
     .filter(([, bytes]) => bytes > 0)

@@ -4,6 +4,7 @@ import { fillPattern } from "../base/fill_pattern.js";
 import type { Ordering } from "../slots/ordering.js";
 import type { Slot, SlotRing } from "../slots/slot_ring.js";
 import type { Copier } from "./copier.js";
+import type { Mirror } from "./mirror.js";
 
 /** A slot holds the epochs of one batch, row after row, exactly as the caller sends them. Sizes in bytes. */
 export interface IntakeInit {
@@ -11,6 +12,8 @@ export interface IntakeInit {
   /** Memory of the slots. */
   readonly slots: readonly Uint8Array[];
   readonly copier: Copier;
+  /** Where a GPU encodes and the addon is there. */
+  readonly mirror?: Mirror;
   readonly order: Ordering;
   readonly rowBytes: number;
   readonly epochRows: number;
@@ -201,6 +204,7 @@ export class Intake {
     const before = this.#position;
     this.#position += bytes;
     this.#totalBytes += bytes;
+    this.#init.mirror?.upTo((this.#slot as Slot).index, this.#position, false);
     if (this.#skippedRows > 0) {
       const epochBefore = Math.floor(before / this.#epochBytes);
       if (Math.floor(this.#position / this.#epochBytes) !== epochBefore) {
@@ -228,6 +232,8 @@ export class Intake {
     const slot = this.#slot as Slot;
     const { ring, rowBytes, epochRows } = this.#init;
     const rowTo = this.#firstEpoch * epochRows + this.#position / rowBytes;
+    // Before the slot is announced: from then on the engine may unmap (STAGING_COPIED).
+    this.#init.mirror?.upTo(slot.index, this.#position, true);
     ring.advance(slot, "FILLING", "FILLED", "STAGING_COPIED");
     this.#slot = undefined;
     this.#position = 0;

@@ -17,6 +17,7 @@ import { Ordering, orderingFromEnvironment } from "../slots/ordering.js";
 import { SlotRing } from "../slots/slot_ring.js";
 import { type Copier, openCopier } from "../staging/copier.js";
 import { Intake } from "../staging/intake.js";
+import { Mirror } from "../staging/mirror.js";
 import {
   appendAborted,
   checkByteCount,
@@ -93,11 +94,13 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#staging = new SlotRing(this.#memory.stagingControl, this.#memory.staging.length, order, "STAGING_FREE");
     this.#output = new SlotRing(this.#memory.outputControl, this.#memory.output.length, order, "JOIN_BEFORE_REFILL");
     const helpers = checked.threads === "inline" ? 0 : checked.copyHelpers;
-    this.#copier = openCopier(this.#memory.staging, platform.addon(), helpers);
+    const addon = platform.addon();
+    this.#copier = openCopier(this.#memory.staging, addon, helpers);
     this.#intake = new Intake({
       ring: this.#staging,
       slots: this.#memory.staging,
       copier: this.#copier,
+      mirror: plan.gpu && addon && new Mirror(this.#memory, addon),
       order,
       rowBytes: g.rowBytes,
       epochRows: g.epochRows,
@@ -409,7 +412,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
 
   async #open(checked: CheckedOptions, options: WriterOptions): Promise<void> {
     const { geometry } = this;
-    const init = streamInit(checked, options, this.#memory);
+    const init = streamInit(checked, options, this.#memory, this.plan);
     const ready = new Promise<void>((resolve, reject) => {
       this.#ready = { resolve, reject, left: 2 };
     });

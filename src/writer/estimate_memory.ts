@@ -2,7 +2,7 @@ import { encoderKind } from "../codec/codec.js";
 import type { SinkSpec } from "../handoff/sink.js";
 import type { WriterOptions } from "../options.js";
 import { type CheckedOptions, checkWriterOptions, type Machine } from "../options_check.js";
-import { type MemoryPlan, planMemory } from "../plan/memory_plan.js";
+import { type GpuOfPlan, type MemoryPlan, planMemory } from "../plan/memory_plan.js";
 
 /**
  * The memory that a writer with these options allocates, item by item, without allocating any of it.
@@ -14,7 +14,7 @@ export function estimateMemory(options: WriterOptions, machine: Machine): Memory
 }
 
 /** The same for options that are checked: what the writer allocates from. */
-export function planStream(checked: CheckedOptions, sink: SinkSpec, addon: boolean): MemoryPlan {
+export function planStream(checked: CheckedOptions, sink: SinkSpec, addon: boolean, gpu?: GpuOfPlan): MemoryPlan {
   const encodeWorkers = addon && encoderKind(checked.codec) !== "libzstd" ? 0 : checked.encodeThreads;
   const { geometry, codec, batchEpochs, depth, encodeThreads, memoryBudgetBytes } = checked;
   return planMemory({
@@ -24,6 +24,7 @@ export function planStream(checked: CheckedOptions, sink: SinkSpec, addon: boole
     depth,
     encodeThreads,
     workerThreads: checked.threads === "inline" ? 0 : 2 + encodeWorkers,
+    gpu,
     sinkMemoryBytes: (openShards) => sink.memoryBytes(openShards),
     memoryBudgetBytes,
   });

@@ -7,6 +7,7 @@ import type { Platform } from "./platform.js";
 export const nodePlatform: Platform = {
   machine: thisMachine,
   addon: loadAddon,
+  gpuHost: async () => (await import("../gpu/node_gpu.js")).nodeGpu,
   warnings() {
     const warning = addonWarning();
     return warning === undefined ? [] : [warning];

@@ -1,6 +1,9 @@
-import { MillraceError } from "../base/errors.js";
+import { isMillraceError, MillraceError } from "../base/errors.js";
+import { encoderKind } from "../codec/codec.js";
+import { findAdapter } from "../gpu/adapter.js";
 import type { WriterOptions } from "../options.js";
-import { checkWriterOptions } from "../options_check.js";
+import { type CheckedOptions, checkWriterOptions } from "../options_check.js";
+import type { MemoryPlan } from "../plan/memory_plan.js";
 import { ArrayWriter } from "./array_writer.js";
 import { planStream } from "./estimate_memory.js";
 import type { Platform } from "./platform.js";
@@ -9,19 +12,33 @@ import type { Platform } from "./platform.js";
 export async function openWriterOn(platform: Platform, options: WriterOptions): Promise<ArrayWriter> {
   const machine = platform.machine();
   const checked = checkWriterOptions(options, machine);
-  if (checked.backend === "gpu") {
-    throw new MillraceError("BACKEND_UNAVAILABLE", 'backend "gpu" is not part of this version.', {
-      context: { option: "backend" },
-      hint: 'Use backend "cpu" or "auto".',
-    });
-  }
   if (options.signal?.aborted) {
     throw new MillraceError("WRITER_ABORTED", "the signal was aborted before the writer opened.", {
       context: { option: "signal" },
       cause: options.signal.reason,
     });
   }
-  const plan = planStream(checked, options.sink, machine.addon);
+  const plan = await planOn(platform, checked, options, machine.addon);
   await platform.requireFor(checked);
   return ArrayWriter.start(platform, checked, options, plan);
+}
+
+/** Looks for a GPU where one is asked for or welcome, since slots are laid out for it, and plans the stream. */
+async function planOn(
+  platform: Platform,
+  checked: CheckedOptions,
+  options: WriterOptions,
+  addon: boolean,
+): Promise<MemoryPlan> {
+  const { backend, codec, allowSoftwareAdapter } = checked;
+  // libzstd runs on the CPU; asking for it on a GPU was refused before.
+  if (backend === "cpu" || encoderKind(codec) === "libzstd") return planStream(checked, options.sink, addon);
+  try {
+    const host = await platform.gpuHost();
+    const { info } = await findAdapter(host, backend === "gpu" && allowSoftwareAdapter);
+    return planStream(checked, options.sink, addon, info);
+  } catch (error) {
+    if (backend === "gpu" || !isMillraceError(error, "BACKEND_UNAVAILABLE")) throw error;
+    return planStream(checked, options.sink, addon);
+  }
 }

@@ -1,5 +1,6 @@
 import { MillraceError } from "../base/errors.js";
 import { encoderKind } from "../codec/codec.js";
+import { pageGpu } from "../gpu/page_gpu.js";
 import { openPageBackend } from "../pipeline/open_page_backend.js";
 import { startInline } from "../pipeline/start_inline.js";
 import type { Platform } from "./platform.js";
@@ -26,6 +27,7 @@ export const pagePlatform: Platform = {
     };
   },
   addon: () => undefined,
+  gpuHost: async () => pageGpu,
   warnings: () => [],
   async requireFor({ codec }) {
     // Node has shared memory always, and this global never.

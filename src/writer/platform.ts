@@ -1,4 +1,5 @@
 import type { MillraceError } from "../base/errors.js";
+import type { GpuHost } from "../gpu/gpu_host.js";
 import type { NativeAddon } from "../native/addon.js";
 import type { CheckedOptions, Machine } from "../options_check.js";
 import type { StreamThreads, StreamThreadsInit } from "../pipeline/stream_threads.js";
@@ -8,6 +9,8 @@ export interface Platform {
   machine(): Machine;
   /** The native addon, where it is there. */
   addon(): NativeAddon | undefined;
+  /** Where WebGPU comes from. Loads nothing yet. */
+  gpuHost(): Promise<GpuHost>;
   /** What users should know, once each. */
   warnings(): readonly string[];
   /** Rejects where such a stream cannot run here, before anything is allocated or created. */

@@ -3,11 +3,17 @@ import type { WriterOptions } from "../options.js";
 import type { CheckedOptions } from "../options_check.js";
 import type { StreamMemory } from "../pipeline/stream_memory.js";
 import type { StreamThreadsInit } from "../pipeline/stream_threads.js";
+import type { MemoryPlan } from "../plan/memory_plan.js";
 import { orderingFromEnvironment } from "../slots/ordering.js";
 import { streamAttributes } from "./stream_attributes.js";
 
 /** What both threads of a stream are started with. Call it once a stream: some sinks give a fresh port each time they are asked. */
-export function streamInit(checked: CheckedOptions, options: WriterOptions, memory: StreamMemory): StreamThreadsInit {
+export function streamInit(
+  checked: CheckedOptions,
+  options: WriterOptions,
+  memory: StreamMemory,
+  plan: MemoryPlan,
+): StreamThreadsInit {
   const { geometry, codec } = checked;
   const { sink } = options;
   const ordering = orderingFromEnvironment();
@@ -20,6 +26,11 @@ export function streamInit(checked: CheckedOptions, options: WriterOptions, memo
       ordering,
       encodeThreads: checked.encodeThreads,
       maxPendingBytes: checked.maxPendingBytes ?? Number.POSITIVE_INFINITY,
+      gpu: plan.gpu && {
+        slots: plan.gpu.slots,
+        allowSoftwareAdapter: checked.allowSoftwareAdapter,
+        required: checked.backend === "gpu",
+      },
       inline: checked.threads === "inline",
     },
     delivery: {

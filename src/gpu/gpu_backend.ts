@@ -1,0 +1,327 @@
+import { nowNs } from "../base/clock.js";
+import { MillraceError } from "../base/errors.js";
+import type { CodecSpec } from "../codec/codec.js";
+import type { ArrayGeometry } from "../geometry/array_geometry.js";
+import { epochTable } from "../geometry/epoch_table.js";
+import type { Backend, StagedBatch } from "../handoff/backend.js";
+import type { HostBatch } from "../handoff/host_batch.js";
+import type { Counters } from "../metrics/counters.js";
+import type { NativeAddon } from "../native/addon.js";
+import { type GpuLayout, gpuLayout, gpuLimitsNeeded, gpuMemory, OUTPUT_TOTAL_WORDS } from "../plan/gpu_layout.js";
+import type { Ordering } from "../slots/ordering.js";
+import { type FoundAdapter, findAdapter, openDevice } from "./adapter.js";
+import { GpuEncoder, type GpuSlot } from "./gpu_encoder.js";
+import type { GpuHost } from "./gpu_host.js";
+import type { GpuMemory } from "./gpu_memory.js";
+import { UploadRing } from "./upload_ring.js";
+
+export interface GpuBackendInit {
+  readonly geometry: ArrayGeometry;
+  readonly codec: CodecSpec;
+  readonly fill: Uint8Array;
+  readonly memory: GpuMemory;
+  readonly epochsPerBatch: number;
+  /** Batches on the device at once. */
+  readonly gpuSlots: number;
+  readonly allowSoftwareAdapter: boolean;
+}
+
+export interface GpuBackendLinks {
+  readonly host: GpuHost;
+  readonly addon: NativeAddon | undefined;
+  readonly counters: Counters;
+  readonly order: Ordering;
+  /** What encodes when the device is lost. Opened once, then. */
+  openFallback(): Promise<Backend>;
+  warn(message: string): void;
+}
+
+/**
+ * Encodes batches on a WebGPU device, and on the CPU what a device did not finish. The bytes are the same, so a batch may be done
+ * again by the other: a staging slot is held until the encoded batch is in host memory, and whatever goes wrong on the device before
+ * that (it is lost, an allocation fails, a command is refused) costs time and one warning, no row. Thread: the engine's.
+ */
+export class GpuBackend implements Backend {
+  readonly kind = "gpu";
+  readonly adapter: string;
+  readonly #init: GpuBackendInit;
+  readonly #links: GpuBackendLinks;
+  readonly #layout: GpuLayout;
+  readonly #encoder: GpuEncoder;
+  readonly #uploads: UploadRing;
+  readonly #outputRegions: readonly number[];
+  /** Slots of the device that nobody uses, and who waits for one, oldest first. */
+  readonly #free: GpuSlot[];
+  readonly #waiting: ((slot: GpuSlot) => void)[] = [];
+  #generation = 0;
+  #inFlight = 0;
+  #idle: (() => void) | undefined;
+  /** Why the device is not used any more. */
+  #lost: unknown;
+  #fallback: Promise<Backend> | undefined;
+  #closed: Promise<void> | undefined;
+
+  /**
+   * Finds an adapter, makes a device, compiles the kernels and allocates all device memory.
+   * @throws MillraceError BACKEND_UNAVAILABLE (no adapter, a limit too small, a kernel refused), DEVICE_OUT_OF_MEMORY
+   */
+  static async open(init: GpuBackendInit, links: GpuBackendLinks): Promise<GpuBackend> {
+    const found = await findAdapter(links.host, init.allowSoftwareAdapter);
+    const layout = gpuLayout(init.geometry, init.codec, init.epochsPerBatch);
+    const device = await openDevice(found, gpuLimitsNeeded(layout));
+    try {
+      return new GpuBackend(init, links, found, await createEncoder(device, init, layout, links.host, found));
+    } catch (error) {
+      device.destroy();
+      throw error;
+    }
+  }
+
+  private constructor(init: GpuBackendInit, links: GpuBackendLinks, found: FoundAdapter, encoder: GpuEncoder) {
+    this.adapter = found.info.name;
+    this.#init = init;
+    this.#links = links;
+    this.#layout = encoder.layout;
+    this.#encoder = encoder;
+    this.#free = [...encoder.slots];
+    this.#uploads = new UploadRing(encoder.uploads, init.memory, links.addon);
+    const { addon } = links;
+    this.#outputRegions = addon === undefined ? [] : init.memory.output.map((slot) => addon.regionAdd(slot));
+    void encoder.device.lost.then(({ reason, message }) => {
+      if (this.#closed === undefined) this.#lose(new Error(`the device was lost (${reason}): ${message}`));
+    });
+    encoder.device.addEventListener("uncapturederror", (event) => this.#lose((event as GPUUncapturedErrorEvent).error));
+  }
+
+  async kick(batch: StagedBatch): Promise<HostBatch> {
+    this.#inFlight++;
+    try {
+      if (this.#lost === undefined) {
+        try {
+          return await this.#encode(batch);
+        } catch (error) {
+          this.#lose(error);
+        }
+      }
+      return await (await this.#openFallback()).kick(batch);
+    } finally {
+      if (--this.#inFlight === 0) this.#idle?.();
+    }
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    if (this.#inFlight > 0) {
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve;
+      });
+    }
+    await this.#release();
+    await (await this.#fallback)?.close();
+    for (const id of this.#outputRegions) this.#links.addon?.regionRemove(id);
+  }
+
+  /** Takes the mapped memory away from the producer, waits for every map, and only then lets the device go. */
+  async #release(): Promise<void> {
+    await this.#uploads.close();
+    this.#encoder.device.destroy();
+    await this.#encoder.device.lost;
+  }
+
+  async #encode(batch: StagedBatch): Promise<HostBatch> {
+    const { geometry: g } = this.#init;
+    const { device } = this.#encoder;
+    const slot = await this.#acquire();
+    try {
+      if (this.#lost !== undefined) throw this.#lost;
+      const fromNs = nowNs();
+      const lastEpochRows = batch.rowTo - batch.rowFrom - (batch.epochCount - 1) * g.epochRows;
+      const usedBytes = (batch.rowTo - batch.rowFrom) * g.rowBytes;
+      const upload = await this.#uploads.take(batch.stagingIndex, usedBytes);
+      const generation = ++this.#generation >>> 0;
+      device.pushErrorScope("validation");
+      device.pushErrorScope("internal");
+      device.pushErrorScope("out-of-memory");
+      const { epochCount, skippedEpochs } = batch;
+      const copied = this.#encoder.submit(slot, upload, { epochCount, lastEpochRows, skippedEpochs }, generation);
+      const refused = [device.popErrorScope(), device.popErrorScope(), device.popErrorScope()];
+      const remapped = this.#uploads.giveBack(batch.stagingIndex);
+      const read = slot.readback.mapAsync(1 /* READ */, 0, copied);
+      for (const error of await Promise.all(refused)) {
+        if (error !== null) {
+          read.catch(() => {});
+          throw new Error(error.message);
+        }
+      }
+      await read;
+      const bytes = await this.#readBack(batch, slot, copied, generation);
+      // The producer's next bytes for this slot go into mapped memory: it is there before the slot is free.
+      await remapped;
+      this.#count(batch, nowNs() - fromNs, bytes);
+      return {
+        slotIndex: batch.outputIndex,
+        generation: batch.outputGeneration,
+        firstEpoch: batch.firstEpoch,
+        epochCount: batch.epochCount,
+        rowFrom: batch.rowFrom,
+        rowTo: batch.rowTo,
+        skippedEpochs: batch.skippedEpochs,
+        encodeBusyNs: nowNs() - fromNs,
+      };
+    } finally {
+      this.#giveBack(slot);
+    }
+  }
+
+  /** Copies tables and encoded chunks to the output slot; what lies past the first copy is fetched by a second one. */
+  async #readBack(batch: StagedBatch, slot: GpuSlot, copied: number, generation: number): Promise<number> {
+    const { layout } = this.#encoder;
+    const { memory } = this.#init;
+    const taskCount = batch.epochCount * layout.chunksPerEpoch;
+    let mapped = new Uint8Array(slot.readback.getMappedRange(0, copied));
+    const words = new Uint32Array(mapped.buffer, mapped.byteOffset, OUTPUT_TOTAL_WORDS + 2 * taskCount);
+    const [total, echo] = words;
+    if (echo !== generation || total > layout.dataBytesMax) {
+      slot.readback.unmap();
+      throw new Error(`the device gave back batch ${echo} with ${total} bytes instead of batch ${generation}`);
+    }
+    memory.sizes[batch.outputIndex].set(words.subarray(OUTPUT_TOTAL_WORDS, OUTPUT_TOTAL_WORDS + taskCount));
+    memory.offsets[batch.outputIndex].set(words.subarray(OUTPUT_TOTAL_WORDS + taskCount));
+    const first = Math.min(total, copied - layout.dataAt);
+    this.#copyOut(batch.outputIndex, 0, mapped, layout.dataAt, first);
+    slot.readback.unmap();
+    if (first < total) {
+      // Ranges that are mapped or copied begin at multiples of 8.
+      const from = Math.floor((layout.dataAt + first) / 8) * 8;
+      const to = layout.dataAt + total;
+      this.#encoder.submitRest(slot, from, to);
+      await slot.readback.mapAsync(1 /* READ */, from, alignUp4(to) - from);
+      mapped = new Uint8Array(slot.readback.getMappedRange(from, alignUp4(to) - from));
+      this.#copyOut(batch.outputIndex, from - layout.dataAt, mapped, 0, to - from);
+      slot.readback.unmap();
+    }
+    this.#encoder.learn(total);
+    return total;
+  }
+
+  #copyOut(outputIndex: number, to: number, src: Uint8Array, from: number, bytes: number): void {
+    const { addon } = this.#links;
+    if (bytes === 0) return;
+    if (addon === undefined) this.#init.memory.output[outputIndex].set(src.subarray(from, from + bytes), to);
+    else addon.copy(this.#outputRegions[outputIndex], to, src, from, bytes);
+  }
+
+  /** POOL_CONSUMED: a slot of the device is handed on once its batch has been read back to the last byte. */
+  async #acquire(): Promise<GpuSlot> {
+    const slot = this.#free.shift();
+    if (slot !== undefined) return slot;
+    const { order } = this.#links;
+    const [other] = this.#encoder.slots;
+    let resolveSlot = (_: GpuSlot): void => {};
+    const given = new Promise<GpuSlot>((resolve) => {
+      resolveSlot = resolve;
+    });
+    if (order.enforced("POOL_CONSUMED")) this.#waiting.push(resolveSlot);
+    return order.wait("POOL_CONSUMED", given, other);
+  }
+
+  #giveBack(slot: GpuSlot): void {
+    const next = this.#waiting.shift();
+    if (next !== undefined) next(slot);
+    else if (!this.#free.includes(slot)) this.#free.push(slot);
+  }
+
+  /** The first failure ends the device; what was under way and what comes goes to the CPU. */
+  #lose(error: unknown): void {
+    if (this.#lost !== undefined || this.#closed !== undefined) return;
+    this.#lost = error ?? new Error("unknown");
+    const message = error instanceof Error ? error.message : String((error as GPUError)?.message ?? error);
+    this.#links.warn(
+      `the GPU (${this.adapter}) failed and the CPU goes on with the same bytes; nothing was lost. ${firstLine(message)}`,
+    );
+    // Wakes what waits for a map; mapped staging is taken from the producer first.
+    void this.#release().catch(() => {});
+  }
+
+  #openFallback(): Promise<Backend> {
+    this.#fallback ??= this.#links.openFallback();
+    return this.#fallback;
+  }
+
+  #count(batch: StagedBatch, busyNs: number, bytes: number): void {
+    const { counters } = this.#links;
+    const sizes = this.#init.memory.sizes[batch.outputIndex];
+    const tasks = batch.epochCount * this.#layout.chunksPerEpoch;
+    let encoded = 0;
+    for (let task = 0; task < tasks; task++) if (sizes[task] !== 0) encoded++;
+    counters.add("encodeNs", busyNs);
+    counters.add("encodeCount", 1);
+    counters.add("encodeInBytes", encoded * this.#layout.chunkBytes);
+    counters.add("encodeOutBytes", bytes);
+    counters.add("chunksGpu", encoded);
+  }
+}
+
+function alignUp4(bytes: number): number {
+  return Math.ceil(bytes / 4) * 4;
+}
+
+function firstLine(text: string): string {
+  return text.split("\n", 1)[0];
+}
+
+/** Makes the encoder and turns what WebGPU has against it into an error that names the way out. */
+async function createEncoder(
+  device: GPUDevice,
+  init: GpuBackendInit,
+  layout: GpuLayout,
+  host: GpuHost,
+  found: FoundAdapter,
+): Promise<GpuEncoder> {
+  const stagingSlots = init.memory.staging.length;
+  device.pushErrorScope("out-of-memory");
+  device.pushErrorScope("internal");
+  device.pushErrorScope("validation");
+  let encoder: GpuEncoder | undefined;
+  let failure: unknown;
+  try {
+    const { geometry, fill, gpuSlots } = init;
+    const table = epochTable(geometry);
+    encoder = await GpuEncoder.create(device, { geometry, table, layout, fill, stagingSlots, gpuSlots }, host);
+  } catch (error) {
+    failure = error;
+  }
+  const [refused, internal, outOfMemory] = await Promise.all([
+    device.popErrorScope(),
+    device.popErrorScope(),
+    device.popErrorScope(),
+  ]);
+  if (outOfMemory !== null) {
+    const { deviceBytes, hostBytes } = gpuMemory(layout, stagingSlots, init.gpuSlots);
+    throw new MillraceError(
+      "DEVICE_OUT_OF_MEMORY",
+      `${found.info.name} has not the ${deviceBytes} bytes (and ${hostBytes} of host memory) that batches of ${layout.epochsPerBatch} epochs take.`,
+      {
+        context: { adapter: found.info.name, deviceBytes, hostBytes, epochsPerBatch: layout.epochsPerBatch },
+        hint:
+          layout.epochsPerBatch > 1
+            ? `Set batchEpochs to ${Math.ceil(layout.epochsPerBatch / 2)}, which takes half.`
+            : "Make chunk of the append dimension smaller, or use backend cpu.",
+      },
+    );
+  }
+  const error = failure ?? refused ?? internal;
+  if (encoder === undefined || error !== null) {
+    const message = (error as { message?: string } | null)?.message ?? String(error);
+    throw new MillraceError("BACKEND_UNAVAILABLE", `${found.info.name} refuses the kernels: ${message}`, {
+      context: { adapter: found.info.name },
+      hint: "Use backend cpu, and report this with the adapter's name.",
+      cause: error,
+    });
+  }
+  return encoder;
+}

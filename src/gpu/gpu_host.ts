@@ -1,0 +1,10 @@
+/** What of WebGPU depends on where it runs: Node or a web page. */
+export interface GpuHost {
+  /**
+   * The entry to WebGPU, the same object each time on one thread.
+   * @throws MillraceError BACKEND_UNAVAILABLE where there is none
+   */
+  gpu(): Promise<GPU>;
+  /** The text of `kernels/<name>.wgsl`. */
+  kernelText(name: string): Promise<string>;
+}

@@ -1,0 +1,29 @@
+import { readFile } from "node:fs/promises";
+import { MillraceError } from "../base/errors.js";
+import type { GpuHost } from "./gpu_host.js";
+
+/**
+ * What `create()` gave on this thread. It must stay reachable for as long as a device lives or a map is pending: when it is collected
+ * before, or while the process leaves, the binding aborts the process.
+ */
+let held: GPU | undefined;
+
+/** WebGPU of the npm package `webgpu`, an optional peer: loaded when it is first asked for. */
+export const nodeGpu: GpuHost = {
+  async gpu() {
+    if (held !== undefined) return held;
+    try {
+      const { create } = await import("webgpu");
+      held = create([]) as GPU;
+      return held;
+    } catch (cause) {
+      const missing = (cause as { code?: string }).code === "ERR_MODULE_NOT_FOUND";
+      throw new MillraceError(
+        "BACKEND_UNAVAILABLE",
+        missing ? "the package webgpu is not installed." : `the package webgpu does not load: ${(cause as Error).message}.`,
+        { hint: missing ? "Install it beside millrace, which does without unless asked: npm install webgpu." : undefined, cause },
+      );
+    }
+  },
+  kernelText: (name) => readFile(new URL(`./kernels/${name}.wgsl`, import.meta.url), "utf8"),
+};

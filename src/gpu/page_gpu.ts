@@ -1,0 +1,21 @@
+import { MillraceError } from "../base/errors.js";
+import type { GpuHost } from "./gpu_host.js";
+
+/** The browser's own WebGPU. Kernels are fetched from beside this module. */
+export const pageGpu: GpuHost = {
+  async gpu() {
+    const gpu = (globalThis as { navigator?: { gpu?: GPU } }).navigator?.gpu;
+    if (gpu !== undefined) return gpu;
+    throw new MillraceError("BACKEND_UNAVAILABLE", "this browser has no WebGPU here.", {
+      hint: "It is there on https pages and on 127.0.0.1, in browsers that have it.",
+    });
+  },
+  async kernelText(name) {
+    const url = new URL(`./kernels/${name}.wgsl`, import.meta.url);
+    const response = await fetch(url);
+    if (response.ok) return response.text();
+    throw new MillraceError("BACKEND_UNAVAILABLE", `${url.href}: ${response.status} ${response.statusText}.`, {
+      hint: "Serve the folder gpu/kernels beside the modules.",
+    });
+  },
+};
