@@ -17,6 +17,8 @@ export type BenchSink =
 export interface BenchSettings {
   readonly scenario: string;
   readonly dimensions: readonly DimensionOptions[];
+  /** Writers side by side in one process, each with an array of its own. */
+  readonly streams: number;
   readonly codec: CodecOptions;
   readonly backend: NonNullable<WriterOptions["backend"]>;
   readonly sink: BenchSink;

@@ -119,6 +119,7 @@ async function bench(name: string, flags: BenchFlags, stderr: CommandContext["io
   const settings: BenchSettings = {
     scenario: scenario.name,
     dimensions: scenario.dimensions,
+    streams: scenario.streams ?? 1,
     codec: flags.codec,
     backend: flags.backend,
     sink,
