@@ -21,6 +21,7 @@ export interface BenchSettings {
   readonly streams: number;
   readonly codec: CodecOptions;
   readonly backend: NonNullable<WriterOptions["backend"]>;
+  readonly allowSoftwareAdapter: boolean;
   readonly sink: BenchSink;
   readonly durability: Durability;
   readonly fill: FillSpec;

@@ -120,13 +120,14 @@ async function appendBatch(writer: ArrayWriter, source: Source, batchBytes: numb
 }
 
 function writerOptions(settings: BenchSettings, stream: number): WriterOptions {
-  const { dimensions, codec, backend } = settings;
+  const { dimensions, codec, backend, allowSoftwareAdapter } = settings;
   const { durability, encodeThreads, copyHelpers, depth, batchEpochs } = settings;
   return {
     sink: sinkOf(settings.sink, stream),
     array: { dtype: "uint16", dimensions, codec },
     mode: "overwrite",
     backend,
+    allowSoftwareAdapter,
     durability,
     encodeThreads,
     copyHelpers,

@@ -20,6 +20,7 @@ const settings = (over: Partial<BenchSettings>): BenchSettings => ({
   streams: 1,
   codec: { name: "none" },
   backend: "cpu",
+  allowSoftwareAdapter: false,
   sink: { kind: "discard" },
   durability: "none",
   fill: { name: "zeros", files: [] },
