@@ -17,8 +17,11 @@ export type BenchSink =
 export interface BenchSettings {
   readonly scenario: string;
   readonly dimensions: readonly DimensionOptions[];
+  /** Writers side by side in one process, each with an array of its own. */
+  readonly streams: number;
   readonly codec: CodecOptions;
   readonly backend: NonNullable<WriterOptions["backend"]>;
+  readonly allowSoftwareAdapter: boolean;
   readonly sink: BenchSink;
   readonly durability: Durability;
   readonly fill: FillSpec;

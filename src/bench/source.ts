@@ -3,7 +3,7 @@ import type { Fill } from "./fill.js";
 /** Smallest ring of prefilled input: twice the last-level cache of a usual machine, or appends would be read from cache. */
 const RING_BYTES_MIN = 64 * 2 ** 20;
 /** Ring that is still made an epoch long, so that a chunk never holds the same row twice. */
-const RING_BYTES_MAX = 512 * 2 ** 20;
+const RING_BYTES_MAX = 640 * 2 ** 20;
 /** Views made ahead: a `subarray` costs as much as copying 512 bytes, and a camera's program holds its buffers ready as well. */
 const VIEWS_MAX = 2 ** 18;
 /** Input made at once when it is made while streaming. */
@@ -37,7 +37,19 @@ export function ringRows(rowBytes: number, epochRows: number): number {
 }
 
 export function openSource(options: SourceOptions): Source {
-  return options.prefill ? prefilled(options) : live(options);
+  return openSources(options, 1)[0];
+}
+
+/**
+ * `count` inputs. Prefilled ones share the ring, each begins at another row of it: two that walk it side by side would find each other's
+ * bytes in the caches.
+ */
+export function openSources(options: SourceOptions, count: number): Source[] {
+  const each = Array.from({ length: count }, (_, i) => i);
+  if (!options.prefill) return each.map(() => live(options));
+  const ring = prefillRing(options);
+  const rows = ring.byteLength / options.rowBytes;
+  return each.map((i) => prefilled(options, ring, Math.floor((rows * i) / count) * options.rowBytes));
 }
 
 /** Whole rows of input, made once; the caller reads them round and round. */
@@ -52,9 +64,7 @@ export function prefillRing({
   return ring;
 }
 
-function prefilled(options: SourceOptions): Source {
-  const { appendBytes, batchBytes } = options;
-  const ring = prefillRing(options);
+function prefilled({ appendBytes, batchBytes }: SourceOptions, ring: Uint8Array, startByte: number): Source {
   const views: Uint8Array[] = [];
   if (
     batchBytes % appendBytes === 0 &&
@@ -63,8 +73,8 @@ function prefilled(options: SourceOptions): Source {
   ) {
     for (let at = 0; at < ring.byteLength; at += appendBytes) views.push(ring.subarray(at, at + appendBytes));
   }
-  let next = 0;
-  let position = 0;
+  let next = Math.floor(startByte / appendBytes);
+  let position = startByte;
   return {
     bytes: ring.byteLength,
     take(maxBytes) {

@@ -12,12 +12,15 @@ import {
 import type { Fill } from "./fill.js";
 import type { BenchSettings, BenchSink } from "./job.js";
 import { type MemoryUse, MemoryWatch } from "./memory_watch.js";
-import { type MetricsDelta, metricsBetween } from "./metrics_delta.js";
-import { openSource, type Source } from "./source.js";
+import { type MetricsDelta, metricsBetween, sumDeltas, worstAppendNs } from "./metrics_delta.js";
+import { openSources, type Source } from "./source.js";
 import { cpuSecondsSince, gbPerSecond } from "./statistics.js";
 import { WINDOW_RULE, Window } from "./window.js";
 
-/** Figures of one run of the writer: of the window alone, unless a field says otherwise. */
+/**
+ * Figures of one run of the writer, or of several side by side: of the window alone and of all streams together, unless a field says
+ * otherwise.
+ */
 export interface WriterRun {
   readonly gbPerSecond: number;
   /** Processor time inside the window, user and system, all threads; the generator's too when the input is not prefilled. */
@@ -32,46 +35,57 @@ export interface WriterRun {
   readonly drainSeconds: number;
   readonly backend: string;
   readonly adapter: string;
+  /** Of one stream. */
   readonly epochsPerBatch: number;
+  /** A batch of every stream. */
   readonly batchBytes: number;
   readonly stages: MetricsDelta["stages"];
   readonly waits: MetricsDelta["waits"];
   readonly chunksByRoute: MetricsDelta["chunksByRoute"];
-  /** Of the whole run, warm-up included: a histogram cannot be cut in two. */
+  /** Of the whole run, warm-up included: a histogram cannot be cut in two. Of several streams, the worst. */
   readonly appendNs: MetricsSnapshot["appendNs"];
   readonly memory: MemoryUse;
 }
 
 /**
- * Runs one writer: warm-up, drain, window, close.
+ * Runs one writer, or several: warm-up, drain, window, close.
  * @throws MillraceError INSUFFICIENT_COVERAGE, and whatever the writer throws
  */
 export async function runWriter(settings: BenchSettings, fill: Fill): Promise<WriterRun> {
-  const options = writerOptions(settings);
-  const plan = estimateMemory(options);
-  const batchBytes = plan.batch.stagingSlotBytes;
+  const options = Array.from({ length: settings.streams }, (_, stream) => writerOptions(settings, stream));
+  const plan = estimateMemory(options[0]);
+  const streamBatchBytes = plan.batch.stagingSlotBytes;
+  const batchBytes = settings.streams * streamBatchBytes;
   const [{ chunk: epochRows }] = settings.dimensions;
-  const rowBytes = batchBytes / (plan.epochsPerBatch * epochRows);
-  const source = openSource({ ...settings, fill, rowBytes, epochRows, batchBytes });
+  const rowBytes = streamBatchBytes / (plan.epochsPerBatch * epochRows);
+  const sources = openSources(
+    { ...settings, fill, rowBytes, epochRows, batchBytes: streamBatchBytes },
+    settings.streams,
+  );
 
-  const memory = new MemoryWatch(plan.totalBytes);
-  const writer = await openWriter(options);
-  memory.opened();
+  const memory = new MemoryWatch(settings.streams * plan.totalBytes);
+  const writers: ArrayWriter[] = [];
+  // Side by side, each as fast as it is let: one whose memory is full does not hold up the other.
+  const appendBatches = (): Promise<unknown> =>
+    Promise.all(writers.map((writer, stream) => appendBatch(writer, sources[stream], streamBatchBytes)));
   const warmupBatches = Math.max(WINDOW_RULE.warmupBatchesMin, plan.batch.stagingSlots, plan.batch.outputSlots);
   try {
-    for (let batch = 0; batch < warmupBatches; batch++) await appendBatch(writer, source, batchBytes);
-    await writer.flush();
-    const before = writer.metrics();
+    for (const stream of options) writers.push(await openWriter(stream));
+    memory.opened();
+    for (let batch = 0; batch < warmupBatches; batch++) await appendBatches();
+    await Promise.all(writers.map((writer) => writer.flush()));
+    const before = writers.map((writer) => writer.metrics());
     const cpuFrom = process.cpuUsage();
     const window = new Window({ batchBytes, seconds: settings.seconds, batches: settings.batches });
     do {
-      await appendBatch(writer, source, batchBytes);
+      await appendBatches();
       memory.sample();
     } while (window.batchAccepted());
-    await writer.close();
+    await Promise.all(writers.map((writer) => writer.close()));
     const result = window.close();
     const cpuSeconds = cpuSecondsSince(cpuFrom);
-    const delta = metricsBetween(before, writer.metrics());
+    const after = writers.map((writer) => writer.metrics());
+    const delta = sumDeltas(after.map((snapshot, stream) => metricsBetween(before[stream], snapshot)));
     return {
       gbPerSecond: gbPerSecond(result.bytes, result.ns),
       cpuSeconds,
@@ -81,18 +95,18 @@ export async function runWriter(settings: BenchSettings, fill: Fill): Promise<Wr
       batches: result.batches,
       seconds: result.ns / 1e9,
       drainSeconds: result.drainNs / 1e9,
-      backend: writer.backend,
-      adapter: writer.adapter,
+      backend: writers[0].backend,
+      adapter: writers[0].adapter,
       epochsPerBatch: plan.epochsPerBatch,
       batchBytes,
       stages: delta.stages,
       waits: delta.waits,
       chunksByRoute: delta.chunksByRoute,
-      appendNs: writer.metrics().appendNs,
+      appendNs: worstAppendNs(after.map((snapshot) => snapshot.appendNs)),
       memory: memory.result(),
     };
   } catch (error) {
-    await writer.abort(error);
+    await Promise.all(writers.map((writer) => writer.abort(error)));
     throw error;
   }
 }
@@ -105,13 +119,15 @@ async function appendBatch(writer: ArrayWriter, source: Source, batchBytes: numb
   }
 }
 
-export function writerOptions(settings: BenchSettings): WriterOptions {
-  const { dimensions, codec, backend, durability, encodeThreads, copyHelpers, depth, batchEpochs } = settings;
+function writerOptions(settings: BenchSettings, stream: number): WriterOptions {
+  const { dimensions, codec, backend, allowSoftwareAdapter } = settings;
+  const { durability, encodeThreads, copyHelpers, depth, batchEpochs } = settings;
   return {
-    sink: sinkOf(settings.sink),
+    sink: sinkOf(settings.sink, stream),
     array: { dtype: "uint16", dimensions, codec },
     mode: "overwrite",
     backend,
+    allowSoftwareAdapter,
     durability,
     encodeThreads,
     copyHelpers,
@@ -120,12 +136,12 @@ export function writerOptions(settings: BenchSettings): WriterOptions {
   };
 }
 
-function sinkOf(sink: BenchSink): SinkSpec {
+function sinkOf(sink: BenchSink, stream: number): SinkSpec {
   switch (sink.kind) {
     case "discard":
       return discardSink();
     case "file":
-      return fileSink(`${sink.folder}/bench.zarr`, { directIo: sink.directIo });
+      return fileSink(`${sink.folder}/bench${stream}.zarr`, { directIo: sink.directIo });
     case "throttled":
       return throttledSink(discardSink(), { bytesPerSecond: sink.bytesPerSecond, latencyMs: sink.latencyMs });
   }

@@ -12,7 +12,7 @@ export function describeBench(result: BenchResult): string {
   const fields: [string, string][] = [
     [
       "scenario",
-      `${settings.scenario}, codec ${formatCodec(settings.codec)}, sink ${settings.sink.kind}, fill ${settings.fill.name}`,
+      `${settings.scenario}${settings.streams > 1 ? ` (${settings.streams} streams)` : ""}, codec ${formatCodec(settings.codec)}, sink ${settings.sink.kind}, fill ${settings.fill.name}`,
     ],
     [
       "writer",

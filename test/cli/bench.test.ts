@@ -15,7 +15,6 @@ const SMALL = ["bench", "smallepoch", "--prefill", "--rounds", "1", "--codec", "
 describe("bench", { timeout: 60_000 }, () => {
   it.each<[string[], number, RegExp]>([
     [["orca"], 2, /INVALID_OPTION.*orca2/],
-    [["medfmt"], 2, /NOT_YET/],
     [["orca2_multiscale"], 2, /NOT_YET/],
     [["smallepoch", "--sink", "s3"], 2, /NOT_YET/],
     [["smallepoch", "--fill", "images"], 2, /INVALID_OPTION.*--images/],

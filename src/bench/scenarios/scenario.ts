@@ -9,4 +9,6 @@ export interface Scenario {
   readonly dimensions: readonly DimensionOptions[];
   /** Bytes per append where --append-bytes is not given. */
   readonly appendBytes: number;
+  /** Arrays of these dimensions that one process writes side by side. Default 1. */
+  readonly streams?: number;
 }

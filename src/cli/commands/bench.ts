@@ -20,6 +20,7 @@ import { parseBytes, parsePositive, parseSeconds, parseSeed } from "../numbers.j
 
 interface BenchFlags {
   readonly backend: BenchSettings["backend"];
+  readonly allowSoftwareAdapter?: boolean;
   readonly codec: CodecOptions;
   readonly sink: "discard" | "file" | "s3" | "throttled";
   readonly out: string;
@@ -62,6 +63,7 @@ export function benchCommand({ io, finish }: CommandContext): Command {
     .description("Measure the writer beside the machine's own limits.")
     .argument("<scenario>", "what is streamed; see below")
     .addOption(new Option("--backend <backend>", "what encodes").choices(["auto", "cpu", "gpu"]).default("auto"))
+    .option("--allow-software-adapter", "let --backend gpu take a software adapter")
     .option("--codec <codec>", "none, blosc, zstd or zstd:LEVEL", parseCodec, { name: "blosc" })
     .addOption(
       new Option("--sink <sink>", "where shards go").choices(["discard", "file", "s3", "throttled"]).default("discard"),
@@ -119,8 +121,10 @@ async function bench(name: string, flags: BenchFlags, stderr: CommandContext["io
   const settings: BenchSettings = {
     scenario: scenario.name,
     dimensions: scenario.dimensions,
+    streams: scenario.streams ?? 1,
     codec: flags.codec,
     backend: flags.backend,
+    allowSoftwareAdapter: flags.allowSoftwareAdapter === true,
     sink,
     durability: flags.durability,
     fill,

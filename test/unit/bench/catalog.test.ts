@@ -17,6 +17,26 @@ describe("scenarios", () => {
     expect(g.chunkBytes).toBeGreaterThanOrEqual(256 * 1024);
   });
 
+  it.each([
+    ["orca2", 2 ** 20, 16],
+    ["cube256", 2 ** 18, 8],
+    ["smallepoch", 2 ** 20, 1],
+    ["medfmt", 2 ** 20, 20],
+    ["aqz", 2 ** 19, 4],
+    ["two_streams", 2 ** 18, 8],
+  ])("%s has chunks of %i bytes and %i shards side by side", (name, chunkBytes, shardsPerRow) => {
+    const { dimensions } = findScenario(name);
+    expect(describeGeometry("uint16", dimensions)).toMatchObject({ chunkBytes, shardsPerRow });
+    // Every inner shard is full: a shard at the edge would be smaller than its neighbours.
+    for (const { size, shard = 1 } of dimensions.slice(1)) expect((size ?? 0) % shard).toBe(0);
+  });
+
+  it("medfmt switches shards at least four times in a hundred planes, and a shard holds at least four epochs", () => {
+    const g = describeGeometry("uint16", findScenario("medfmt").dimensions);
+    expect(Math.floor(100 / g.shard[0])).toBeGreaterThanOrEqual(4);
+    expect(g.epochsPerShard).toBeGreaterThanOrEqual(4);
+  });
+
   it("names what comes later, and what was meant", () => {
     for (const { name } of LATER_SCENARIOS) expect(() => findScenario(name)).toThrow(/not in this version/);
     expect(() => findScenario("cube25")).toThrow(/cube256/);

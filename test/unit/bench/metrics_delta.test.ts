@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { metricsBetween } from "../../../src/bench/metrics_delta.js";
+import { metricsBetween, sumDeltas, worstAppendNs } from "../../../src/bench/metrics_delta.js";
 import { COUNTERS_BYTES, Counters } from "../../../src/metrics/counters.js";
 import { type ProducerFigures, takeSnapshot } from "../../../src/metrics/snapshot.js";
 
@@ -40,5 +40,48 @@ describe("metricsBetween", () => {
     expect(delta.chunksByRoute).toEqual({ cpu: 4, gpu: 0 });
     // A rule that nothing waited under inside the window is not listed; one first waited under inside it is.
     expect(delta.waits).toEqual([{ rule: "STAGING_FREE", ns: 9, count: 1 }]);
+  });
+});
+
+describe("sumDeltas", () => {
+  const stage = (name: "encode" | "write", n: number) =>
+    ({ name, owner: "encoder", busyNs: n, count: n + 1, inBytes: n + 2, outBytes: n + 3 }) as const;
+
+  it("adds stages and waits by their names, also those that only one writer has", () => {
+    const sum = sumDeltas([
+      {
+        bytesStored: 1,
+        stages: [stage("encode", 10)],
+        waits: [{ rule: "ENCODED", ns: 5, count: 1 }],
+        chunksByRoute: { cpu: 1, gpu: 2 },
+      },
+      {
+        bytesStored: 2,
+        stages: [stage("encode", 100), stage("write", 7)],
+        waits: [
+          { rule: "STAGING_FREE", ns: 3, count: 2 },
+          { rule: "ENCODED", ns: 50, count: 10 },
+        ],
+        chunksByRoute: { cpu: 10, gpu: 20 },
+      },
+    ]);
+    expect(sum).toEqual({
+      bytesStored: 3,
+      stages: [
+        { name: "encode", owner: "encoder", busyNs: 110, count: 112, inBytes: 114, outBytes: 116 },
+        stage("write", 7),
+      ],
+      waits: [
+        { rule: "ENCODED", ns: 55, count: 11 },
+        { rule: "STAGING_FREE", ns: 3, count: 2 },
+      ],
+      chunksByRoute: { cpu: 11, gpu: 22 },
+    });
+  });
+
+  it("takes each append quantile where it is worst", () => {
+    const a = { count: 10, sampled: 1, p50: 5, p99: 6, p999: 7, max: 8 };
+    const b = { count: 20, sampled: 2, p50: 4, p99: 60, p999: 70, max: 80 };
+    expect(worstAppendNs([a, b])).toEqual({ count: 30, sampled: 3, p50: 5, p99: 60, p999: 70, max: 80 });
   });
 });

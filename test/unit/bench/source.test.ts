@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { type Fill, simpleFill } from "../../../src/bench/fill.js";
-import { openSource, prefillRing, ringRows } from "../../../src/bench/source.js";
+import { openSource, openSources, prefillRing, ringRows } from "../../../src/bench/source.js";
 
 /** Every element tells its position in the endless stream of rows, modulo 2^16. */
 const rowElements = 32 * 1024;
@@ -50,12 +50,34 @@ describe("openSource", () => {
   });
 });
 
+describe("openSources", () => {
+  const open = (appendBytes: number, prefill: boolean) =>
+    openSources({ fill: counting, rowBytes, epochRows: 4, appendBytes, batchBytes: 4 * rowBytes, prefill }, 3);
+  const firstElements = (pieces: Uint8Array) => [...new Uint16Array(pieces.slice().buffer)].slice(0, 4);
+  const expected = (row: number) => [0, 1, 2, 3].map((i) => ((row * rowElements + i) * 40_503) & 0xffff);
+
+  // With appends that do not divide a batch, pieces are cut on the way; else views are made ahead.
+  it.each([rowBytes, rowBytes + 2])("begins at rows of one ring that lie far apart, %i bytes per append", (append) => {
+    const rows = ringRows(rowBytes, 4);
+    for (const [i, source] of open(append, true).entries()) {
+      expect(firstElements(source.take(4 * rowBytes))).toEqual(expected(Math.floor((rows * i) / 3)));
+    }
+  });
+
+  it("gives live streams buffers of their own", () => {
+    const [first, second] = open(rowBytes, false).map((source) => source.take(rowBytes));
+    expect(second).toEqual(first);
+    expect(second.buffer).not.toBe(first.buffer);
+  });
+});
+
 describe("ringRows", () => {
   it("holds at least 64 MiB and whole epochs", () => {
     for (const [bytes, epochRows] of [
       [512, 2048],
       [2304 * 4096 * 2, 16],
       [256 ** 3 * 3 * 2, 2],
+      [10_240 * 15_360 * 2, 2],
     ]) {
       const rows = ringRows(bytes, epochRows);
       expect(rows * bytes).toBeGreaterThanOrEqual(64 * 2 ** 20);
