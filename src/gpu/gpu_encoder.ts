@@ -129,8 +129,9 @@ export class GpuEncoder {
   /**
    * Records and submits one batch whose bytes are in the upload buffer, which must be unmapped. Returns how many bytes of the
    * output are on their way to the readback buffer. `generation` comes back in the output's second word.
+   * @param timestamps two a kernel, in the order of {@link kernelPlan}; for benchmarks: it takes a pass a kernel
    */
-  submit(slot: GpuSlot, upload: GPUBuffer, batch: GpuBatch, generation: number): number {
+  submit(slot: GpuSlot, upload: GPUBuffer, batch: GpuBatch, generation: number, timestamps?: GPUQuerySet): number {
     const { device, layout } = this;
     const { geometry: g } = this.#init;
     const taskCount = batch.epochCount * layout.chunksPerEpoch;
@@ -145,13 +146,7 @@ export class GpuEncoder {
     if (layout.framesAt > layout.periodsAt) {
       encoder.clearBuffer(this.#shared.work, 4 * layout.periodsAt, 4 * (layout.framesAt - layout.periodsAt));
     }
-    const pass = encoder.beginComputePass();
-    pass.setBindGroup(0, slot.bindGroup);
-    for (const { name, groups } of kernelPlan(layout, taskCount)) {
-      pass.setPipeline(this.#pipelines.get(name) as GPUComputePipeline);
-      pass.dispatchWorkgroups(...dispatchSize(groups));
-    }
-    pass.end();
+    this.#record(encoder, slot, taskCount, timestamps);
     const bytes = layout.dataAt + this.#readbackBytes;
     encoder.copyBufferToBuffer(slot.output, 0, slot.readback, 0, bytes);
     device.queue.submit([encoder.finish()]);
@@ -168,6 +163,25 @@ export class GpuEncoder {
   /** What a batch came to; the next one's first copy is made a little larger, so that a second is rare. */
   learn(dataBytes: number): void {
     this.#readbackBytes = this.#atMost(dataBytes + (dataBytes >> 4) + READBACK_STEP_BYTES);
+  }
+
+  #record(encoder: GPUCommandEncoder, slot: GpuSlot, taskCount: number, timestamps: GPUQuerySet | undefined): void {
+    let pass: GPUComputePassEncoder | undefined;
+    kernelPlan(this.layout, taskCount).forEach(({ name, groups }, k) => {
+      if (pass === undefined || timestamps !== undefined) {
+        pass?.end();
+        const timestampWrites = timestamps && {
+          querySet: timestamps,
+          beginningOfPassWriteIndex: 2 * k,
+          endOfPassWriteIndex: 2 * k + 1,
+        };
+        pass = encoder.beginComputePass({ timestampWrites });
+        pass.setBindGroup(0, slot.bindGroup);
+      }
+      pass.setPipeline(this.#pipelines.get(name) as GPUComputePipeline);
+      pass.dispatchWorkgroups(...dispatchSize(groups));
+    });
+    pass?.end();
   }
 
   #atMost(bytes: number): number {
