@@ -71,18 +71,18 @@ function describe(adapter: GPUAdapter): GpuAdapterInfo {
   };
 }
 
+/** What every device has, by WebGPU. */
+const DEFAULT_LIMITS: GpuLimits = { maxBufferSize: 268435456, maxStorageBufferBindingSize: 134217728 };
+
 /**
- * A device with the limits asked for, checked against what it says that it has.
+ * A device with the largest buffers that the adapter gives, since streams share it; checked against what it says that it has.
  * @throws MillraceError BACKEND_UNAVAILABLE, which names the limit that is too small
  */
 export async function openDevice(found: FoundAdapter, needed: GpuLimits, timestamps = false): Promise<GPUDevice> {
   const { adapter, info } = found;
-  const defaults: GpuLimits = { maxBufferSize: 268435456, maxStorageBufferBindingSize: 134217728 };
+  const names = Object.keys(DEFAULT_LIMITS) as (keyof GpuLimits)[];
   const requiredLimits: Record<string, number> = {};
-  for (const name of Object.keys(defaults) as (keyof GpuLimits)[]) {
-    if (needed[name] > info.limits[name]) throw limitTooSmall(info, name, needed[name], info.limits[name]);
-    requiredLimits[name] = Math.min(info.limits[name], Math.max(needed[name], defaults[name]));
-  }
+  for (const name of names) requiredLimits[name] = Math.max(DEFAULT_LIMITS[name], info.limits[name]);
   let device: GPUDevice;
   try {
     device = await adapter.requestDevice({
@@ -95,22 +95,18 @@ export async function openDevice(found: FoundAdapter, needed: GpuLimits, timesta
       cause,
     });
   }
-  for (const name of Object.keys(defaults) as (keyof GpuLimits)[]) {
-    const granted = device.limits[name];
-    if (needed[name] <= granted) continue;
+  for (const limit of names) {
+    const granted = device.limits[limit];
+    if (needed[limit] <= granted) continue;
     device.destroy();
-    throw limitTooSmall(info, name, needed[name], granted);
+    throw new MillraceError(
+      "BACKEND_UNAVAILABLE",
+      `a batch needs ${limit} ${needed[limit]}, but ${info.name} gave ${granted}.`,
+      {
+        context: { adapter: info.name, limit, needed: needed[limit], granted },
+        hint: "Make chunk of the append dimension smaller, or leave batchEpochs out, or use backend cpu.",
+      },
+    );
   }
   return device;
-}
-
-export function limitTooSmall(info: GpuAdapterInfo, limit: string, needed: number, granted: number): MillraceError {
-  return new MillraceError(
-    "BACKEND_UNAVAILABLE",
-    `a batch needs ${limit} ${needed}, but ${info.name} has ${granted}.`,
-    {
-      context: { adapter: info.name, limit, needed, granted },
-      hint: "Make chunk of the append dimension smaller, or leave batchEpochs out, or use backend cpu.",
-    },
-  );
 }

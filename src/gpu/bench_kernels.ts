@@ -3,8 +3,9 @@ import { encodeBlosc } from "../codec/encoder/index.js";
 import { type ArrayGeometry, describeGeometry } from "../geometry/array_geometry.js";
 import { epochTable } from "../geometry/epoch_table.js";
 import { type GpuLayout, gpuLayout, gpuLimitsNeeded, OUTPUT_TOTAL_WORDS } from "../plan/gpu_layout.js";
-import { findAdapter, openDevice } from "./adapter.js";
-import { GpuEncoder } from "./gpu_encoder.js";
+import { findAdapter } from "./adapter.js";
+import { type DeviceLease, leaseDevice } from "./device_lease.js";
+import { GpuEncoder, kernelPipelines } from "./gpu_encoder.js";
 import { kernelPlan } from "./kernels.js";
 import { nodeGpu } from "./node_gpu.js";
 
@@ -36,23 +37,24 @@ export async function benchKernels(options: {
   readonly allowSoftwareAdapter: boolean;
   readonly log: (line: string) => void;
 }): Promise<KernelBench> {
-  const found = await findAdapter(nodeGpu, options.allowSoftwareAdapter);
+  const { info } = await findAdapter(nodeGpu, options.allowSoftwareAdapter);
   // A software adapter shows that the bytes are right, and takes a second a megabyte.
-  const chunks = found.info.software ? 5 : 128;
+  const chunks = info.software ? 5 : 128;
   const g = describeGeometry("uint16", [
     { name: "t", size: null, chunk: 1, shard: 1 },
     { name: "x", size: CHUNK_ELEMENTS, chunk: CHUNK_ELEMENTS, shard: CHUNK_ELEMENTS },
   ]);
   const layout = gpuLayout(g, { name: "blosc" }, chunks);
-  const device = await openDevice(found, gpuLimitsNeeded(layout), true);
+  const lease = await leaseDevice(nodeGpu, options.allowSoftwareAdapter, gpuLimitsNeeded(layout), true);
+  const { device } = lease;
   try {
     const errors: string[] = [];
     device.addEventListener("uncapturederror", (event) => {
       errors.push((event as GPUUncapturedErrorEvent).error.message);
     });
-    const bench = new Bench(device, g, layout, await makeEncoder(device, g, layout));
+    const bench = new Bench(device, g, layout, await makeEncoder(lease, g, layout));
     const corpus = Array.from({ length: chunks }, (_, c) => corpusChunk(c));
-    options.log(`corpus of ${chunks} chunks on ${found.info.name}`);
+    options.log(`corpus of ${chunks} chunks on ${info.name}`);
     const hashGpu = await bench.hash(corpus);
     const hashCpu = hashOnCpu(corpus);
     options.log(hashGpu === hashCpu ? "the bytes are the CPU's" : "THE BYTES DIFFER from the CPU's");
@@ -62,15 +64,14 @@ export async function benchKernels(options: {
     if (errors.length > 0) throw new Error(errors[0]);
     return { rows, hashGpu, hashCpu, copyUpGbPerS: up, copyDownGbPerS: down };
   } finally {
-    device.destroy();
-    await device.lost;
+    await lease.release();
   }
 }
 
-function makeEncoder(device: GPUDevice, geometry: ArrayGeometry, layout: GpuLayout): Promise<GpuEncoder> {
-  const table = epochTable(geometry);
-  const fill = new Uint8Array(2);
-  return GpuEncoder.create(device, { geometry, table, layout, fill, stagingSlots: 1, gpuSlots: 1 }, nodeGpu);
+async function makeEncoder(lease: DeviceLease, geometry: ArrayGeometry, layout: GpuLayout): Promise<GpuEncoder> {
+  const pipelines = await kernelPipelines(lease, layout);
+  const init = { geometry, table: epochTable(geometry), layout, fill: new Uint8Array(2), stagingSlots: 1, gpuSlots: 1 };
+  return new GpuEncoder(lease, init, pipelines);
 }
 
 class Bench {

@@ -9,8 +9,9 @@ import type { Counters } from "../metrics/counters.js";
 import type { NativeAddon } from "../native/addon.js";
 import { type GpuLayout, gpuLayout, gpuLimitsNeeded, gpuMemory, OUTPUT_TOTAL_WORDS } from "../plan/gpu_layout.js";
 import type { Ordering } from "../slots/ordering.js";
-import { type FoundAdapter, findAdapter, openDevice } from "./adapter.js";
-import { GpuEncoder, type GpuSlot } from "./gpu_encoder.js";
+import type { GpuAdapterInfo } from "./adapter.js";
+import { type DeviceLease, leaseDevice } from "./device_lease.js";
+import { GpuEncoder, type GpuSlot, kernelPipelines } from "./gpu_encoder.js";
 import type { GpuHost } from "./gpu_host.js";
 import type { GpuMemory } from "./gpu_memory.js";
 import { UploadRing } from "./upload_ring.js";
@@ -48,6 +49,7 @@ export class GpuBackend implements Backend {
   readonly #links: GpuBackendLinks;
   readonly #layout: GpuLayout;
   readonly #encoder: GpuEncoder;
+  readonly #lease: DeviceLease;
   readonly #uploads: UploadRing;
   readonly #outputRegions: readonly number[];
   /** Slots of the device that nobody uses, and who waits for one, oldest first. */
@@ -60,25 +62,28 @@ export class GpuBackend implements Backend {
   #lost: unknown;
   #fallback: Promise<Backend> | undefined;
   #closed: Promise<void> | undefined;
+  #released: Promise<void> | undefined;
+  readonly #onUncaptured = (event: Event): void => this.#lose((event as GPUUncapturedErrorEvent).error);
 
   /**
    * Finds an adapter, makes a device, compiles the kernels and allocates all device memory.
    * @throws MillraceError BACKEND_UNAVAILABLE (no adapter, a limit too small, a kernel refused), DEVICE_OUT_OF_MEMORY
    */
   static async open(init: GpuBackendInit, links: GpuBackendLinks): Promise<GpuBackend> {
-    const found = await findAdapter(links.host, init.allowSoftwareAdapter);
     const layout = gpuLayout(init.geometry, init.codec, init.epochsPerBatch);
-    const device = await openDevice(found, gpuLimitsNeeded(layout));
+    const lease = await leaseDevice(links.host, init.allowSoftwareAdapter, gpuLimitsNeeded(layout));
     try {
-      return new GpuBackend(init, links, found, await createEncoder(device, init, layout, links.host, found));
+      return new GpuBackend(init, links, lease, await createEncoder(lease, init, layout));
     } catch (error) {
-      device.destroy();
+      lease.abandon();
+      await lease.release();
       throw error;
     }
   }
 
-  private constructor(init: GpuBackendInit, links: GpuBackendLinks, found: FoundAdapter, encoder: GpuEncoder) {
-    this.adapter = found.info.name;
+  private constructor(init: GpuBackendInit, links: GpuBackendLinks, lease: DeviceLease, encoder: GpuEncoder) {
+    this.adapter = lease.info.name;
+    this.#lease = lease;
     this.#init = init;
     this.#links = links;
     this.#layout = encoder.layout;
@@ -90,7 +95,7 @@ export class GpuBackend implements Backend {
     void encoder.device.lost.then(({ reason, message }) => {
       if (this.#closed === undefined) this.#lose(new Error(`the device was lost (${reason}): ${message}`));
     });
-    encoder.device.addEventListener("uncapturederror", (event) => this.#lose((event as GPUUncapturedErrorEvent).error));
+    encoder.device.addEventListener("uncapturederror", this.#onUncaptured);
   }
 
   async kick(batch: StagedBatch): Promise<HostBatch> {
@@ -125,11 +130,15 @@ export class GpuBackend implements Backend {
     for (const id of this.#outputRegions) this.#links.addon?.regionRemove(id);
   }
 
-  /** Takes the mapped memory away from the producer, waits for every map, and only then lets the device go. */
-  async #release(): Promise<void> {
-    await this.#uploads.close();
-    this.#encoder.device.destroy();
-    await this.#encoder.device.lost;
+  /** Takes the mapped memory away from the producer, ends every map, and only then lets the device go. */
+  #release(): Promise<void> {
+    this.#released ??= (async () => {
+      await this.#uploads.close();
+      this.#encoder.destroy();
+      this.#encoder.device.removeEventListener("uncapturederror", this.#onUncaptured);
+      await this.#lease.release();
+    })();
+    return this.#released;
   }
 
   async #encode(batch: StagedBatch): Promise<HostBatch> {
@@ -243,8 +252,9 @@ export class GpuBackend implements Backend {
     this.#links.warn(
       `the GPU (${this.adapter}) failed and the CPU goes on with the same bytes; nothing was lost. ${firstLine(message)}`,
     );
+    this.#lease.abandon();
     // Wakes what waits for a map; mapped staging is taken from the producer first.
-    void this.#release().catch(() => {});
+    this.#release().catch(() => {});
   }
 
   #openFallback(): Promise<Backend> {
@@ -275,53 +285,68 @@ function firstLine(text: string): string {
 }
 
 /** Makes the encoder and turns what WebGPU has against it into an error that names the way out. */
-async function createEncoder(
-  device: GPUDevice,
-  init: GpuBackendInit,
-  layout: GpuLayout,
-  host: GpuHost,
-  found: FoundAdapter,
-): Promise<GpuEncoder> {
+async function createEncoder(lease: DeviceLease, init: GpuBackendInit, layout: GpuLayout): Promise<GpuEncoder> {
+  const { device, info } = lease;
+  const { geometry, fill, gpuSlots } = init;
   const stagingSlots = init.memory.staging.length;
+  // Compiled before the scopes are open: they belong to the device, and other streams may be at work on it.
+  const pipelines = await kernelPipelines(lease, layout).catch((error) => {
+    throw refusedKernels(info, error);
+  });
   device.pushErrorScope("out-of-memory");
   device.pushErrorScope("internal");
   device.pushErrorScope("validation");
   let encoder: GpuEncoder | undefined;
   let failure: unknown;
   try {
-    const { geometry, fill, gpuSlots } = init;
     const table = epochTable(geometry);
-    encoder = await GpuEncoder.create(device, { geometry, table, layout, fill, stagingSlots, gpuSlots }, host);
+    encoder = new GpuEncoder(lease, { geometry, table, layout, fill, stagingSlots, gpuSlots }, pipelines);
   } catch (error) {
     failure = error;
   }
-  const [refused, internal, outOfMemory] = await Promise.all([
-    device.popErrorScope(),
-    device.popErrorScope(),
-    device.popErrorScope(),
-  ]);
-  if (outOfMemory !== null) {
-    const { deviceBytes, hostBytes } = gpuMemory(layout, stagingSlots, init.gpuSlots);
-    throw new MillraceError(
-      "DEVICE_OUT_OF_MEMORY",
-      `${found.info.name} has not the ${deviceBytes} bytes (and ${hostBytes} of host memory) that batches of ${layout.epochsPerBatch} epochs take.`,
-      {
-        context: { adapter: found.info.name, deviceBytes, hostBytes, epochsPerBatch: layout.epochsPerBatch },
-        hint:
-          layout.epochsPerBatch > 1
-            ? `Set batchEpochs to ${Math.ceil(layout.epochsPerBatch / 2)}, which takes half.`
-            : "Make chunk of the append dimension smaller, or use backend cpu.",
-      },
-    );
-  }
+  const scopes = [device.popErrorScope(), device.popErrorScope(), device.popErrorScope()];
+  const [refused, internal, outOfMemory] = await Promise.all(scopes);
   const error = failure ?? refused ?? internal;
+  // A mapped buffer for which there is no memory throws; one on the device reports.
+  if (outOfMemory !== null || failure instanceof RangeError) {
+    encoder?.destroy();
+    throw outOfDeviceMemory(info, layout, stagingSlots, gpuSlots, outOfMemory ?? failure);
+  }
   if (encoder === undefined || error !== null) {
-    const message = (error as { message?: string } | null)?.message ?? String(error);
-    throw new MillraceError("BACKEND_UNAVAILABLE", `${found.info.name} refuses the kernels: ${message}`, {
-      context: { adapter: found.info.name },
-      hint: "Use backend cpu, and report this with the adapter's name.",
-      cause: error,
-    });
+    encoder?.destroy();
+    throw refusedKernels(info, error);
   }
   return encoder;
+}
+
+function refusedKernels(info: GpuAdapterInfo, error: unknown): MillraceError {
+  const message = (error as { message?: string } | null)?.message ?? String(error);
+  return new MillraceError("BACKEND_UNAVAILABLE", `${info.name} refuses the kernels: ${message}`, {
+    context: { adapter: info.name },
+    hint: "Use backend cpu, and report this with the adapter's name.",
+    cause: error,
+  });
+}
+
+function outOfDeviceMemory(
+  info: GpuAdapterInfo,
+  layout: GpuLayout,
+  stagingSlots: number,
+  gpuSlots: number,
+  cause: unknown,
+): MillraceError {
+  const { deviceBytes, hostBytes } = gpuMemory(layout, stagingSlots, gpuSlots);
+  const { epochsPerBatch } = layout;
+  return new MillraceError(
+    "DEVICE_OUT_OF_MEMORY",
+    `batches of ${epochsPerBatch} epochs take ${deviceBytes} bytes on ${info.name} and ${hostBytes} of the host's memory that it can reach, which it has not.`,
+    {
+      context: { adapter: info.name, deviceBytes, hostBytes, epochsPerBatch },
+      hint:
+        epochsPerBatch > 1
+          ? `Set batchEpochs to ${Math.ceil(epochsPerBatch / 2)}, which takes half.`
+          : "Make chunk of the append dimension smaller, or use backend cpu.",
+      cause,
+    },
+  );
 }

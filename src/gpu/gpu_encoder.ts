@@ -2,15 +2,13 @@ import { alignUp } from "../base/integers.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import type { EpochTable } from "../geometry/epoch_table.js";
 import { type GpuLayout, OUTPUT_TOTAL_WORDS } from "../plan/gpu_layout.js";
-import type { GpuHost } from "./gpu_host.js";
+import type { DeviceLease } from "./device_lease.js";
 import {
   BINDINGS,
-  type BindingName,
   dispatchSize,
   type KernelName,
   type KernelParams,
   kernelPlan,
-  kernelSource,
   PARAMS_BYTES,
   paramWords,
 } from "./kernels.js";
@@ -27,6 +25,14 @@ export interface GpuEncoderInit {
   readonly fill: Uint8Array;
   readonly stagingSlots: number;
   readonly gpuSlots: number;
+}
+
+export type KernelPipelines = ReadonlyMap<KernelName, GPUComputePipeline>;
+
+/** The kernels that batches of this layout need, compiled. Rejects with what WebGPU has against them. */
+export async function kernelPipelines(lease: DeviceLease, layout: GpuLayout): Promise<KernelPipelines> {
+  const names = kernelPlan(layout, 1).map(({ name }) => name);
+  return new Map(await Promise.all(names.map(async (name) => [name, await lease.pipeline(name)] as const)));
 }
 
 /** One batch, as the kernels need it. */
@@ -58,37 +64,12 @@ export class GpuEncoder {
   readonly #init: GpuEncoderInit;
   readonly #tables: KernelTables;
   readonly #shared: Readonly<Record<"params" | "tables" | "planes" | "work" | "blocks" | "payload", GPUBuffer>>;
-  readonly #pipelines: ReadonlyMap<KernelName, GPUComputePipeline>;
+  readonly #pipelines: KernelPipelines;
   #skipsWritten = false;
   #readbackBytes: number;
 
-  /** Compiles the kernels and allocates everything. Rejects with what WebGPU reports: the caller knows what to make of it. */
-  static async create(device: GPUDevice, init: GpuEncoderInit, host: GpuHost): Promise<GpuEncoder> {
-    const bindGroupLayout = device.createBindGroupLayout({
-      entries: BINDINGS.map((name, binding) => ({
-        binding,
-        visibility: 4 /* COMPUTE */,
-        buffer: { type: bindingType(name) },
-      })),
-    });
-    const layout = device.createPipelineLayout({ bindGroupLayouts: [bindGroupLayout] });
-    const constants = { ITEM_BYTES: init.layout.itemBytes, CODEC: init.layout.codec };
-    const pipelines = await Promise.all(
-      kernelPlan(init.layout, 1).map(async ({ name }) => {
-        const module = device.createShaderModule({ label: name, code: await kernelSource(name, host) });
-        const compute = { module, entryPoint: "main", constants };
-        return [name, await device.createComputePipelineAsync({ label: name, layout, compute })] as const;
-      }),
-    );
-    return new GpuEncoder(device, init, bindGroupLayout, new Map(pipelines));
-  }
-
-  private constructor(
-    device: GPUDevice,
-    init: GpuEncoderInit,
-    bindGroupLayout: GPUBindGroupLayout,
-    pipelines: ReadonlyMap<KernelName, GPUComputePipeline>,
-  ) {
+  /** Allocates everything. What WebGPU lacks it reports to the error scopes around this. */
+  constructor({ device, bindGroupLayout }: DeviceLease, init: GpuEncoderInit, pipelines: KernelPipelines) {
     this.device = device;
     this.layout = init.layout;
     this.#init = init;
@@ -151,6 +132,12 @@ export class GpuEncoder {
     encoder.copyBufferToBuffer(slot.output, 0, slot.readback, 0, bytes);
     device.queue.submit([encoder.finish()]);
     return bytes;
+  }
+
+  /** Lets go of all memory. Maps that are pending are rejected. Idempotent. */
+  destroy(): void {
+    const own = this.slots.flatMap(({ input, output, readback }) => [input, output, readback]);
+    for (const buffer of [...own, ...this.uploads, ...Object.values(this.#shared)]) buffer.destroy();
   }
 
   /** Copies the rest of a batch's output, from byte `from` on, to the same place of the readback buffer. */
@@ -227,8 +214,3 @@ const BUFFER_USAGE = {
   UNIFORM: 0x40,
   STORAGE: 0x80,
 } as const;
-
-function bindingType(name: BindingName): GPUBufferBindingType {
-  if (name === "params") return "uniform";
-  return name === "tables" || name === "input" ? "read-only-storage" : "storage";
-}

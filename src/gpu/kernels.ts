@@ -21,6 +21,8 @@ export type BindingName = (typeof BINDINGS)[number];
 
 /** Members of `struct Params` in common.wgsl, in order; a test compares the two. */
 export const PARAM_NAMES = [
+  "itemBytes",
+  "codec",
   "chunkBytes",
   "chunkElements",
   "chunkStride",

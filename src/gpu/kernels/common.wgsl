@@ -1,4 +1,7 @@
-// Shared by every kernel: the parameters of a batch, the fixed bindings' layout, and where a block's bytes lie.
+// Shared by every kernel: the parameters of a batch, and where a block's bytes lie.
+//
+// Everything that differs between arrays is a parameter: one set of pipelines serves every stream of a device, and compiling them is
+// the slowest part of opening one.
 //
 // Words of docs/encoder.md. A "task" is one chunk of one epoch; tasks are numbered epoch · chunks_per_epoch + chunk.
 // Bytes are little-endian in u32 words; "at" names are byte offsets unless they say words.
@@ -6,10 +9,6 @@
 const CODEC_NONE = 0u;
 const CODEC_BLOSC = 1u;
 const CODEC_ZSTD = 2u;
-
-// What changes code. The rest is in Params.
-override ITEM_BYTES: u32;
-override CODEC: u32;
 
 const BLOCK_BYTES = 32768u;
 const THREADS = 256u;
@@ -19,6 +18,8 @@ const SPAN_WORDS = 32u;
 const GROUP_BYTES = 64u;
 
 struct Params {
+  item_bytes: u32,
+  codec: u32,
   chunk_bytes: u32,
   chunk_elements: u32,
   // Bytes of a chunk in `planes`, a multiple of 16.
@@ -77,7 +78,7 @@ fn flat_group(id: vec3<u32>) -> u32 {
 }
 
 fn is_shuffled() -> bool {
-  return CODEC == CODEC_BLOSC && ITEM_BYTES > 1u;
+  return params.codec == CODEC_BLOSC && params.item_bytes > 1u;
 }
 
 fn align16(value: u32) -> u32 {
@@ -101,12 +102,12 @@ fn block_of(flat: u32) -> Block {
   block.index = flat % params.blocks_per_chunk;
   let chunk_at = block.task * params.chunk_stride;
   if (is_shuffled()) {
-    block.frame = block.index / ITEM_BYTES;
-    let plane = block.index % ITEM_BYTES;
+    block.frame = block.index / params.item_bytes;
+    let plane = block.index % params.item_bytes;
     block.bytes = min(BLOCK_BYTES, params.chunk_elements - block.frame * BLOCK_BYTES);
-    block.at = chunk_at + block.frame * BLOCK_BYTES * ITEM_BYTES + plane * align16(block.bytes);
+    block.at = chunk_at + block.frame * BLOCK_BYTES * params.item_bytes + plane * align16(block.bytes);
   } else {
-    block.frame = select(0u, block.index / 2u, CODEC == CODEC_BLOSC);
+    block.frame = select(0u, block.index / 2u, params.codec == CODEC_BLOSC);
     block.bytes = min(BLOCK_BYTES, params.chunk_bytes - block.index * BLOCK_BYTES);
     block.at = chunk_at + block.index * BLOCK_BYTES;
   }
@@ -115,10 +116,10 @@ fn block_of(flat: u32) -> Block {
 
 // Content bytes of a frame: a Blosc block, or for codec zstd the chunk.
 fn frame_bytes(frame: u32) -> u32 {
-  if (CODEC == CODEC_ZSTD) {
+  if (params.codec == CODEC_ZSTD) {
     return params.chunk_bytes;
   }
-  let most = BLOCK_BYTES * max(ITEM_BYTES, 2u);
+  let most = BLOCK_BYTES * max(params.item_bytes, 2u);
   return min(most, params.chunk_bytes - frame * most);
 }
 

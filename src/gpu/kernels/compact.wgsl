@@ -40,7 +40,7 @@ fn byte_from(source: u32, at: u32) -> u32 {
   }
   var begin = at;
   if (source == FROM_ELEMENTS) {
-    begin = frame_at + (at % ITEM_BYTES) * plane_stride + at / ITEM_BYTES;
+    begin = frame_at + (at % params.item_bytes) * plane_stride + at / params.item_bytes;
   }
   return (planes[begin >> 2u] >> ((begin & 3u) * 8u)) & 0xffu;
 }
@@ -95,7 +95,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let chunk_size = work[chunk];
   let chunk_to = params.data_at + atomicLoad(&output[TOTAL_WORDS + params.task_count + block.task]);
 
-  if (CODEC == CODEC_NONE) {
+  if (params.codec == CODEC_NONE) {
     copy(FROM_PLANES, block.at, chunk_to + block.index * BLOCK_BYTES, block.bytes, thread);
     return;
   }
@@ -103,17 +103,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let descriptor = flat * BLOCK_WORDS;
   var to = chunk_to + blocks[descriptor + D_AT];
   var last = block.index + 1u == params.blocks_per_chunk;
-  if (CODEC == CODEC_BLOSC) {
-    let blosc_block = BLOCK_BYTES * max(ITEM_BYTES, 2u);
+  if (params.codec == CODEC_BLOSC) {
+    let blosc_block = BLOCK_BYTES * max(params.item_bytes, 2u);
     let stored = work[chunk + 1u] == STORED;
     if (block.index == 0u && thread == 0u) {
       let flags = 0x90u | select(0u, 1u, is_shuffled()) | select(0u, 2u, stored);
-      or_bytes(chunk_to, 2u | (1u << 8u) | (flags << 16u) | (ITEM_BYTES << 24u), 4u);
+      or_bytes(chunk_to, 2u | (1u << 8u) | (flags << 16u) | (params.item_bytes << 24u), 4u);
       or_bytes(chunk_to + 4u, params.chunk_bytes, 4u);
       or_bytes(chunk_to + 8u, min(blosc_block, params.chunk_bytes), 4u);
       or_bytes(chunk_to + 12u, chunk_size, 4u);
     }
-    let per_frame = select(2u, ITEM_BYTES, is_shuffled());
+    let per_frame = select(2u, params.item_bytes, is_shuffled());
     let in_frame = block.index % per_frame;
     let content = frame_bytes(block.frame);
     frame_at = block.task * params.chunk_stride + block.frame * blosc_block;

@@ -33,10 +33,10 @@ fn low_word(at: u32) -> u32 {
     return params.fill_low;
   }
   let word = input[at >> 2u];
-  if (ITEM_BYTES >= 4u) {
+  if (params.item_bytes >= 4u) {
     return word;
   }
-  let mask = select(0xffffu, 0xffu, ITEM_BYTES == 1u);
+  let mask = select(0xffffu, 0xffu, params.item_bytes == 1u);
   return (word >> ((at & 3u) * 8u)) & mask;
 }
 
@@ -75,17 +75,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       if (first + i < params.chunk_elements) {
         let at = source_of(first + i, chunk_row, base, rows);
         low[i] = low_word(at);
-        if (ITEM_BYTES == 8u) {
+        if (params.item_bytes == 8u) {
           high[i] = high_word(at);
         }
       }
     }
     let frame = first / BLOCK_BYTES;
     let elements = min(BLOCK_BYTES, params.chunk_elements - frame * BLOCK_BYTES);
-    let to = (chunk_at + frame * BLOCK_BYTES * ITEM_BYTES + (first - frame * BLOCK_BYTES)) >> 2u;
+    let to = (chunk_at + frame * BLOCK_BYTES * params.item_bytes + (first - frame * BLOCK_BYTES)) >> 2u;
     let stride = align16(elements) >> 2u;
     let shifts = vec4<u32>(0u, 8u, 16u, 24u);
-    for (var plane = 0u; plane < ITEM_BYTES; plane++) {
+    for (var plane = 0u; plane < params.item_bytes; plane++) {
       let words = select(low, high, plane > 3u);
       let bytes = ((words >> vec4<u32>((plane & 3u) * 8u)) & vec4<u32>(0xffu)) << shifts;
       planes[to + plane * stride] = bytes.x | bytes.y | bytes.z | bytes.w;
@@ -98,17 +98,17 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     return;
   }
   var word = 0u;
-  if (ITEM_BYTES == 8u) {
+  if (params.item_bytes == 8u) {
     let at = source_of(byte / 8u, chunk_row, base, rows);
     word = low_word(at);
     if ((byte & 4u) != 0u) {
       word = high_word(at);
     }
   } else {
-    for (var i = 0u; i < 4u / ITEM_BYTES; i++) {
-      let element = byte / ITEM_BYTES + i;
+    for (var i = 0u; i < 4u / params.item_bytes; i++) {
+      let element = byte / params.item_bytes + i;
       if (element < params.chunk_elements) {
-        word |= low_word(source_of(element, chunk_row, base, rows)) << (i * ITEM_BYTES * 8u);
+        word |= low_word(source_of(element, chunk_row, base, rows)) << (i * params.item_bytes * 8u);
       }
     }
   }

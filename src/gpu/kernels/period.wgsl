@@ -22,15 +22,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let part = flat % params.period_groups;
   // The rest of a workgroup's grid, and skipped epochs, are left without work rather than without their turn at the barrier.
   let idle = task >= params.task_count;
-  let frame = select(part, 0u, CODEC == CODEC_ZSTD);
-  let begin = select(0u, part * PART_BYTES, CODEC == CODEC_ZSTD);
+  let frame = select(part, 0u, params.codec == CODEC_ZSTD);
+  let begin = select(0u, part * PART_BYTES, params.codec == CODEC_ZSTD);
   var bytes = 0u;
   if (!idle) {
     if (tables[params.skipped_at + task / params.chunks_per_epoch] == 0u) {
       bytes = frame_bytes(frame) / GROUP_BYTES * GROUP_BYTES;
     }
   }
-  let to = select(bytes, min(bytes, begin + PART_BYTES), CODEC == CODEC_ZSTD);
+  let to = select(bytes, min(bytes, begin + PART_BYTES), params.codec == CODEC_ZSTD);
   let chunk_at = task * params.chunk_stride;
   if (thread < 4u) {
     atomicStore(&equal[thread], 0u);
@@ -49,10 +49,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     let within = item % GROUP_BYTES;
     if (is_shuffled()) {
       // Position j of the frame is byte j mod T of element j / T; the sample holds whole elements, so planes may go one by one.
-      let elements_in_group = GROUP_BYTES / ITEM_BYTES;
-      let element = start / ITEM_BYTES + within % elements_in_group;
+      let elements_in_group = GROUP_BYTES / params.item_bytes;
+      let element = start / params.item_bytes + within % elements_in_group;
       let elements = min(BLOCK_BYTES, params.chunk_elements - frame * BLOCK_BYTES);
-      let plane_at = chunk_at + frame * BLOCK_BYTES * ITEM_BYTES + (within / elements_in_group) * align16(elements);
+      let plane_at = chunk_at + frame * BLOCK_BYTES * params.item_bytes + (within / elements_in_group) * align16(elements);
       let value = byte_at(plane_at + element);
       for (var k = 1u; k <= 4u; k++) {
         if (element >= k) {
@@ -61,10 +61,10 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
     } else {
       let position = start + within;
-      let frame_at = chunk_at + select(0u, frame * 2u * BLOCK_BYTES, CODEC == CODEC_BLOSC);
+      let frame_at = chunk_at + select(0u, frame * 2u * BLOCK_BYTES, params.codec == CODEC_BLOSC);
       let value = byte_at(frame_at + position);
       for (var k = 1u; k <= 4u; k++) {
-        let back = k * ITEM_BYTES;
+        let back = k * params.item_bytes;
         if (position >= back) {
           counts[k - 1u] += u32(value == byte_at(frame_at + position - back));
         }

@@ -65,7 +65,7 @@ fn period_of(block: Block) -> u32 {
   if (best != 1u && most - one <= one / 8u + sampled_bytes(frame_bytes(block.frame)) / 64u) {
     best = 1u;
   }
-  return select(best * ITEM_BYTES, best, is_shuffled());
+  return select(best * params.item_bytes, best, is_shuffled());
 }
 
 // Behind the last position of the run that holds `position`.
@@ -103,14 +103,9 @@ fn run_start_before(word: u32) -> u32 {
   return found * 32u + firstLeadingBit(~equal[found]) + 1u;
 }
 
-// Bits [from, to) of a word that starts at bit position `base`.
-fn bits_between(begin: u32, to: u32, base: u32) -> u32 {
-  let low = max(begin, base) - base;
-  let high = min(to, base + 32u);
-  if (high <= base + low) {
-    return 0u;
-  }
-  return bits_below(high - base) & ~bits_below(low);
+// Bits of a word at bit position `base` that are positions of the block.
+fn valid_bits(base: u32, bytes: u32) -> u32 {
+  return select(bits_below(bytes - base), 0u, base >= bytes);
 }
 
 fn literal_length_code(value: u32) -> u32 {
@@ -329,37 +324,31 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   workgroupBarrier();
   let worthwhile = atomicLoad(&saving) >= SAVING_MIN;
 
-  // Bytes of taken runs in this span, one bit each.
-  var matched = array<u32, 4>(0u, 0u, 0u, 0u);
+  // Bytes of taken runs in this span, one bit each. Adding a run's start to the mask clears the run by its carry, up to its end; a run
+  // that flows in from the span before is a carry into the lowest bit.
+  var matched = vec4<u32>(0u);
   var run_count = 0u;
   if (worthwhile) {
     let word = thread * 4u;
+    var carry = 0u;
     if (thread > 0u && (equal[word] & 1u) != 0u && (equal[word - 1u] >> 31u) != 0u) {
       let start = run_start_before(word);
-      if ((taken[start >> 5u] & (1u << (start & 31u))) != 0u) {
-        let end = run_end(word * 32u, bytes);
-        for (var m = 0u; m < 4u; m++) {
-          matched[m] |= bits_between(start, end, (word + m) * 32u);
-        }
-      }
+      carry = (taken[start >> 5u] >> (start & 31u)) & 1u;
     }
     for (var m = 0u; m < 4u; m++) {
-      var starts = taken[word + m];
+      let mask = equal[word + m];
+      let starts = taken[word + m];
+      let with_starts = mask + starts;
+      let sum = with_starts + carry;
+      carry = u32(with_starts < mask || sum < with_starts);
+      matched[m] = mask & ~sum;
       run_count += countOneBits(starts);
-      while (starts != 0u) {
-        let start = (word + m) * 32u + countTrailingZeros(starts);
-        starts &= starts - 1u;
-        let end = run_end(start, bytes);
-        for (var n = m; n < 4u; n++) {
-          matched[n] |= bits_between(start, end, (word + n) * 32u);
-        }
-      }
     }
   }
   var literal_count = 0u;
   for (var m = 0u; m < 4u; m++) {
     let base = (thread * 4u + m) * 32u;
-    literal_count += countOneBits(~matched[m] & bits_between(0u, bytes, base));
+    literal_count += countOneBits(~matched[m] & valid_bits(base, bytes));
     if (thread * 4u + m < params.mask_words) {
       work[params.masks_at + flat * params.mask_words + thread * 4u + m] = matched[m];
     }
@@ -390,7 +379,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var number = before.y;
     for (var m = 0u; m < 4u; m++) {
       let base = (thread * 4u + m) * 32u;
-      let free = ~matched[m] & bits_between(0u, bytes, base);
+      let free = ~matched[m] & valid_bits(base, bytes);
       var starts = taken[thread * 4u + m];
       while (starts != 0u) {
         let bit = countTrailingZeros(starts);

@@ -43,15 +43,15 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     return;
   }
-  if (CODEC == CODEC_NONE) {
+  if (params.codec == CODEC_NONE) {
     if (thread == 0u) {
       work[chunk] = params.chunk_bytes;
       work[chunk + 1u] = STORED;
     }
     return;
   }
-  let parts = select(params.blocks_per_chunk, params.frames_per_chunk, CODEC == CODEC_BLOSC);
-  let in_front = select(select(10u, 9u, params.chunk_bytes <= SINGLE_SEGMENT_MAX), 16u + 4u * parts, CODEC == CODEC_BLOSC);
+  let parts = select(params.blocks_per_chunk, params.frames_per_chunk, params.codec == CODEC_BLOSC);
+  let in_front = select(select(10u, 9u, params.chunk_bytes <= SINGLE_SEGMENT_MAX), 16u + 4u * parts, params.codec == CODEC_BLOSC);
   let first_block = task * params.blocks_per_chunk;
   var carried = in_front;
   for (var tile = 0u; tile < parts; tile += THREADS) {
@@ -59,9 +59,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     var size = 0u;
     var stored = 0u;
     if (part < parts) {
-      if (CODEC == CODEC_BLOSC) {
+      if (params.codec == CODEC_BLOSC) {
         let content = frame_bytes(part);
-        let per_frame = select(2u, ITEM_BYTES, is_shuffled());
+        let per_frame = select(2u, params.item_bytes, is_shuffled());
         let end = min((part + 1u) * per_frame, params.blocks_per_chunk);
         var frame = 9u;
         for (var b = part * per_frame; b < end; b++) {
@@ -86,7 +86,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let at = carried + sums[thread] - size;
     if (part < parts) {
-      if (CODEC == CODEC_BLOSC) {
+      if (params.codec == CODEC_BLOSC) {
         work[params.frames_at + task * params.frames_per_chunk + part] = at | stored;
       } else {
         blocks[(first_block + part) * BLOCK_WORDS + D_AT] = at;
@@ -96,7 +96,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     workgroupBarrier();
   }
   if (thread == 0u) {
-    let stored = CODEC == CODEC_BLOSC && carried >= params.chunk_bytes + 16u;
+    let stored = params.codec == CODEC_BLOSC && carried >= params.chunk_bytes + 16u;
     work[chunk] = select(carried, params.chunk_bytes + 16u, stored);
     work[chunk + 1u] = select(0u, STORED, stored);
   }
