@@ -33,6 +33,8 @@ function expectFiles(paths) {
     "bin/millrace.js",
     "dist/index.js",
     "dist/index.d.ts",
+    "dist/browser.js",
+    "dist/browser.d.ts",
     "dist/cli/main.js",
     "CMakeLists.txt",
     "native/addon.cc",
@@ -71,12 +73,14 @@ function tryInstalled(tarball, folder) {
   writeFileSync(join(project, "package.json"), JSON.stringify({ name: "try-millrace", private: true, type: "module" }));
   npm(["install", "--ignore-scripts", "--prefer-offline", "--no-audit", "--no-fund", tarball], { cwd: project });
   const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
-  const names = run(
-    process.execPath,
-    ["--input-type=module", "-e", 'import * as m from "millrace"; console.log(Object.keys(m).join(" "))'],
-    { cwd: project },
-  );
-  if (!/\bopenWriter\b/.test(names)) problems.push(`the installed package does not export openWriter: ${names}`);
+  for (const name of ["millrace", "millrace/browser"]) {
+    const names = run(
+      process.execPath,
+      ["--input-type=module", "-e", `import * as m from "${name}"; console.log(Object.keys(m).join(" "))`],
+      { cwd: project },
+    );
+    if (!/\bopenWriter\b/.test(names)) problems.push(`${name}, installed, does not export openWriter: ${names}`);
+  }
 
   const bin = join(project, "node_modules", "millrace", "bin", "millrace.js");
   if (!existsSync(join(project, "node_modules", ".bin", "millrace"))) problems.push("npm made no command millrace");

@@ -3,7 +3,9 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 
-const index = join(dirname(dirname(fileURLToPath(import.meta.url))), "dist", "index.js");
+const dist = join(dirname(dirname(fileURLToPath(import.meta.url))), "dist");
+const index = join(dist, "index.js");
+const browser = join(dist, "browser.js");
 
 /** What users may import. A name that goes, or comes, is a decision: change the list together with CHANGELOG.md. */
 describe("public names", () => {
@@ -27,6 +29,25 @@ describe("public names", () => {
         "openWriter",
         "throttledSink",
         "verifyStore",
+      ]
+    `);
+  });
+
+  it("for web pages are these", async () => {
+    expect(existsSync(browser), "run npm run build first").toBe(true);
+    expect(Object.keys(await import(browser)).sort()).toMatchInlineSnapshot(`
+      [
+        "ArrayWriter",
+        "DTYPES",
+        "ERROR_CODES",
+        "MillraceError",
+        "discardSink",
+        "estimateMemory",
+        "isMillraceError",
+        "memorySink",
+        "moduleSink",
+        "openWriter",
+        "throttledSink",
       ]
     `);
   });

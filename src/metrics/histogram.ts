@@ -39,9 +39,12 @@ export class Histogram {
 
 /** The bits of `value` past the eleventh choose the width of its bucket. */
 function bucketOf(value: number): number {
-  const high = Math.floor(value / 2 ** 32);
-  const bits = high > 0 ? 64 - Math.clz32(high) : 32 - Math.clz32(value);
-  const shift = Math.max(0, bits - 11);
+  if (value < FINE) return value;
+  if (value < 2 ** 31) {
+    const shift = 21 - Math.clz32(value);
+    return shift * HALF + (value >> shift);
+  }
+  const shift = 53 - Math.clz32(value / 2 ** 32);
   return shift * HALF + Math.floor(value / 2 ** shift);
 }
 

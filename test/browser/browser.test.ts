@@ -1,0 +1,97 @@
+/** A page in a real browser loads dist/browser.js as it is, without a bundler, and writes the bytes that Node writes. */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { beforeAll, beforeEach, expect, it, vi } from "vitest";
+import * as node from "../../src/index.js";
+import { type Chromium, findChromium } from "./chromium.js";
+import type { run } from "./pages/stream.js";
+import { writeAll } from "./pages/stream.js";
+import { runPage } from "./run_page.js";
+
+const TIMEOUT_MS = 90_000;
+const CODECS = ["blosc", "none", "zstd"];
+
+let found: Chromium | string;
+
+beforeAll(async () => {
+  found = await findChromium();
+}, TIMEOUT_MS);
+
+beforeEach((context) => {
+  if (typeof found === "string") context.skip(found);
+});
+
+const chromium = (): Chromium => found as Chromium;
+
+/** Command lines of running processes that name `text`. */
+function processesNaming(text: string): string[] {
+  return readdirSync("/proc")
+    .filter((name) => /^\d+$/.test(name))
+    .flatMap((pid) => {
+      try {
+        const line = readFileSync(`/proc/${pid}/cmdline`, "utf8");
+        return line.includes(text) ? [line] : [];
+      } catch {
+        // Ended meanwhile.
+        return [];
+      }
+    });
+}
+
+it(
+  "streams into the same objects with the same bytes as Node",
+  async () => {
+    const { value, requests, browser } = await runPage<Awaited<ReturnType<typeof run>>>(chromium(), "stream.js", {
+      codecs: CODECS,
+    });
+    const expected = await writeAll(node, CODECS);
+    for (const codec of CODECS) {
+      expect(Object.keys(value.stores[codec].objects)).toHaveLength(25);
+      expect(value.stores[codec].objects).toEqual(expected[codec].objects);
+      expect(value.stores[codec].watermarks).toEqual(expected[codec].watermarks);
+      expect(value.stores[codec].adapter).toMatch(/^inline /);
+    }
+    expect(value.discarded.watermarks).toEqual(expected.blosc.watermarks);
+    expect(value.ownSink).toEqual(expected.blosc.objects);
+    expect(value.inWorker).toEqual(value.stores);
+    expect(value.refused).toEqual({
+      workers: "INVALID_OPTION",
+      libzstd: "CODEC_UNAVAILABLE",
+      gpu: "BACKEND_UNAVAILABLE",
+    });
+    expect(requests).toContain("/dist/writer/array_writer.js");
+    expect(requests).not.toContain("/dist/native/binding.js");
+
+    expect(existsSync(browser.folder)).toBe(false);
+    await vi.waitFor(() => expect(processesNaming(browser.folder)).toEqual([]), 5000);
+  },
+  TIMEOUT_MS,
+);
+
+it(
+  "says which headers a page lacks that is not cross-origin isolated",
+  async () => {
+    const { value } = await runPage(chromium(), "not_isolated.js", {}, { isolated: false });
+    expect(value).toMatchObject({ isolated: false, known: true, code: "BACKEND_UNAVAILABLE" });
+    expect(value).toMatchObject({ hint: expect.stringContaining("Cross-Origin-Opener-Policy: same-origin") });
+    expect(value).toMatchObject({ hint: expect.stringContaining("Cross-Origin-Embedder-Policy: require-corp") });
+  },
+  TIMEOUT_MS,
+);
+
+it(
+  "has WebGPU, by SwiftShader",
+  async () => {
+    const { value } = await runPage(chromium(), "gpu.js");
+    expect(value).toMatchObject({ vendor: "google", architecture: "swiftshader" });
+  },
+  TIMEOUT_MS,
+);
+
+it(
+  "hands on what fails in a page, and does not wait for ever",
+  async () => {
+    await expect(runPage(chromium(), "missing.js")).rejects.toThrow(/pages\/missing\.js: TypeError/);
+    await expect(runPage(chromium(), "silent.js", {}, { timeoutMs: 3000 })).rejects.toThrow(/took more than 3000 ms/);
+  },
+  TIMEOUT_MS,
+);
