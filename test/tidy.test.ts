@@ -30,7 +30,7 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
   sinks: { rank: 4, may: "handoff native metrics base" },
   store: { rank: 4, may: "zarr codec geometry base" },
   staging: { rank: 4, may: "slots handoff native metrics geometry base" },
-  gpu: { rank: 5, may: "slots plan handoff multiscale geometry codec metrics base" },
+  gpu: { rank: 5, may: "slots plan handoff multiscale geometry codec native metrics base" },
   cpu: { rank: 5, may: "slots plan handoff multiscale geometry codec native metrics base" },
   options_check: { rank: 5, may: "options zarr handoff codec geometry base" },
   pipeline: { rank: 6, may: "staging slots plan zarr codec handoff geometry native metrics base" },
@@ -55,6 +55,7 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
 const WIRING: Readonly<Record<string, string>> = {
   "pipeline/open_backend.ts": "cpu gpu",
   "pipeline/open_page_backend.ts": "cpu gpu",
+  "pipeline/open_gpu_backend.ts": "cpu gpu",
   "pipeline/open_cpu_backend.ts": "cpu",
   "pipeline/start_inline.ts": "sinks",
   "pipeline/delivery_thread.ts": "sinks",
@@ -246,7 +247,7 @@ describe("calls that belong to one place", () => {
   });
 
   it("touches files in sinks, store, cli, bench and the addon's loader only", () => {
-    const allowed = under("sinks/", "store/", "cli/", "bench/", "native/binding.ts", "gpu/kernel_source.ts");
+    const allowed = under("sinks/", "store/", "cli/", "bench/", "native/binding.ts", "gpu/node_gpu.ts");
     expect(importing(/^(node:)?fs(\/promises)?$/, allowed)).toEqual([]);
   });
 

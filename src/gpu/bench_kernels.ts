@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { nowNs } from "../base/clock.js";
 import { encodeBlosc } from "../codec/encoder/index.js";
 import { type ArrayGeometry, describeGeometry } from "../geometry/array_geometry.js";
 import { epochTable } from "../geometry/epoch_table.js";
@@ -123,7 +124,7 @@ class Bench {
       this.#device.queue.submit([encoder.finish()]);
       await read.mapAsync(1 /* READ */);
       const ns = new BigUint64Array(read.getMappedRange());
-      names.forEach((_, k) => samples[k].push(Number(ns[2 * k + 1] - ns[2 * k])));
+      for (let k = 0; k < names.length; k++) samples[k].push(Number(ns[2 * k + 1] - ns[2 * k]));
       samples[names.length].push(Number(ns[count - 1] - ns[0]));
       read.unmap();
     }
@@ -142,10 +143,10 @@ class Bench {
     const once = async (from: GPUBuffer, to: GPUBuffer, bytes: number): Promise<number> => {
       const encoder = this.#device.createCommandEncoder();
       encoder.copyBufferToBuffer(from, 0, to, 0, bytes);
-      const start = performance.now();
+      const start = nowNs();
       this.#device.queue.submit([encoder.finish()]);
       await this.#device.queue.onSubmittedWorkDone();
-      return bytes / (performance.now() - start) / 1e6;
+      return bytes / (nowNs() - start);
     };
     const up: number[] = [];
     const down: number[] = [];
@@ -165,7 +166,7 @@ class Bench {
     const [upload] = this.#encoder.uploads;
     if (!this.#isMapped) await upload.mapAsync(2 /* WRITE */);
     const mapped = new Uint16Array(upload.getMappedRange());
-    chunks.forEach((chunk, c) => mapped.set(chunk, c * CHUNK_ELEMENTS));
+    for (const [c, chunk] of chunks.entries()) mapped.set(chunk, c * CHUNK_ELEMENTS);
     upload.unmap();
     this.#isMapped = false;
   }

@@ -1,4 +1,5 @@
 import { nowNs } from "../base/clock.js";
+import { deferred } from "../base/deferred.js";
 import { MillraceError } from "../base/errors.js";
 import type { CodecSpec } from "../codec/codec.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
@@ -121,9 +122,9 @@ export class GpuBackend implements Backend {
 
   async #close(): Promise<void> {
     if (this.#inFlight > 0) {
-      await new Promise<void>((resolve) => {
-        this.#idle = resolve;
-      });
+      const idle = deferred();
+      this.#idle = idle.resolve;
+      await idle.promise;
     }
     await this.#release();
     await (await this.#fallback)?.close();
@@ -230,12 +231,9 @@ export class GpuBackend implements Backend {
     if (slot !== undefined) return slot;
     const { order } = this.#links;
     const [other] = this.#encoder.slots;
-    let resolveSlot = (_: GpuSlot): void => {};
-    const given = new Promise<GpuSlot>((resolve) => {
-      resolveSlot = resolve;
-    });
-    if (order.enforced("POOL_CONSUMED")) this.#waiting.push(resolveSlot);
-    return order.wait("POOL_CONSUMED", given, other);
+    const given = deferred<GpuSlot>();
+    if (order.enforced("POOL_CONSUMED")) this.#waiting.push(given.resolve);
+    return order.wait("POOL_CONSUMED", given.promise, other);
   }
 
   #giveBack(slot: GpuSlot): void {

@@ -199,7 +199,8 @@ export class GpuEncoder {
     const { skippedEpochs } = batch;
     if (skippedEpochs === undefined && !this.#skipsWritten) return;
     const words = new Uint32Array(this.layout.epochsPerBatch);
-    for (let e = 0; e < words.length && skippedEpochs !== undefined; e++) words[e] = (skippedEpochs[e >> 3] >> (e & 7)) & 1;
+    for (let e = 0; e < words.length && skippedEpochs !== undefined; e++)
+      words[e] = (skippedEpochs[e >> 3] >> (e & 7)) & 1;
     this.device.queue.writeBuffer(this.#shared.tables, 4 * this.#tables.skippedAt, words);
     this.#skipsWritten = skippedEpochs !== undefined;
   }

@@ -83,7 +83,10 @@ export function dispatchSize(groups: number): readonly [number, number] {
 }
 
 /** Which kernels a batch of so many chunks runs, and over how many workgroups. */
-export function kernelPlan(layout: GpuLayout, taskCount: number): { readonly name: KernelName; readonly groups: number }[] {
+export function kernelPlan(
+  layout: GpuLayout,
+  taskCount: number,
+): { readonly name: KernelName; readonly groups: number }[] {
   const blocks = taskCount * layout.blocksPerChunk;
   const groups: Record<KernelName, number> = {
     gather: taskCount * layout.gatherGroups,

@@ -20,8 +20,15 @@ export const nodeGpu: GpuHost = {
       const missing = (cause as { code?: string }).code === "ERR_MODULE_NOT_FOUND";
       throw new MillraceError(
         "BACKEND_UNAVAILABLE",
-        missing ? "the package webgpu is not installed." : `the package webgpu does not load: ${(cause as Error).message}.`,
-        { hint: missing ? "Install it beside millrace, which does without unless asked: npm install webgpu." : undefined, cause },
+        missing
+          ? "the package webgpu is not installed."
+          : `the package webgpu does not load: ${(cause as Error).message}.`,
+        {
+          hint: missing
+            ? "Install it beside millrace, which does without unless asked: npm install webgpu."
+            : undefined,
+          cause,
+        },
       );
     }
   },

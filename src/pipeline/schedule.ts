@@ -1,4 +1,5 @@
 import { nowNs } from "../base/clock.js";
+import { deferred } from "../base/deferred.js";
 import { toWireError } from "../base/errors.js";
 import { Signal } from "../base/signal.js";
 import type { Backend } from "../handoff/backend.js";
@@ -73,10 +74,7 @@ export class Schedule {
   receive(message: ToEngine): void {
     switch (message.type) {
       case "opened": {
-        let setFilled = (): void => {};
-        const filled = new Promise<void>((resolve) => {
-          setFilled = resolve;
-        });
+        const filled = deferred();
         const slot = { index: message.index, generation: message.generation };
         const batch: OpenedBatch = {
           slot,
@@ -86,8 +84,8 @@ export class Schedule {
           rowTo: message.rowFrom,
           skippedEpochs: undefined,
           isFilled: false,
-          filled,
-          setFilled,
+          filled: filled.promise,
+          setFilled: filled.resolve,
         };
         this.#opened.set(message.generation, batch);
         this.#queue.push(batch);

@@ -4,9 +4,9 @@ import { GPU_BATCH_BYTES_TARGET, GPU_SLOTS, PIPELINE_DEPTH_DEFAULT } from "../ba
 import { type CodecSpec, encoderScratchBytes } from "../codec/codec.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { epochTableBytes } from "../geometry/epoch_table.js";
-import { type GpuLimits, gpuLayout, gpuLimitsNeeded, gpuMemory } from "./gpu_layout.js";
 import { type BatchPlan, openShardRowsMax, planBatch } from "./batch_plan.js";
 import { formatBytes } from "./format_bytes.js";
+import { type GpuLimits, gpuLayout, gpuLimitsNeeded, gpuMemory } from "./gpu_layout.js";
 
 /** Slot tables, counters, journal and metadata buffers of a stream: everything whose size does not depend on the array. */
 const CONTROL_FIXED_BYTES = 64 * 1024;
@@ -130,7 +130,9 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
     plan = itemize(request, batchEpochs, depth, reductions);
   }
   if (fitsGpu < wanted) {
-    reductions.push(`A batch holds ${fitsGpu} epochs instead of ${wanted} to keep to the limits of ${request.gpu?.name}.`);
+    reductions.push(
+      `A batch holds ${fitsGpu} epochs instead of ${wanted} to keep to the limits of ${request.gpu?.name}.`,
+    );
   }
   if (plan.epochsPerBatch < fitsGpu) {
     reductions.push(`A batch holds ${plan.epochsPerBatch} epochs instead of ${fitsGpu} to keep to the memory budget.`);

@@ -1,5 +1,6 @@
 import { tracingChannels } from "../base/channels.js";
 import { now, nowNs } from "../base/clock.js";
+import { deferred } from "../base/deferred.js";
 import { Emitter } from "../base/emitter.js";
 import { fromWireError, MillraceError } from "../base/errors.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
@@ -70,8 +71,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   #copyCount = 0;
   #copyBytes = 0;
   #progressMs = 0;
-  #engineStopped!: () => void;
-  #deliveryStopped!: () => void;
+  readonly #engineStopped = deferred();
+  readonly #deliveryStopped = deferred();
   #writable: WritableStream<ArrayBufferView> | undefined;
 
   /** @internal */
@@ -118,13 +119,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
           skippedEpochs,
         }),
     });
-    const engine = new Promise<void>((resolve) => {
-      this.#engineStopped = resolve;
-    });
-    const delivery = new Promise<void>((resolve) => {
-      this.#deliveryStopped = resolve;
-    });
-    this.#stopped = Promise.all([engine, delivery]).then(() => {});
+    this.#stopped = Promise.all([this.#engineStopped.promise, this.#deliveryStopped.promise]).then(() => {});
   }
 
   /** "cpu" or "gpu", and what does the work there. */
@@ -465,7 +460,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
         this.emit("warning", { message: message.message });
         break;
       case "stopped":
-        this.#engineStopped();
+        this.#engineStopped.resolve();
         break;
     }
   }
@@ -497,7 +492,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
         this.#progress(true);
         break;
       case "stopped":
-        this.#deliveryStopped();
+        this.#deliveryStopped.resolve();
         break;
     }
   }
@@ -523,8 +518,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     if (this.#ended) return;
     this.#fail(error);
     // The other thread may wait for the lost one for ever; teardown must not.
-    this.#engineStopped();
-    this.#deliveryStopped();
+    this.#engineStopped.resolve();
+    this.#deliveryStopped.resolve();
   }
 
   /** The first failure: intake stops, everybody who waits wakes, teardown begins. Later ones change nothing. */

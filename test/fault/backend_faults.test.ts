@@ -53,9 +53,9 @@ class FailingBackend implements Backend {
 
 vi.mock("../../src/pipeline/open_backend.js", async (importOriginal) => {
   const { openBackend } = await importOriginal<{ openBackend: OpenBackend }>();
-  const failing: OpenBackend = async (init, counters) => {
+  const failing: OpenBackend = async (...given) => {
     if (plan.openFails) throw new MillraceError("CODEC_UNAVAILABLE", "injected: no codec here.");
-    return new FailingBackend(await openBackend(init, counters));
+    return new FailingBackend(await openBackend(...given));
   };
   return { openBackend: failing };
 });

@@ -12,7 +12,7 @@ import { elementBytes } from "../helpers/stream_model.js";
  */
 vi.mock("../../src/pipeline/open_backend.js", async (importOriginal) => {
   const { openBackend } = await importOriginal<{ openBackend: OpenBackend }>();
-  const late: OpenBackend = async (init, counters) => new LateBackend(await openBackend(init, counters));
+  const late: OpenBackend = async (...given) => new LateBackend(await openBackend(...given));
   return { openBackend: late };
 });
 
