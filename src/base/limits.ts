@@ -16,6 +16,11 @@ export const PIPELINE_DEPTH_MAX = 16;
 export const BATCH_BYTES_TARGET = 16 * 2 ** 20;
 /** The same where a GPU encodes: it wants a thousand blocks or more at once. */
 export const GPU_BATCH_BYTES_TARGET = 64 * 2 ** 20;
+/** zstd blocks of a GPU's batch. Each takes some 9 KiB of device memory whatever its size, so small chunks ask for smaller batches. */
+export const GPU_BATCH_BLOCKS_MAX = 8192;
+/** Both, for an adapter that is software: it takes a second a megabyte, so a larger batch only makes waiting lumpy. */
+export const SOFTWARE_BATCH_BYTES_TARGET = 2 * 2 ** 20;
+export const SOFTWARE_BATCH_BLOCKS_MAX = 256;
 /** Batches on a GPU at once: one is copied or read back while another is encoded. */
 export const GPU_SLOTS = 2;
 /** Epochs of a batch. */

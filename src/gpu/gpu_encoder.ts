@@ -1,7 +1,7 @@
 import { alignUp } from "../base/integers.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import type { EpochTable } from "../geometry/epoch_table.js";
-import { type GpuLayout, OUTPUT_TOTAL_WORDS } from "../plan/gpu_layout.js";
+import type { GpuLayout } from "../plan/gpu_layout.js";
 import type { DeviceLease } from "./device_lease.js";
 import {
   BINDINGS,
@@ -83,8 +83,8 @@ export class GpuEncoder {
       params: buffer("params", PARAMS_BYTES, UNIFORM | COPY_DST),
       tables: buffer("tables", this.#tables.words.byteLength, STORAGE | COPY_DST),
       planes: buffer("planes", buffers.planes, STORAGE),
-      work: buffer("work", buffers.work, STORAGE | COPY_DST),
-      blocks: buffer("blocks", buffers.blocks, STORAGE),
+      work: buffer("work", buffers.work, STORAGE | COPY_SRC | COPY_DST),
+      blocks: buffer("blocks", buffers.blocks, STORAGE | COPY_SRC),
       payload: buffer("payload", buffers.payload, STORAGE),
     };
     this.slots = Array.from({ length: init.gpuSlots }, () => {
@@ -102,9 +102,9 @@ export class GpuEncoder {
     this.#readbackBytes = this.#atMost(READBACK_STEP_BYTES);
   }
 
-  /** Bytes of the tables in front of the chunks, for so many chunks. */
-  tableBytes(taskCount: number): number {
-    return 4 * (OUTPUT_TOTAL_WORDS + 2 * taskCount);
+  /** What lies between the kernels, of the batch that was submitted last; for tests. */
+  get intermediates(): { readonly work: GPUBuffer; readonly blocks: GPUBuffer } {
+    return this.#shared;
   }
 
   /**

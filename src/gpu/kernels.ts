@@ -100,7 +100,7 @@ export function kernelPlan(
     compact: blocks,
   };
   const encodes = layout.codec !== 0;
-  const always: readonly KernelName[] = ["gather", "sizes", "offsets", "compact"];
+  const always: readonly KernelName[] = ["gather", "offsets", "compact"];
   return KERNELS.filter((name) => encodes || always.includes(name)).map((name) => ({ name, groups: groups[name] }));
 }
 

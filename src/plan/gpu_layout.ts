@@ -109,7 +109,7 @@ export function gpuLayout(g: ArrayGeometry, codec: CodecSpec, epochsPerBatch: nu
   };
   const periodsAt = region(encodes ? 4 * taskCountMax * framesPerChunk : 0);
   const framesAt = region(encodes ? taskCountMax * framesPerChunk : 0);
-  const chunksAt = region(2 * taskCountMax);
+  const chunksAt = region(encodes ? 2 * taskCountMax : 0);
   const masksAt = region(blocks * maskWords);
   const prefixesAt = region(2 * blocks * prefixWords);
   const codesAt = region(256 * blocks);

@@ -1,6 +1,13 @@
 import { MillraceError } from "../base/errors.js";
 import { product } from "../base/integers.js";
-import { GPU_BATCH_BYTES_TARGET, GPU_SLOTS, PIPELINE_DEPTH_DEFAULT } from "../base/limits.js";
+import {
+  GPU_BATCH_BLOCKS_MAX,
+  GPU_BATCH_BYTES_TARGET,
+  GPU_SLOTS,
+  PIPELINE_DEPTH_DEFAULT,
+  SOFTWARE_BATCH_BLOCKS_MAX,
+  SOFTWARE_BATCH_BYTES_TARGET,
+} from "../base/limits.js";
 import { type CodecSpec, encoderScratchBytes } from "../codec/codec.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { epochTableBytes } from "../geometry/epoch_table.js";
@@ -152,7 +159,7 @@ function itemize(
 ): MemoryPlan {
   const { geometry: g, codec, encodeThreads, workerThreads = 0, sinkMemoryBytes } = request;
   const { gpu } = request;
-  const targetBytes = gpu !== undefined && !gpu.software ? GPU_BATCH_BYTES_TARGET : undefined;
+  const targetBytes = gpu && gpuTargetBytes(request, gpu);
   const batch = planBatch(g, { codec, batchEpochs, depth, targetBytes });
   const gpuSlots = Math.min(GPU_SLOTS, batch.stagingSlots);
   const onGpu = gpu && gpuMemory(gpuLayout(g, codec, batch.epochsPerBatch), batch.stagingSlots, gpuSlots);
@@ -187,6 +194,14 @@ function itemize(
     batch,
     reductions,
   });
+}
+
+/** Raw bytes of a batch for a GPU: enough blocks to keep it busy, not so many that their tables outgrow them. */
+function gpuTargetBytes({ geometry: g, codec }: MemoryRequest, { software }: GpuOfPlan): number {
+  const { blocksPerChunk } = gpuLayout(g, codec, 1);
+  const blocksMax = software ? SOFTWARE_BATCH_BLOCKS_MAX : GPU_BATCH_BLOCKS_MAX;
+  const epochs = Math.max(1, Math.floor(blocksMax / (g.chunksPerEpoch * blocksPerChunk)));
+  return Math.min(software ? SOFTWARE_BATCH_BYTES_TARGET : GPU_BATCH_BYTES_TARGET, epochs * g.epochBytes);
 }
 
 interface ExceededLimit {

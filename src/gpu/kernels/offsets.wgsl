@@ -12,6 +12,13 @@ const TOTAL_WORDS = 4u;
 
 var<workgroup> sums: array<u32, THREADS>;
 
+fn size_of(task: u32) -> u32 {
+  if (params.codec == CODEC_NONE) {
+    return select(params.chunk_bytes, 0u, tables[params.skipped_at + task / params.chunks_per_epoch] != 0u);
+  }
+  return work[params.chunks_at + 2u * task];
+}
+
 // The task at a position of the output.
 fn task_at(position: u32) -> u32 {
   // Chunks before a shard's take epoch_count positions each, so the quotient names a chunk of the right shard.
@@ -29,7 +36,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   let to = min(begin + each, params.task_count);
   var sum = 0u;
   for (var position = begin; position < to; position++) {
-    sum += work[params.chunks_at + 2u * task_at(position)];
+    sum += size_of(task_at(position));
   }
   sums[thread] = sum;
   workgroupBarrier();
@@ -45,7 +52,7 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   var at = sums[thread] - sum;
   for (var position = begin; position < to; position++) {
     let task = task_at(position);
-    let size = work[params.chunks_at + 2u * task];
+    let size = size_of(task);
     output[TOTAL_WORDS + task] = size;
     output[TOTAL_WORDS + params.task_count + task] = at;
     at += size;

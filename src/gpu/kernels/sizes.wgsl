@@ -1,7 +1,7 @@
 // Adds up every chunk: which blocks stay raw, which Blosc blocks and chunks are stored as they are, and how long all of it is
 // (docs/encoder.md §2, §3.6, §8).
 //
-// One workgroup a chunk; its frames, or for codec zstd its blocks, are scanned tile by tile.
+// Codec none does without: its chunks are as long as they are. One workgroup a chunk; its frames, or for codec zstd its blocks, are scanned tile by tile.
 
 @group(0) @binding(1) var<storage, read> tables: array<u32>;
 @group(0) @binding(4) var<storage, read_write> work: array<u32>;
@@ -40,13 +40,6 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     if (thread == 0u) {
       work[chunk] = 0u;
       work[chunk + 1u] = 0u;
-    }
-    return;
-  }
-  if (params.codec == CODEC_NONE) {
-    if (thread == 0u) {
-      work[chunk] = params.chunk_bytes;
-      work[chunk + 1u] = STORED;
     }
     return;
   }

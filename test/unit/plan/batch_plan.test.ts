@@ -42,7 +42,7 @@ describe("planBatch", () => {
       stagingSlotBytes: 1000,
       outputSlots: 2,
       outputLayout: { slotBytes: 5 * 4 * 66, chunkStrideBytes: 66, chunksPerEpoch: 4, epochsPerBatch: 5 },
-      sizesBytes: 80,
+      sizesBytes: 160,
     });
     // 66 + ⌊66/256⌋ + ⌊(131072 − 66)/2048⌋ = 129, rounded up to 144.
     expect(planBatch(g, { codec: zstd, batchEpochs: 5 }).outputLayout.chunkStrideBytes).toBe(144);

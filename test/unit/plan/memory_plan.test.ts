@@ -4,12 +4,23 @@ import { isMillraceError, type MillraceError } from "../../../src/base/errors.js
 import { describeGeometry } from "../../../src/geometry/array_geometry.js";
 import { epochTableBytes } from "../../../src/geometry/epoch_table.js";
 import { formatBytes } from "../../../src/plan/format_bytes.js";
+import { gpuLayout, gpuLimitsNeeded, gpuMemory } from "../../../src/plan/gpu_layout.js";
 import { type MemoryPlan, type MemoryRequest, planMemory } from "../../../src/plan/memory_plan.js";
 import { shardIndexBytes } from "../../../src/zarr/shard_index.js";
 import { smallGeometries } from "../geometry/geometries.js";
 
 const MiB = 2 ** 20;
-const items = ["staging", "output", "sizes", "shardIndexes", "encoderScratch", "sink", "threads", "control"] as const;
+const items = [
+  "staging",
+  "output",
+  "sizes",
+  "shardIndexes",
+  "encoderScratch",
+  "gpuHost",
+  "sink",
+  "threads",
+  "control",
+] as const;
 
 const geometry = describeGeometry("uint16", [
   { name: "t", size: null, chunk: 4, shard: 16 },
@@ -40,7 +51,7 @@ describe("planMemory", () => {
     expect(plan).toMatchObject({
       staging: 3 * 16 * MiB,
       output: 3 * 16 * MiB,
-      sizes: 3 * 8 * 16 * 4,
+      sizes: 3 * 8 * 16 * 8,
       shardIndexes: 4 * shardIndexBytes(4 * 2 * 4),
       encoderScratch: 0,
       sink: 4000,
@@ -145,6 +156,58 @@ describe("planMemory", () => {
     const plan = planMemory(request);
     expect(structuredClone(plan)).toEqual(plan);
     expect(Object.isFrozen(plan) && Object.isFrozen(plan.reductions)).toBe(true);
+  });
+});
+
+describe("planMemory for a GPU", () => {
+  const blosc: MemoryRequest = { ...request, codec: { name: "blosc" } };
+  const card = {
+    name: "a card",
+    software: false,
+    limits: { maxBufferSize: 2 ** 31, maxStorageBufferBindingSize: 2 ** 31 },
+  };
+
+  it("takes larger batches, and counts what the device reads and holds", () => {
+    const plan = planMemory({ ...blosc, gpu: card });
+    // Epochs of 2 MiB and 64 blocks: 32 of them are 64 MiB.
+    expect(plan.epochsPerBatch).toBe(32);
+    const layout = gpuLayout(geometry, blosc.codec, 32);
+    const { deviceBytes, hostBytes } = gpuMemory(layout, 3, 2);
+    expect(plan.gpu).toEqual({ slots: 2, deviceBytes });
+    expect(plan.gpuHost).toBe(hostBytes);
+    expect(plan.totalBytes).toBe(items.reduce((sum, item) => sum + plan[item], 0));
+    expect(planMemory(blosc).gpu).toBeUndefined();
+    expect(planMemory({ ...blosc, gpu: card, depth: 1 }).gpu?.slots).toBe(1);
+  });
+
+  it("bounds the blocks of a batch where chunks are small, and everything where the adapter is software", () => {
+    const small = describeGeometry("uint16", [
+      { name: "t", size: null, chunk: 1, shard: 64 },
+      { name: "x", size: 6400, chunk: 64, shard: 6400 },
+    ]);
+    const plan = planMemory({ ...blosc, geometry: small, gpu: card });
+    expect(plan.epochsPerBatch * 100 * 2).toBeLessThanOrEqual(8192);
+    const software = planMemory({ ...blosc, gpu: { ...card, software: true } });
+    expect(software.epochsPerBatch).toBe(1);
+  });
+
+  it("halves K for the limits of the device, and says so", () => {
+    const limits = { maxBufferSize: 2 ** 30, maxStorageBufferBindingSize: 64 * MiB };
+    const plan = planMemory({ ...blosc, gpu: { ...card, limits } });
+    expect(plan.epochsPerBatch).toBe(8);
+    expect(plan.reductions).toEqual(["A batch holds 8 epochs instead of 32 to keep to the limits of a card."]);
+    const { maxStorageBufferBindingSize } = gpuLimitsNeeded(gpuLayout(geometry, blosc.codec, 8));
+    expect(maxStorageBufferBindingSize).toBeLessThanOrEqual(64 * MiB);
+  });
+
+  it("refuses what one epoch, or the K asked for, takes too much of, and names the limit", () => {
+    const limits = { maxBufferSize: 2 ** 30, maxStorageBufferBindingSize: MiB };
+    for (const over of [{}, { batchEpochs: 4 }]) {
+      const error = refused({ ...blosc, ...over, gpu: { ...card, limits } });
+      expect(error.code).toBe("BACKEND_UNAVAILABLE");
+      expect(error.context).toMatchObject({ adapter: "a card", limit: "maxStorageBufferBindingSize", granted: MiB });
+      expect(error.message).toContain("a card has 1048576");
+    }
   });
 });
 

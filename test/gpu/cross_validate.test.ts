@@ -1,0 +1,197 @@
+/** The whole pipeline on the GPU against the CPU's, object by object and byte by byte. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { DTYPES, type DType } from "../../src/geometry/dtype.js";
+import type { ArrayOptions, WriterOptions } from "../../src/options.js";
+import { fileSink } from "../../src/sinks/specs.js";
+import type { ArrayWriter } from "../../src/writer/array_writer.js";
+import { openWriter } from "../../src/writer/open_writer.js";
+import { fillValue } from "../../src/zarr/fill_value.js";
+import { makeChunk } from "../helpers/encoder_corpus.js";
+import { GPU_TIMEOUT_MS, holdDevice, noGpu, openGpuWriter } from "../helpers/gpu.js";
+import { inlineSpec, MapSink } from "../helpers/map_sink.js";
+import { elementBytes, type StreamCase, StreamModel, streamCases } from "../helpers/stream_model.js";
+import { filesBelow, makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
+
+type Open = (options: WriterOptions) => Promise<ArrayWriter>;
+const onCpu: Open = (options) => openWriter({ ...options, backend: "cpu", threads: "inline" });
+const onGpu: Open = (options) => openGpuWriter(options);
+
+/** Everything went through the kernels, and nothing went wrong on the way. */
+function expectOnGpu(writer: ArrayWriter, warnings: readonly string[]): void {
+  expect(warnings).toEqual([]);
+  expect(writer.backend).toBe("gpu");
+  expect(writer.metrics().chunksByRoute.cpu).toBe(0);
+}
+
+function expectSame(got: MapSink, expected: MapSink): void {
+  expect([...got.files.keys()].sort()).toEqual([...expected.files.keys()].sort());
+  for (const [key, bytes] of expected.files) {
+    expect(Buffer.compare(got.files.get(key) as Uint8Array, bytes), key).toBe(0);
+  }
+}
+
+async function runCase(c: StreamCase, open: Open, check?: typeof expectOnGpu): Promise<MapSink> {
+  const sink = new MapSink();
+  const { array, batchEpochs, depth } = c;
+  const writer = await open({ sink: inlineSpec(sink), publishIntervalMs: 0, array, batchEpochs, depth });
+  const warnings: string[] = [];
+  writer.on("warning", ({ message }) => warnings.push(message));
+  const model = new StreamModel(writer, fillValue(array.dtype, array.fillValue as number).bytes);
+  const pending: Promise<unknown>[] = [];
+  for (const operation of c.operations) await model.apply(writer, operation, pending);
+  await Promise.all(pending);
+  if (model.endsInsideRow) await writer.close().catch(() => {});
+  else await writer.close();
+  check?.(writer, warnings);
+  return sink;
+}
+
+/** One array, appended in parts. */
+async function runArray(
+  array: ArrayOptions,
+  data: Uint8Array,
+  open: Open,
+  { split = data.length, ...options }: Partial<WriterOptions> & { readonly split?: number } = {},
+  check?: typeof expectOnGpu,
+): Promise<MapSink> {
+  const sink = new MapSink();
+  const writer = await open({ sink: inlineSpec(sink), array, ...options });
+  const warnings: string[] = [];
+  writer.on("warning", ({ message }) => warnings.push(message));
+  for (let at = 0; at < data.length; at += split) await writer.append(data.subarray(at, at + split));
+  await writer.close();
+  check?.(writer, warnings);
+  return sink;
+}
+
+describe.skipIf(noGpu)("GPU and CPU store the same bytes", () => {
+  holdDevice();
+
+  it("for any array and any sequence of operations", { timeout: GPU_TIMEOUT_MS }, async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        streamCases().filter(({ array }) => !/^zstd:/.test(String(array.codec))),
+        async (c) => {
+          const [cpu, gpu] = [await runCase(c, onCpu), await runCase(c, onGpu, expectOnGpu)];
+          expectSame(gpu, cpu);
+        },
+      ),
+      { numRuns: 40, interruptAfterTimeLimit: 60_000 },
+    );
+  });
+
+  it("for every dtype and codec, with edges and a fill value", { timeout: GPU_TIMEOUT_MS }, async () => {
+    for (const dtype of Object.keys(DTYPES) as DType[]) {
+      for (const codec of ["none", "blosc", "zstd"]) {
+        const array: ArrayOptions = {
+          dtype,
+          codec,
+          fillValue: 3,
+          dimensions: [
+            { name: "t", size: null, chunk: 2, shard: 4 },
+            { name: "y", size: 21, chunk: 8, shard: 16 },
+            { name: "x", size: 33, chunk: 16, shard: 32 },
+          ],
+        };
+        const data = makeChunk("camera", DTYPES[dtype].itemBytes, 5 * 21 * 33);
+        expectSame(await runArray(array, data, onGpu, {}, expectOnGpu), await runArray(array, data, onCpu));
+      }
+    }
+  });
+
+  it("for any split, depth, batch and way to copy, twenty times over", { timeout: GPU_TIMEOUT_MS }, async () => {
+    const array: ArrayOptions = {
+      dtype: "uint16",
+      dimensions: [
+        { name: "t", size: null, chunk: 2, shard: 6 },
+        { name: "y", size: 40, chunk: 24, shard: 48 },
+        { name: "x", size: 70, chunk: 64, shard: 64 },
+      ],
+    };
+    const data = makeChunk("bright", 2, 13 * 40 * 70);
+    const expected = await runArray(array, data, onCpu);
+    const splits = [data.length, 5600, 2 * 40 * 70 * 3, 1022, 64_000];
+    for (let i = 0; i < 20; i++) {
+      const options = { split: splits[i % 5], depth: 1 + (i % 4), batchEpochs: 1 + (i % 3) };
+      const open: Open = i % 2 === 0 ? onGpu : (given) => openGpuWriter(given, { addon: false });
+      expectSame(await runArray(array, data, open, options, expectOnGpu), expected);
+    }
+  });
+
+  it("when batches come back longer than the first copy is", { timeout: GPU_TIMEOUT_MS }, async () => {
+    // Zeros teach the reader of the output to expect little; then comes noise, and more of it than one step.
+    const row = 60_000;
+    const array: ArrayOptions = {
+      dtype: "uint16",
+      codec: "zstd",
+      dimensions: [
+        { name: "t", size: null, chunk: 1, shard: 8 },
+        { name: "x", size: row, chunk: row, shard: row },
+      ],
+    };
+    const data = new Uint8Array(8 * row * 2);
+    data.set(elementBytes(0, 3 * row, 2), 3 * row * 2);
+    for (const codec of ["none", "zstd"]) {
+      const options = { batchEpochs: 1, depth: 3 };
+      const gpu = await runArray({ ...array, codec }, data, onGpu, options, expectOnGpu);
+      expectSame(gpu, await runArray({ ...array, codec }, data, onCpu, options));
+    }
+  });
+
+  it("for two streams on one device at the same time", { timeout: GPU_TIMEOUT_MS }, async () => {
+    const arrays: ArrayOptions[] = ["uint16", "float32"].map((dtype) => ({
+      dtype: dtype as DType,
+      dimensions: [
+        { name: "t", size: null, chunk: 2, shard: 4 },
+        { name: "x", size: 900, chunk: 500, shard: 1000 },
+      ],
+    }));
+    const data = arrays.map((_, i) => makeChunk("camera", 2 + 2 * i, 20 * 900));
+    const sinks = arrays.map(() => new MapSink());
+    const writers = await Promise.all(
+      arrays.map((array, i) => onGpu({ sink: inlineSpec(sinks[i]), array, batchEpochs: 1 })),
+    );
+    for (let row = 0; row < 20; row++) {
+      for (const [i, writer] of writers.entries()) {
+        const bytes = data[i].length / 20;
+        void writer.append(data[i].slice(row * bytes, (row + 1) * bytes));
+      }
+    }
+    await Promise.all(writers.map((writer) => writer.close()));
+    for (const [i, writer] of writers.entries()) {
+      expectOnGpu(writer, []);
+      expectSame(sinks[i], await runArray(arrays[i], data[i], onCpu));
+    }
+  });
+
+  it("through direct I/O, whose tail stays on the host between batches", { timeout: GPU_TIMEOUT_MS }, async () => {
+    const folder = await makeTempFolder();
+    try {
+      const array: ArrayOptions = {
+        dtype: "uint16",
+        dimensions: [
+          { name: "t", size: null, chunk: 1, shard: 16 },
+          { name: "x", size: 3001, chunk: 1501, shard: 3002 },
+        ],
+      };
+      const data = makeChunk("camera", 2, 20 * 3001);
+      for (const [name, open] of Object.entries({ gpu: onGpu, cpu: onCpu })) {
+        const sink = fileSink(join(folder, name), { directIo: true });
+        const writer = await open({ sink, array, batchEpochs: 1, durability: "none" });
+        await writer.append(data);
+        await writer.close();
+      }
+      const files = await filesBelow(join(folder, "cpu"));
+      expect(await filesBelow(join(folder, "gpu"))).toEqual(files);
+      for (const file of files) {
+        const [gpu, cpu] = ["gpu", "cpu"].map((name) => readFileSync(join(folder, name, file)));
+        expect(Buffer.compare(gpu, cpu), file).toBe(0);
+      }
+    } finally {
+      await removeFolder(folder);
+    }
+  });
+});
