@@ -141,7 +141,7 @@ function addTree(from, to, isWanted = () => true) {
   return filesBelow(to).reduce((sum, { size }) => sum + size, 0);
 }
 
-/** What the lock file names for production, and `webgpu`, which is nobody's dependency: with a GPU it is worth its 20 MB. */
+/** What the lock file names for production, and `webgpu`, an optional peer: with a GPU it is worth its 20 MB. */
 function addPackages(top, platform) {
   const lock = JSON.parse(readFileSync(join(root, "package-lock.json"), "utf8")).packages;
   const parts = [];

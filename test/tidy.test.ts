@@ -51,7 +51,7 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
   cli: { rank: 12, may: "bench index options codec geometry native base" },
 };
 
-/** Where a thread is started: the files of a folder that may wire in what the rest of their folder sees as a contract only. */
+/** Where a thread or a process is started: the files of a folder that may wire in what the rest of their folder sees as a contract only. */
 const WIRING: Readonly<Record<string, string>> = {
   "pipeline/open_backend.ts": "cpu gpu",
   "pipeline/open_page_backend.ts": "cpu gpu",
@@ -59,6 +59,7 @@ const WIRING: Readonly<Record<string, string>> = {
   "pipeline/open_cpu_backend.ts": "cpu",
   "pipeline/start_inline.ts": "sinks",
   "pipeline/delivery_thread.ts": "sinks",
+  "cli/adapters_child.ts": "gpu",
 };
 
 interface Source {

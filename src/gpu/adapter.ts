@@ -4,10 +4,13 @@ import type { GpuHost } from "./gpu_host.js";
 
 /** What is known of an adapter before a device is made of it. Plain data. */
 export interface GpuAdapterInfo {
-  /** For metrics and messages: "NVIDIA H200 (nvidia, …driver)". */
+  /** For metrics and messages: device, vendor and driver, as far as WebGPU tells; browsers tell little. */
   readonly name: string;
   readonly vendor: string;
   readonly architecture: string;
+  /** WebGPU's spelling of the device's name, in lower case with dashes. */
+  readonly device: string;
+  /** The driver. */
   readonly description: string;
   /** A processor that pretends to be a GPU: SwiftShader, llvmpipe, WARP. */
   readonly software: boolean;
@@ -42,7 +45,7 @@ export async function findAdapter(host: GpuHost, allowSoftware: boolean): Promis
       hint: "On Linux it needs a Vulkan driver and its loader, libvulkan.so.1. Run `millrace doctor`.",
     });
   }
-  const info = describe(adapter);
+  const info = describeAdapter(adapter);
   if (info.software && !allowSoftware) {
     throw new MillraceError("BACKEND_UNAVAILABLE", `the only adapter is ${info.name}, which is software.`, {
       context: { adapter: info.name },
@@ -52,7 +55,8 @@ export async function findAdapter(host: GpuHost, allowSoftware: boolean): Promis
   return { adapter, info };
 }
 
-function describe(adapter: GPUAdapter): GpuAdapterInfo {
+/** What WebGPU tells of an adapter. */
+export function describeAdapter(adapter: GPUAdapter): GpuAdapterInfo {
   const { vendor, architecture, device, description } = adapter.info;
   const isFallback =
     (adapter.info as { isFallbackAdapter?: boolean }).isFallbackAdapter ??
@@ -60,10 +64,13 @@ function describe(adapter: GPUAdapter): GpuAdapterInfo {
   const text = `${device} ${description} ${architecture}`;
   const limits: Record<string, number> = {};
   for (const name of SHOWN_LIMITS) limits[name] = adapter.limits[name] as number;
+  const name = device || description || architecture || "unnamed adapter";
+  const more = [vendor, description].filter((part) => part !== "" && part !== name);
   return {
-    name: [description || device || architecture || "unnamed adapter", vendor].filter((part) => part !== "").join(", "),
+    name: more.length === 0 ? name : `${name} (${more.join(", ")})`,
     vendor,
     architecture,
+    device,
     description,
     software: isFallback === true || /swiftshader|llvmpipe|lavapipe|basic render/i.test(text),
     features: [...adapter.features].sort(),

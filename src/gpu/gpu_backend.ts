@@ -1,6 +1,6 @@
 import { nowNs } from "../base/clock.js";
 import { deferred } from "../base/deferred.js";
-import { MillraceError } from "../base/errors.js";
+import { isMillraceError, MillraceError } from "../base/errors.js";
 import type { CodecSpec } from "../codec/codec.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { epochTable } from "../geometry/epoch_table.js";
@@ -289,7 +289,7 @@ async function createEncoder(lease: DeviceLease, init: GpuBackendInit, layout: G
   const stagingSlots = init.memory.staging.length;
   // Compiled before the scopes are open: they belong to the device, and other streams may be at work on it.
   const pipelines = await kernelPipelines(lease, layout).catch((error) => {
-    throw refusedKernels(info, error);
+    throw isMillraceError(error) ? error : refusedKernels(info, error);
   });
   device.pushErrorScope("out-of-memory");
   device.pushErrorScope("internal");

@@ -19,6 +19,13 @@ export type KernelName = (typeof KERNELS)[number];
 export const BINDINGS = ["params", "tables", "input", "planes", "work", "blocks", "payload", "output"] as const;
 export type BindingName = (typeof BINDINGS)[number];
 
+/** What one kernel needs of a device at most. WebGPU promises as much of every device; a test adds up what the kernels use. */
+export const KERNEL_LIMITS = {
+  maxStorageBuffersPerShaderStage: BINDINGS.length - 1,
+  maxComputeWorkgroupStorageSize: 16384,
+  maxComputeInvocationsPerWorkgroup: 256,
+} as const;
+
 /** Members of `struct Params` in common.wgsl, in order; a test compares the two. */
 export const PARAM_NAMES = [
   "itemBytes",

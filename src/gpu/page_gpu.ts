@@ -12,10 +12,16 @@ export const pageGpu: GpuHost = {
   },
   async kernelText(name) {
     const url = new URL(`./kernels/${name}.wgsl`, import.meta.url);
-    const response = await fetch(url);
-    if (response.ok) return response.text();
-    throw new MillraceError("BACKEND_UNAVAILABLE", `${url.href}: ${response.status} ${response.statusText}.`, {
-      hint: "Serve the folder gpu/kernels beside the modules.",
-    });
+    try {
+      const response = await fetch(url);
+      if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);
+      return await response.text();
+    } catch (cause) {
+      throw new MillraceError("BACKEND_UNAVAILABLE", `${url.href} does not load: ${(cause as Error).message}.`, {
+        context: { url: url.href },
+        hint: "Serve the folder gpu/kernels of dist/ beside the modules.",
+        cause,
+      });
+    }
   },
 };

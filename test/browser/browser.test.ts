@@ -3,11 +3,14 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { beforeAll, beforeEach, expect, it, vi } from "vitest";
 import * as node from "../../src/index.js";
 import { type Chromium, findChromium } from "./chromium.js";
+import type { run as runGpu } from "./pages/gpu.js";
 import type { run } from "./pages/stream.js";
 import { writeAll } from "./pages/stream.js";
 import { runPage } from "./run_page.js";
 
 const TIMEOUT_MS = 90_000;
+/** Compiling the kernels takes SwiftShader ten seconds and more, running them another few. */
+const GPU_PAGE_TIMEOUT_MS = 150_000;
 const CODECS = ["blosc", "none", "zstd"];
 
 let found: Chromium | string;
@@ -79,12 +82,35 @@ it(
 );
 
 it(
-  "has WebGPU, by SwiftShader",
+  "streams on the page's WebGPU into the same objects, and takes the CPU where it is only software",
   async () => {
-    const { value } = await runPage(chromium(), "gpu.js");
-    expect(value).toMatchObject({ vendor: "google", architecture: "swiftshader" });
+    const params = { codecs: CODECS };
+    const options = { timeoutMs: GPU_PAGE_TIMEOUT_MS };
+    const { value, requests } = await runPage<Awaited<ReturnType<typeof runGpu>>>(
+      chromium(),
+      "gpu.js",
+      params,
+      options,
+    );
+    expect(value.adapter).toEqual({ vendor: "google", architecture: "swiftshader" });
+    const expected = await writeAll(node, CODECS, { backend: "cpu" });
+    for (const codec of CODECS) {
+      const { chunksByRoute, ...said } = value.stores[codec];
+      const { cpu: chunks } = expected[codec].chunksByRoute;
+      expect(chunks).toBeGreaterThan(0);
+      expect(chunksByRoute).toEqual({ cpu: 0, gpu: chunks });
+      expect(said).toMatchObject({ backend: "gpu", adapter: expect.stringMatching(/swiftshader/i) });
+      expect(said.objects).toEqual(expected[codec].objects);
+      expect(said.watermarks).toEqual(expected[codec].watermarks);
+    }
+    expect(value.auto).toMatchObject({ backend: "cpu", chunksByRoute: { gpu: 0 } });
+    expect(value.inWorker).toEqual({ none: value.stores.none });
+    // Once for the streams of the page, which share a device; the worker needs fewer, and has its own.
+    const fetched = (kernel: string): number =>
+      requests.filter((path) => path === `/dist/gpu/kernels/${kernel}.wgsl`).length;
+    expect([fetched("codes"), fetched("gather")]).toEqual([1, 2]);
   },
-  TIMEOUT_MS,
+  GPU_PAGE_TIMEOUT_MS + 30_000,
 );
 
 it(

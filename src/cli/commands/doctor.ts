@@ -1,17 +1,13 @@
+import { createRequire } from "node:module";
 import os from "node:os";
 import { Command } from "commander";
 import { availableCodecs, type CodecAvailability } from "../../codec/available_codecs.js";
 import { addonStatus } from "../../native/binding.js";
+import { askForAdapters } from "../adapters.js";
+import type { Finding } from "../finding.js";
 import type { CommandContext } from "../io.js";
 import { formatBytes } from "../numbers.js";
-
-/** One thing that was looked at. `fix` says what to do about it; absent when nothing needs doing. */
-export interface Finding {
-  readonly name: string;
-  readonly state: "ok" | "slower" | "absent";
-  readonly detail: string;
-  readonly fix?: string;
-}
+import { webgpuFindings } from "../webgpu_findings.js";
 
 /** Environment variables that name S3 credentials. Looked for by name; their values are never read. */
 const CREDENTIAL_VARIABLES = [
@@ -30,18 +26,19 @@ export function doctorCommand({ io }: CommandContext): Command {
     .option("--json", "print one JSON object as stdout's last line")
     .action(async (flags: { readonly json?: boolean }) => {
       const findings = await examine();
-      io.stdout.write(flags.json ? `${JSON.stringify({ findings })}\n` : describe(findings));
+      const forPrograms = findings.map(({ more, ...finding }) => finding);
+      io.stdout.write(flags.json ? `${JSON.stringify({ findings: forPrograms })}\n` : describe(findings));
     });
 }
 
 async function examine(): Promise<Finding[]> {
-  const codecs = await availableCodecs();
+  const [codecs, gpu] = await Promise.all([availableCodecs(), gpuFindings()]);
   return [
     nodeFinding(process.versions.node),
     addonFinding(),
     ...codecs.map(codecFinding),
     ...machineFindings(),
-    webgpuFinding(),
+    ...gpu,
     credentialsFinding(process.env),
   ];
 }
@@ -94,13 +91,18 @@ function machineFindings(): Finding[] {
   ];
 }
 
-function webgpuFinding(): Finding {
-  const later = "this version has no GPU backend yet";
+async function gpuFindings(): Promise<Finding[]> {
+  const version = webgpuVersion();
+  const report = version === undefined ? { adapters: [], error: null, printed: "" } : await askForAdapters();
+  return webgpuFindings(version, report, process.platform);
+}
+
+/** Of the package webgpu, an optional peer; undefined where it is not installed. Does not load it. */
+function webgpuVersion(): string | undefined {
   try {
-    import.meta.resolve("webgpu");
-    return { name: "webgpu", state: "ok", detail: `package found; ${later}` };
+    return (createRequire(import.meta.url)("webgpu/package.json") as { version: string }).version;
   } catch {
-    return { name: "webgpu", state: "absent", detail: `package not installed; ${later}, nothing to do` };
+    return undefined;
   }
 }
 
@@ -115,10 +117,13 @@ export function credentialsFinding(env: Readonly<Record<string, string | undefin
 
 function describe(findings: readonly Finding[]): string {
   const width = Math.max(...findings.map((f) => f.name.length));
+  const indent = " ".repeat(8 + width + 2);
   return findings
-    .map(({ name, state, detail, fix }) => {
-      const line = `${state.padEnd(6)}  ${name.padEnd(width)}  ${detail}\n`;
-      return fix === undefined ? line : `${line}${" ".repeat(8 + width + 2)}→ ${fix}\n`;
+    .map(({ name, state, detail, more = [], fix }) => {
+      const below = [...more, ...(fix === undefined ? [] : [`→ ${fix}`])];
+      return [`${state.padEnd(6)}  ${name.padEnd(width)}  ${detail}`, ...below.map((line) => indent + line), ""].join(
+        "\n",
+      );
     })
     .join("");
 }

@@ -6,12 +6,13 @@ export interface StreamSaid {
   readonly adapter: string;
   readonly backend: string;
   readonly watermarks: millrace.Watermarks;
+  readonly chunksByRoute: millrace.Metrics["chunksByRoute"];
 }
 /** By key: size and SHA-256. */
 export type Objects = Readonly<Record<string, string>>;
 export type Stores = Readonly<Record<string, StreamSaid & { readonly objects: Objects }>>;
 
-export function writeAll(module: Millrace, codecs: readonly string[]): Promise<Stores>;
+export function writeAll(module: Millrace, codecs: readonly string[], over?: object): Promise<Stores>;
 /** In a page only. */
 export function run(params: { readonly codecs: readonly string[] }): Promise<{
   readonly stores: Stores;

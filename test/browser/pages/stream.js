@@ -35,13 +35,14 @@ async function sha256(bytes) {
 }
 
 /** Streams one array into `sink`; `millrace` is the module. Returns what the writer says at the end. */
-export async function stream(millrace, sink, codec) {
+export async function stream(millrace, sink, codec, over = {}) {
   const writer = await millrace.openWriter({
     sink,
     array: arrayOptions(codec),
     threads: "inline",
     batchEpochs: 2,
     publishIntervalMs: 0,
+    ...over,
   });
   const pieces = [rows(0, SKIPPED.from), rows(SKIPPED.from + SKIPPED.rows, SHAPE[0])];
   for (const [i, elements] of pieces.entries()) {
@@ -51,7 +52,7 @@ export async function stream(millrace, sink, codec) {
   }
   await writer.close();
   const { adapter, backend, watermarks } = writer;
-  return { adapter, backend, watermarks };
+  return { adapter, backend, watermarks, chunksByRoute: writer.metrics().chunksByRoute };
 }
 
 /** Every object of a store as its size and SHA-256. */
@@ -64,15 +65,24 @@ export async function describeFiles(files) {
   return objects;
 }
 
-/** The stores of all codecs. */
-export async function writeAll(millrace, codecs) {
-  const stores = {};
-  for (const codec of codecs) {
+/** The stores of all codecs, written at the same time: on a GPU the streams share a device, and kernels compile once. */
+export async function writeAll(millrace, codecs, over) {
+  const stores = codecs.map(async (codec) => {
     const sink = millrace.memorySink();
-    const said = await stream(millrace, sink, codec);
-    stores[codec] = { ...said, objects: await describeFiles(sink.files) };
-  }
-  return stores;
+    const said = await stream(millrace, sink, codec, over);
+    return [codec, { ...said, objects: await describeFiles(sink.files) }];
+  });
+  return Object.fromEntries(await Promise.all(stores));
+}
+
+/** The same in a worker of the page. */
+export function writeAllInWorker(codecs, over) {
+  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+  return new Promise((resolve, reject) => {
+    worker.onmessage = ({ data }) => resolve(data);
+    worker.onerror = ({ message }) => reject(new Error(`in the worker: ${message}`));
+    worker.postMessage({ codecs, over });
+  });
 }
 
 async function codeOf(call) {
@@ -91,19 +101,13 @@ export async function run({ codecs }) {
   const own = millrace.moduleSink(new URL("./map_sink.js", import.meta.url));
   await stream(millrace, own, codecs[0]);
   const { files } = await import("./map_sink.js");
-  const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
-  const inWorker = await new Promise((resolve, reject) => {
-    worker.onmessage = ({ data }) => resolve(data);
-    worker.onerror = ({ message }) => reject(new Error(`in the worker: ${message}`));
-    worker.postMessage(codecs);
-  });
   const open = (over, codec) =>
     codeOf(() => millrace.openWriter({ sink: millrace.memorySink(), array: arrayOptions(codec ?? "none"), ...over }));
   return {
     stores,
     discarded,
     ownSink: await describeFiles(files),
-    inWorker,
+    inWorker: await writeAllInWorker(codecs),
     refused: {
       workers: await open({ threads: "workers" }),
       libzstd: await open({}, "zstd:3"),
