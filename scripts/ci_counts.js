@@ -26,7 +26,7 @@ function addVitest(name, text) {
       } else {
         total.skipped++;
         // A GPU test that did not run proves nothing, and nobody else will run it.
-        if (path.startsWith("test/gpu/")) {
+        if (path.startsWith("test/gpu/") || path.startsWith("test/browser/")) {
           total.failed++;
           remarks.push(`GPU test skipped (${name}): ${path} > ${test.fullName}`);
         }
