@@ -1,7 +1,16 @@
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { ERROR_CODES } from "../src/base/errors.js";
+import {
+  GPU_BATCH_BLOCKS_MAX,
+  GPU_BATCH_BYTES_TARGET,
+  SOFTWARE_BATCH_BLOCKS_MAX,
+  SOFTWARE_BATCH_BYTES_TARGET,
+} from "../src/base/limits.js";
+import { describeGeometry } from "../src/geometry/array_geometry.js";
+import { KERNEL_LIMITS, KERNELS, kernelPlan } from "../src/gpu/kernels.js";
 import { ORDERING_COUNTED_RULES } from "../src/metrics/counted_rules.js";
+import { gpuLayout, gpuMemory } from "../src/plan/gpu_layout.js";
 import { ORDERING_RULE_NAMES, ORDERING_RULES } from "../src/slots/ordering.js";
 
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), "utf8");
@@ -23,6 +32,40 @@ it("docs/ordering.md lists every rule as the code has it", () => {
   for (const [name, { producer, consumer, guards }] of Object.entries(ORDERING_RULES)) {
     expect(page).toContain(`| ${name} | ${producer} → ${consumer} | ${guards} |`);
   }
+});
+
+it("docs/gpu.md has the kernels, limits and sizes that the code has", () => {
+  const page = read("docs/gpu.md").replace(/\s+/g, " ");
+  const number = (value: number): string => value.toLocaleString("en-US");
+  const mib = (bytes: number): string => `${Math.round(bytes / 2 ** 20)} MiB`;
+  expect([...read("docs/gpu.md").matchAll(/^\| `([a-z]+)` \| (?:a|the|256|64) /gm)].map(([, name]) => name)).toEqual([
+    ...KERNELS,
+  ]);
+  for (const name of KERNELS) expect(() => read(`src/gpu/kernels/${name}.wgsl`)).not.toThrow();
+  const { maxStorageBuffersPerShaderStage, maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } =
+    KERNEL_LIMITS;
+  expect(page).toContain(
+    `${maxStorageBuffersPerShaderStage} storage buffers beside one uniform block, ` +
+      `${number(maxComputeWorkgroupStorageSize)} bytes of workgroup memory, ${maxComputeInvocationsPerWorkgroup} invocations`,
+  );
+  expect(page).toContain(
+    `chosen for ${mib(GPU_BATCH_BYTES_TARGET)} of raw data and at most ${number(GPU_BATCH_BLOCKS_MAX)} zstd blocks ` +
+      `(for a software adapter ${SOFTWARE_BATCH_BYTES_TARGET / 2 ** 20} MiB and ${SOFTWARE_BATCH_BLOCKS_MAX})`,
+  );
+  const mebibyteChunks = describeGeometry("uint16", [{ name: "t", size: null, chunk: 2 ** 19, shard: 2 ** 20 }]);
+  const onDevice = (["none", "blosc"] as const).map((name) => {
+    const layout = gpuLayout(mebibyteChunks, { name }, GPU_BATCH_BYTES_TARGET / 2 ** 20);
+    if (name === "none") {
+      const used = kernelPlan(layout, 1).map((kernel) => `\`${kernel.name}\``);
+      expect(page).toContain(`For codec none ${used[0]}, ${used[1]} and ${used[2]} do it.`);
+    }
+    return gpuMemory(layout, 3, 2).deviceBytes;
+  });
+  const batches = onDevice.map((bytes) => (bytes / GPU_BATCH_BYTES_TARGET).toFixed(1));
+  expect(page).toContain(
+    `${batches[0]} and ${batches[1]} batches on the device with the defaults: ` +
+      `${mib(onDevice[0]).replace(" MiB", "")} and ${mib(onDevice[1])} of device memory`,
+  );
 });
 
 it("metrics count waits under every rule", () => {

@@ -67,7 +67,7 @@ export function describeAdapter(adapter: GPUAdapter): GpuAdapterInfo {
   const name = device || description || architecture || "unnamed adapter";
   const more = [vendor, description].filter((part) => part !== "" && part !== name);
   return {
-    name: more.length === 0 ? name : `${name} (${more.join(", ")})`,
+    name: [name, ...more].join(", "),
     vendor,
     architecture,
     device,

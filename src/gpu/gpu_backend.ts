@@ -73,12 +73,20 @@ export class GpuBackend implements Backend {
   static async open(init: GpuBackendInit, links: GpuBackendLinks): Promise<GpuBackend> {
     const layout = gpuLayout(init.geometry, init.codec, init.epochsPerBatch);
     const lease = await leaseDevice(links.host, init.allowSoftwareAdapter, gpuLimitsNeeded(layout));
+    let encoder: GpuEncoder | undefined;
     try {
-      return new GpuBackend(init, links, lease, await createEncoder(lease, init, layout));
+      encoder = await createEncoder(lease, init, layout);
+      return new GpuBackend(init, links, lease, encoder);
     } catch (error) {
+      encoder?.destroy();
       lease.abandon();
       await lease.release();
-      throw error;
+      if (isMillraceError(error)) throw error;
+      throw new MillraceError("BACKEND_UNAVAILABLE", `${lease.info.name} does not work: ${(error as Error).message}.`, {
+        context: { adapter: lease.info.name },
+        hint: "Use backend cpu. In Electron the package webgpu cannot map memory, because external buffers are forbidden there.",
+        cause: error,
+      });
     }
   }
 

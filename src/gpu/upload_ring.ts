@@ -19,13 +19,18 @@ export class UploadRing {
   readonly #mapped: Promise<void>[];
   #closed = false;
 
-  /** `buffers` are mapped already. */
+  /** `buffers` are mapped already. Throws where their memory cannot be reached: Electron forbids the package webgpu to show it. */
   constructor(buffers: readonly GPUBuffer[], memory: GpuMemory, addon: NativeAddon | undefined) {
     this.#buffers = buffers;
     this.#memory = memory;
     this.#addon = addon;
     this.#mapped = buffers.map(() => Promise.resolve());
-    for (let i = 0; i < buffers.length; i++) this.#lend(i);
+    try {
+      for (let i = 0; i < buffers.length; i++) this.#lend(i);
+    } catch (error) {
+      this.close().catch(() => {});
+      throw error;
+    }
   }
 
   /** The buffer of a staging slot, unmapped and holding the slot's first `bytes` bytes. */

@@ -38,7 +38,10 @@ async function planOn(
     const { info } = await findAdapter(host, backend === "gpu" && allowSoftwareAdapter);
     return planStream(checked, options.sink, addon, info);
   } catch (error) {
-    if (backend === "gpu" || !isMillraceError(error, "BACKEND_UNAVAILABLE")) throw error;
+    // A GPU takes host memory too; a budget that is too small for it may do for the CPU.
+    const withoutGpu =
+      isMillraceError(error, "BACKEND_UNAVAILABLE") || isMillraceError(error, "MEMORY_BUDGET_EXCEEDED");
+    if (backend === "gpu" || !withoutGpu) throw error;
     return planStream(checked, options.sink, addon);
   }
 }

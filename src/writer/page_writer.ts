@@ -21,7 +21,7 @@ export function openWriter(options: WriterOptions): Promise<ArrayWriter> {
 }
 
 /**
- * The memory that a writer with these options would allocate in this page, item by item, without allocating any of it.
+ * The memory that a writer with these options would allocate in this page where the CPU encodes, item by item, without allocating any of it.
  * @throws MillraceError as {@link openWriter} does for bad options, MEMORY_BUDGET_EXCEEDED among it
  */
 export function estimateMemory(options: WriterOptions): MemoryPlan {

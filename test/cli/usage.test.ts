@@ -19,6 +19,16 @@ describe("usage", () => {
       expect(writeHelp.stdout).toContain(text);
   });
 
+  it("offers the same backends in every command that encodes", async () => {
+    for (const command of ["write", "demo", "bench"]) {
+      const { stdout } = await runCli([command, "--help"]);
+      const help = stdout.replace(/\s+/g, " ");
+      expect(help).toContain("--backend <backend> what encodes; auto: a GPU where there is one, else the CPU");
+      expect(help).toContain('(choices: "auto", "cpu", "gpu", default: "auto")');
+      expect(help).toContain("--allow-software-adapter let --backend gpu take an adapter that is software");
+    }
+  });
+
   it("prints the package's version", async () => {
     const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
     expect(await runCli(["--version"])).toMatchObject({ code: 0, stdout: `${version}\n` });

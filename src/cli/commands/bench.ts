@@ -11,6 +11,7 @@ import { machineFacts } from "../../bench/machine.js";
 import { findScenario, LATER_SCENARIOS, SCENARIOS } from "../../bench/scenarios/catalog.js";
 import { MillraceError } from "../../index.js";
 import type { CodecOptions, Durability } from "../../options.js";
+import { type BackendFlags, backendOption, softwareAdapterOption } from "../backend_options.js";
 import { describeBench } from "../bench_report.js";
 import { parseCodec } from "../codec_arg.js";
 import { EXIT } from "../exit.js";
@@ -18,9 +19,8 @@ import type { CommandContext } from "../io.js";
 import { notYet } from "../not_yet.js";
 import { parseBytes, parsePositive, parseSeconds, parseSeed } from "../numbers.js";
 
-interface BenchFlags {
+interface BenchFlags extends BackendFlags {
   readonly backend: BenchSettings["backend"];
-  readonly allowSoftwareAdapter?: boolean;
   readonly codec: CodecOptions;
   readonly sink: "discard" | "file" | "s3" | "throttled";
   readonly out: string;
@@ -62,8 +62,8 @@ export function benchCommand({ io, finish }: CommandContext): Command {
   return new Command("bench")
     .description("Measure the writer beside the machine's own limits.")
     .argument("<scenario>", "what is streamed; see below")
-    .addOption(new Option("--backend <backend>", "what encodes").choices(["auto", "cpu", "gpu"]).default("auto"))
-    .option("--allow-software-adapter", "let --backend gpu take a software adapter")
+    .addOption(backendOption())
+    .addOption(softwareAdapterOption())
     .option("--codec <codec>", "none, blosc, zstd or zstd:LEVEL", parseCodec, { name: "blosc" })
     .addOption(
       new Option("--sink <sink>", "where shards go").choices(["discard", "file", "s3", "throttled"]).default("discard"),

@@ -5,7 +5,8 @@ import { MillraceError } from "../../base/errors.js";
 import { alignUp } from "../../base/integers.js";
 import type { DimensionOptions } from "../../geometry/array_geometry.js";
 import { fileSink, openArray, openWriter, verifyStore } from "../../index.js";
-import type { CodecOptions, WriterOptions } from "../../options.js";
+import type { CodecOptions } from "../../options.js";
+import { type BackendFlags, backendOption, softwareAdapterOption } from "../backend_options.js";
 import { SyntheticCamera } from "../camera.js";
 import { formatCodec, parseCodec } from "../codec_arg.js";
 import { DEMO_ATTRIBUTE, examineDemoStore } from "../demo_store.js";
@@ -27,13 +28,12 @@ const CHUNK_FRAMES = 16;
 const SHARD_FRAMES = 64;
 const CHUNK_SIDE = 128;
 
-interface DemoFlags {
+interface DemoFlags extends BackendFlags {
   readonly frames?: number;
   readonly seconds?: number;
   readonly size: number;
   readonly codec: CodecOptions;
   readonly seed: number;
-  readonly backend: NonNullable<WriterOptions["backend"]>;
   readonly keep?: boolean;
   readonly progress: ProgressMode;
   readonly json?: boolean;
@@ -62,7 +62,8 @@ export function demoCommand({ io, finish }: CommandContext): Command {
     .option("--size <pixels>", "side of the square frames", parsePositive, SIZE_DEFAULT)
     .option("--codec <codec>", "none, blosc, zstd or zstd:LEVEL", parseCodec, { name: "blosc" })
     .option("--seed <n>", "another scene and other noise", parseSeed, 1)
-    .addOption(new Option("--backend <backend>", "what encodes").choices(["auto", "cpu", "gpu"]).default("auto"))
+    .addOption(backendOption())
+    .addOption(softwareAdapterOption())
     .option("--keep", "refuse to replace an earlier demo store")
     .addOption(new Option("--progress <mode>", "on stderr").choices(PROGRESS_MODES).default("auto"))
     .option("--json", "print one JSON object as stdout's last line")
@@ -130,6 +131,7 @@ async function take(
     },
     mode: overwrite ? "overwrite" : "create",
     backend: flags.backend,
+    allowSoftwareAdapter: flags.allowSoftwareAdapter,
     signal: interrupts.aborting,
   });
   const progress = startProgress({

@@ -5,6 +5,7 @@ import type { DimensionOptions } from "../../geometry/array_geometry.js";
 import { DTYPE_NAMES, type DType, itemBytes } from "../../geometry/dtype.js";
 import { type ArrayWriter, fileSink, openWriter } from "../../index.js";
 import type { CodecOptions, Durability, WriterOptions } from "../../options.js";
+import { type BackendFlags, backendOption, softwareAdapterOption } from "../backend_options.js";
 import { parseCodec } from "../codec_arg.js";
 import { parseDims } from "../dims.js";
 import { EXIT, reportError } from "../exit.js";
@@ -25,17 +26,15 @@ import {
 import { parseStore } from "../store_arg.js";
 import { formatFields } from "../table.js";
 
-interface WriteFlags {
+interface WriteFlags extends BackendFlags {
   readonly dtype: DType;
   readonly dims: readonly DimensionOptions[];
   readonly codec?: CodecOptions;
-  readonly backend: NonNullable<WriterOptions["backend"]>;
   readonly input?: readonly string[];
   readonly appendBytes: number;
   readonly durability: Durability;
   readonly mode: NonNullable<WriterOptions["mode"]>;
   readonly multiscale?: boolean;
-  readonly allowSoftwareAdapter?: boolean;
   readonly progress: ProgressMode;
   readonly json?: boolean;
 }
@@ -67,7 +66,8 @@ export function writeCommand({ io, finish }: CommandContext): Command {
       "none, blosc, zstd or zstd:LEVEL (default: blosc; zstd where elements are single bytes)",
       parseCodec,
     )
-    .addOption(new Option("--backend <backend>", "what encodes").choices(["auto", "cpu", "gpu"]).default("auto"))
+    .addOption(backendOption())
+    .addOption(softwareAdapterOption())
     .option("--input <file...>", "raw files, .tif files or - for stdin, in order (default: stdin when it is piped)")
     .option(
       "--append-bytes <n>",
@@ -86,7 +86,6 @@ export function writeCommand({ io, finish }: CommandContext): Command {
         .default("create"),
     )
     .option("--multiscale", "write a resolution pyramid (not yet)")
-    .option("--allow-software-adapter", "let --backend gpu take a software adapter")
     .addOption(
       new Option("--progress <mode>", "on stderr: bar on a terminal, one JSON line a second, nothing")
         .choices(PROGRESS_MODES)

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { webgpuFindings } from "../../../src/cli/webgpu_findings.js";
 
 const ADAPTER = {
-  name: "card (maker, driver 1)",
+  name: "card, maker, driver 1",
   vendor: "maker",
   architecture: "arch",
   device: "card",
@@ -28,7 +28,7 @@ it.each([
 ])("%s", (_, over, state, detail) => {
   const [installed, gpu] = findings({ adapters: [{ ...ADAPTER, ...over }] });
   expect(installed).toMatchObject({ name: "webgpu", state: "ok", detail: "package 9.8.7" });
-  expect(gpu).toMatchObject({ name: "GPU", state, detail, adapter: { name: "card (maker, driver 1)" } });
+  expect(gpu).toMatchObject({ name: "GPU", state, detail, adapter: { name: "card, maker, driver 1" } });
 });
 
 it("marks limits that are too small, and says what is needed", () => {

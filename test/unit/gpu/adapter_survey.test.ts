@@ -49,9 +49,9 @@ it("lists every adapter once, and says which one streams take", async () => {
     }),
   );
   expect(found).toMatchObject([
-    { name: "big (maker)", isAskedFor: true, isTaken: true, software: false, features: ["a", "b"] },
-    { name: "small (maker)", isAskedFor: false, isTaken: false },
-    { name: "cpu (maker)", isAskedFor: false, isTaken: false, software: true },
+    { name: "big, maker", isAskedFor: true, isTaken: true, software: false, features: ["a", "b"] },
+    { name: "small, maker", isAskedFor: false, isTaken: false },
+    { name: "cpu, maker", isAskedFor: false, isTaken: false, software: true },
   ]);
   expect(await surveyAdapters(hostOf({ "high-performance": big, "low-power": big, fallback: big }))).toHaveLength(1);
   expect(await surveyAdapters(hostOf({ "high-performance": null, "low-power": null, fallback: null }))).toEqual([]);
