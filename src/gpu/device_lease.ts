@@ -22,6 +22,8 @@ interface Shared {
   readonly bindGroupLayout: GPUBindGroupLayout;
   readonly pipelines: Map<KernelName, Promise<GPUComputePipeline>>;
   leases: number;
+  /** Its last lease was given back: it is destroyed. */
+  ended: boolean;
 }
 
 /** Compiling the kernels takes far longer than anything else about a stream, so streams of one thread share a device. */
@@ -38,21 +40,24 @@ export async function leaseDevice(
   timestamps = false,
 ): Promise<DeviceLease> {
   const found = await findAdapter(host, allowSoftware);
-  let shared = timestamps ? undefined : open.get(host);
-  if (shared !== undefined && !fits((await shared).device.limits, needed)) shared = undefined;
-  if (shared === undefined) {
+  let own = timestamps ? undefined : open.get(host);
+  // Why another stream got no device is no answer to this one, which needs something else of it.
+  let counted = await own?.catch(() => undefined);
+  // While this one waited, the last stream on that device may have closed.
+  if (own === undefined || counted === undefined || counted.ended || !fits(counted.device.limits, needed)) {
     const made = makeShared(found, needed, timestamps);
-    shared = made;
+    own = made;
     if (!timestamps) {
       open.set(host, made);
       const gone = (): void => forget(host, made);
       made.then(({ device }) => device.lost.then(gone), gone);
     }
+    counted = await made;
   }
-  const own = shared;
-  const counted = await own;
-  const { device, info, bindGroupLayout, pipelines } = counted;
-  counted.leases++;
+  const shared = own;
+  const counts = counted;
+  counts.leases++;
+  const { device, info, bindGroupLayout, pipelines } = counts;
   let released: Promise<void> | undefined;
   return {
     device,
@@ -66,9 +71,9 @@ export async function leaseDevice(
       }
       return pipeline;
     },
-    abandon: () => forget(host, own),
+    abandon: () => forget(host, shared),
     release() {
-      released ??= releaseShared(host, own, counted);
+      released ??= releaseShared(host, shared, counts);
       return released;
     },
   };
@@ -76,6 +81,7 @@ export async function leaseDevice(
 
 async function releaseShared(host: GpuHost, own: Promise<Shared>, shared: Shared): Promise<void> {
   if (--shared.leases > 0) return;
+  shared.ended = true;
   forget(host, own);
   shared.device.destroy();
   await shared.device.lost;
@@ -98,7 +104,7 @@ async function makeShared(found: FoundAdapter, needed: GpuLimits, timestamps: bo
       buffer: { type: bindingType(name) },
     })),
   });
-  const shared: Shared = { device, info: found.info, bindGroupLayout, pipelines: new Map(), leases: 0 };
+  const shared: Shared = { device, info: found.info, bindGroupLayout, pipelines: new Map(), leases: 0, ended: false };
   return shared;
 }
 

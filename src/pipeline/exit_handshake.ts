@@ -1,8 +1,12 @@
+import { now } from "../base/clock.js";
 import type { Counters } from "../metrics/counters.js";
 import { orderingFromEnvironment } from "../slots/ordering.js";
 
 /** How long a leaving process waits for its engines: joining one batch of native work takes milliseconds. */
 const EXIT_WAIT_MS = 2000;
+/** The same for engines that are still opening: kernels that are being compiled cannot be called back, only waited for. */
+const EXIT_WAIT_OPENING_MS = 60_000;
+const LOOK_AGAIN_MS = 20;
 
 export interface LiveStream {
   readonly counters: Counters;
@@ -30,5 +34,9 @@ export function guardExit(stream: LiveStream): () => void {
 function stopAll(): void {
   if (orderingFromEnvironment().off.includes("EXIT_HANDSHAKE")) return;
   for (const stream of live) stream.stop();
-  for (const stream of live) stream.counters.waitEngineStopped(EXIT_WAIT_MS);
+  const openUntilMs = now() + EXIT_WAIT_OPENING_MS;
+  for (const { counters } of live) {
+    while (counters.get("engineOpened") === 0 && now() < openUntilMs) counters.waitEngineStopped(LOOK_AGAIN_MS);
+    counters.waitEngineStopped(EXIT_WAIT_MS);
+  }
 }

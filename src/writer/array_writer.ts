@@ -419,10 +419,13 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     }
     this.#threads.engine.onmessage = ({ data }) => this.#onEngine(data);
     this.#threads.delivery.onmessage = ({ data }) => this.#onDelivery(data);
-    this.#unguard = guardExit({
-      counters: this.#counters,
-      stop: () => this.#threads.engine.postMessage({ type: "abort" }),
-    });
+    // Inline nobody could answer: the thread that would is the one that leaves.
+    if (checked.threads !== "inline") {
+      this.#unguard = guardExit({
+        counters: this.#counters,
+        stop: () => this.#threads.engine.postMessage({ type: "abort" }),
+      });
+    }
     const onAbort = (): void => void this.abort(options.signal?.reason);
     options.signal?.addEventListener("abort", onAbort, { once: true });
     if (options.signal?.aborted) onAbort();
