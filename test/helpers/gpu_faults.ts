@@ -19,8 +19,10 @@ export interface FaultyDevice {
   readonly device: GPUDevice;
   /** Buffers that were made and not destroyed. */
   readonly buffers: Set<GPUBuffer>;
-  /** Commands that a command of that many writes reports as refused to the innermost scope of this kind. */
+  /** While true, every scope for it reports that memory ran out. */
   outOfMemory: boolean;
+  /** Does something invalid, for the innermost scope of that kind or, outside of any, `uncapturederror`. */
+  offend(): void;
   /** Makes `device.lost` resolve, as a crashed driver does: what is mapped stays mapped. */
   loseQuietly(): void;
 }
@@ -41,12 +43,14 @@ export interface AdapterFaults {
 /** WebGPU of this machine, with failures: each host has devices of its own. */
 export class FaultyHost implements GpuHost {
   readonly devices: FaultyDevice[] = [];
-  readonly #faults: AdapterFaults;
+  /** May be changed between two streams. */
+  faults: AdapterFaults;
   readonly #plans: { readonly step: GpuStep; left: number; readonly instead: Instead }[] = [];
   readonly #gpu: GPU;
+  #found: Promise<GPUAdapter | null> | undefined;
 
   constructor(faults: AdapterFaults = {}) {
-    this.#faults = faults;
+    this.faults = faults;
     this.#gpu = { requestAdapter: (options: GPURequestAdapterOptions) => this.#requestAdapter(options) } as GPU;
   }
 
@@ -65,14 +69,17 @@ export class FaultyHost implements GpuHost {
   }
 
   async kernelText(name: string): Promise<string> {
-    return this.#faults.kernels?.[name] ?? nodeGpu.kernelText(name);
+    return this.faults.kernels?.[name] ?? nodeGpu.kernelText(name);
   }
 
   async #requestAdapter(options: GPURequestAdapterOptions): Promise<GPUAdapter | null> {
-    if (this.#faults.none) return null;
-    const adapter = await (await nodeGpu.gpu()).requestAdapter(options);
+    if (this.faults.none) return null;
+    // One adapter to look at and a fresh one a device: each gives one device only.
+    const find = async (): Promise<GPUAdapter | null> => (await nodeGpu.gpu()).requestAdapter(options);
+    this.#found ??= find();
+    const adapter = await this.#found;
     if (adapter === null) return null;
-    const { limits, granted, hardware, refuseDevice } = this.#faults;
+    const { limits, granted, hardware, refuseDevice } = this.faults;
     const named = { vendor: "faulty", architecture: "", device: "", description: "a faulty GPU" };
     return {
       info: hardware ? named : adapter.info,
@@ -80,7 +87,7 @@ export class FaultyHost implements GpuHost {
       limits: laidOver(adapter.limits, limits),
       requestDevice: async () => {
         if (refuseDevice) throw new Error("injected: no device today");
-        const device = await adapter.requestDevice();
+        const device = await ((await find()) as GPUAdapter).requestDevice();
         if (granted !== undefined) replace(device, "limits", laidOver(device.limits, granted));
         return this.#patch(device);
       },
@@ -100,15 +107,16 @@ export class FaultyHost implements GpuHost {
     });
     void device.lost.then(lose);
     replace(device, "lost", lost);
+    const { createBuffer, createCommandEncoder, pushErrorScope, popErrorScope, queue } = device;
     const faulty: FaultyDevice = {
       device,
       buffers: new Set(),
       outOfMemory: false,
+      offend: () => void createBuffer.call(device, { size: 4, usage: 0 }),
       loseQuietly: () => lose({ reason: "unknown", message: "injected: the driver crashed" } as GPUDeviceLostInfo),
     };
     this.devices.push(faulty);
 
-    const { createBuffer, createCommandEncoder, pushErrorScope, popErrorScope, queue } = device;
     const scopes: GPUErrorFilter[] = [];
     replace(device, "pushErrorScope", (filter: GPUErrorFilter) => {
       scopes.push(filter);
