@@ -40,24 +40,28 @@ export async function leaseDevice(
   timestamps = false,
 ): Promise<DeviceLease> {
   const found = await findAdapter(host, allowSoftware);
-  let own = timestamps ? undefined : open.get(host);
-  // Why another stream got no device is no answer to this one, which needs something else of it.
-  let counted = await own?.catch(() => undefined);
-  // While this one waited, the last stream on that device may have closed.
-  if (own === undefined || counted === undefined || counted.ended || !fits(counted.device.limits, needed)) {
-    const made = makeShared(found, needed, timestamps);
-    own = made;
-    if (!timestamps) {
-      open.set(host, made);
-      const gone = (): void => forget(host, made);
-      made.then(({ device }) => device.lost.then(gone), gone);
-    }
-    counted = await made;
+  let known = timestamps ? undefined : open.get(host);
+  while (known !== undefined) {
+    // Why another stream got no device is no answer to this one, which needs something else of it.
+    const shared = await known.catch(() => undefined);
+    // While this one waited, the last stream on that device may have closed.
+    if (shared !== undefined && !shared.ended && fits(shared.device.limits, needed)) return lease(host, known, shared);
+    const now = open.get(host);
+    known = now === known ? undefined : now;
   }
-  const shared = own;
-  const counts = counted;
-  counts.leases++;
-  const { device, info, bindGroupLayout, pipelines } = counts;
+  const made = makeShared(found, needed, timestamps);
+  if (!timestamps) {
+    open.set(host, made);
+    const gone = (): void => forget(host, made);
+    made.then(({ device }) => device.lost.then(gone), gone);
+  }
+  return lease(host, made, await made);
+}
+
+/** Counts one more user, in the same turn in which it was seen that the device is there. */
+function lease(host: GpuHost, own: Promise<Shared>, shared: Shared): DeviceLease {
+  const { device, info, bindGroupLayout, pipelines } = shared;
+  shared.leases++;
   let released: Promise<void> | undefined;
   return {
     device,
@@ -71,9 +75,9 @@ export async function leaseDevice(
       }
       return pipeline;
     },
-    abandon: () => forget(host, shared),
+    abandon: () => forget(host, own),
     release() {
-      released ??= releaseShared(host, shared, counts);
+      released ??= releaseShared(host, own, shared);
       return released;
     },
   };

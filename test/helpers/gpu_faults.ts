@@ -149,6 +149,7 @@ export class FaultyHost implements GpuHost {
       return encoder;
     });
     replace(device, "queue", {
+      onSubmittedWorkDone: () => queue.onSubmittedWorkDone(),
       writeBuffer: (...given: Parameters<GPUQueue["writeBuffer"]>) => queue.writeBuffer(...given),
       submit: (commands: GPUCommandBuffer[]) =>
         this.#take(computes.has(commands[0]) ? "submit" : "submit rest", faulty, () => queue.submit(commands)),
