@@ -10,6 +10,8 @@ const LOOK_AGAIN_MS = 20;
 
 export interface LiveStream {
   readonly counters: Counters;
+  /** The engine runs on the thread that leaves, so that it could not answer, and nothing works beside it. */
+  readonly inline: boolean;
   /** Asks the engine to stop at once. */
   stop(): void;
 }
@@ -27,7 +29,7 @@ export function guardExit(stream: LiveStream): () => void {
     hooked = true;
     process.on("exit", stopAll);
   }
-  live.add(stream);
+  if (!stream.inline) live.add(stream);
   return () => live.delete(stream);
 }
 
