@@ -106,6 +106,7 @@ export async function openDevice(found: FoundAdapter, needed: GpuLimits, timesta
     const granted = device.limits[limit];
     if (needed[limit] <= granted) continue;
     device.destroy();
+    await device.lost;
     throw new MillraceError(
       "BACKEND_UNAVAILABLE",
       `a batch needs ${limit} ${needed[limit]}, but ${info.name} gave ${granted}.`,

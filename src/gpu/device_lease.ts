@@ -22,6 +22,8 @@ interface Shared {
   readonly bindGroupLayout: GPUBindGroupLayout;
   readonly pipelines: Map<KernelName, Promise<GPUComputePipeline>>;
   leases: number;
+  /** Its last lease was given back: it is destroyed. */
+  ended: boolean;
 }
 
 /** Compiling the kernels takes far longer than anything else about a stream, so streams of one thread share a device. */
@@ -38,21 +40,28 @@ export async function leaseDevice(
   timestamps = false,
 ): Promise<DeviceLease> {
   const found = await findAdapter(host, allowSoftware);
-  let shared = timestamps ? undefined : open.get(host);
-  if (shared !== undefined && !fits((await shared).device.limits, needed)) shared = undefined;
-  if (shared === undefined) {
-    const made = makeShared(found, needed, timestamps);
-    shared = made;
-    if (!timestamps) {
-      open.set(host, made);
-      const gone = (): void => forget(host, made);
-      made.then(({ device }) => device.lost.then(gone), gone);
-    }
+  let known = timestamps ? undefined : open.get(host);
+  while (known !== undefined) {
+    // Why another stream got no device is no answer to this one, which needs something else of it.
+    const shared = await known.catch(() => undefined);
+    // While this one waited, the last stream on that device may have closed.
+    if (shared !== undefined && !shared.ended && fits(shared.device.limits, needed)) return lease(host, known, shared);
+    const now = open.get(host);
+    known = now === known ? undefined : now;
   }
-  const own = shared;
-  const counted = await own;
-  const { device, info, bindGroupLayout, pipelines } = counted;
-  counted.leases++;
+  const made = makeShared(found, needed, timestamps);
+  if (!timestamps) {
+    open.set(host, made);
+    const gone = (): void => forget(host, made);
+    made.then(({ device }) => device.lost.then(gone), gone);
+  }
+  return lease(host, made, await made);
+}
+
+/** Counts one more user, in the same turn in which it was seen that the device is there. */
+function lease(host: GpuHost, own: Promise<Shared>, shared: Shared): DeviceLease {
+  const { device, info, bindGroupLayout, pipelines } = shared;
+  shared.leases++;
   let released: Promise<void> | undefined;
   return {
     device,
@@ -68,7 +77,7 @@ export async function leaseDevice(
     },
     abandon: () => forget(host, own),
     release() {
-      released ??= releaseShared(host, own, counted);
+      released ??= releaseShared(host, own, shared);
       return released;
     },
   };
@@ -76,6 +85,7 @@ export async function leaseDevice(
 
 async function releaseShared(host: GpuHost, own: Promise<Shared>, shared: Shared): Promise<void> {
   if (--shared.leases > 0) return;
+  shared.ended = true;
   forget(host, own);
   shared.device.destroy();
   await shared.device.lost;
@@ -98,7 +108,7 @@ async function makeShared(found: FoundAdapter, needed: GpuLimits, timestamps: bo
       buffer: { type: bindingType(name) },
     })),
   });
-  const shared: Shared = { device, info: found.info, bindGroupLayout, pipelines: new Map(), leases: 0 };
+  const shared: Shared = { device, info: found.info, bindGroupLayout, pipelines: new Map(), leases: 0, ended: false };
   return shared;
 }
 

@@ -134,7 +134,10 @@ export class GpuBackend implements Backend {
       this.#idle = idle.resolve;
       await idle.promise;
     }
-    await this.#release();
+    await this.#release().catch((error) => {
+      // Of a device that is lost nothing more is expected: its rows went to the CPU.
+      if (this.#lost === undefined) throw error;
+    });
     await (await this.#fallback)?.close();
     for (const id of this.#outputRegions) this.#links.addon?.regionRemove(id);
   }
@@ -152,7 +155,6 @@ export class GpuBackend implements Backend {
 
   async #encode(batch: StagedBatch): Promise<HostBatch> {
     const { geometry: g } = this.#init;
-    const { device } = this.#encoder;
     const slot = await this.#acquire();
     try {
       if (this.#lost !== undefined) throw this.#lost;
@@ -160,22 +162,14 @@ export class GpuBackend implements Backend {
       const lastEpochRows = batch.rowTo - batch.rowFrom - (batch.epochCount - 1) * g.epochRows;
       const usedBytes = (batch.rowTo - batch.rowFrom) * g.rowBytes;
       const upload = await this.#uploads.take(batch.stagingIndex, usedBytes);
+      if (this.#lost !== undefined) throw this.#lost;
       const generation = ++this.#generation >>> 0;
-      device.pushErrorScope("validation");
-      device.pushErrorScope("internal");
-      device.pushErrorScope("out-of-memory");
       const { epochCount, skippedEpochs } = batch;
-      const copied = this.#encoder.submit(slot, upload, { epochCount, lastEpochRows, skippedEpochs }, generation);
-      const refused = [device.popErrorScope(), device.popErrorScope(), device.popErrorScope()];
+      const { result: copied, accepted } = this.#watched(() =>
+        this.#encoder.submit(slot, upload, { epochCount, lastEpochRows, skippedEpochs }, generation),
+      );
       const remapped = this.#uploads.giveBack(batch.stagingIndex);
-      const read = slot.readback.mapAsync(1 /* READ */, 0, copied);
-      for (const error of await Promise.all(refused)) {
-        if (error !== null) {
-          read.catch(() => {});
-          throw new Error(error.message);
-        }
-      }
-      await read;
+      await this.#mapped(slot, 0, copied, accepted);
       const bytes = await this.#readBack(batch, slot, copied, generation);
       // The producer's next bytes for this slot go into mapped memory: it is there before the slot is free.
       await remapped;
@@ -193,6 +187,39 @@ export class GpuBackend implements Backend {
     } finally {
       this.#giveBack(slot);
     }
+  }
+
+  /**
+   * Runs `submit` and asks what the device has against it. Scopes belong to the device, which other streams use too: they are closed
+   * whatever happens. A refused copy does not fail the map behind it, which then shows what an earlier batch left there.
+   */
+  #watched<T>(submit: () => T): { readonly result: T; readonly accepted: Promise<void> } {
+    const { device } = this.#encoder;
+    device.pushErrorScope("validation");
+    device.pushErrorScope("internal");
+    device.pushErrorScope("out-of-memory");
+    try {
+      const result = submit();
+      const accepted = this.#endScopes();
+      accepted.catch(() => {});
+      return { result, accepted };
+    } catch (error) {
+      this.#endScopes().catch(() => {});
+      throw error;
+    }
+  }
+
+  async #endScopes(): Promise<void> {
+    const { device } = this.#encoder;
+    const scopes = [device.popErrorScope(), device.popErrorScope(), device.popErrorScope()];
+    for (const error of await Promise.all(scopes)) if (error !== null) throw new Error(error.message);
+  }
+
+  /** Resolves when that range of the readback buffer is mapped and the device has accepted what was to write it. */
+  async #mapped(slot: GpuSlot, from: number, bytes: number, accepted: Promise<void>): Promise<void> {
+    // Both at once: a map that fails while the scopes are awaited would be an unhandled rejection.
+    await Promise.all([slot.readback.mapAsync(1 /* READ */, from, bytes), accepted]);
+    if (this.#lost !== undefined) throw this.#lost;
   }
 
   /** Copies tables and encoded chunks to the output slot; what lies past the first copy is fetched by a second one. */
@@ -216,8 +243,8 @@ export class GpuBackend implements Backend {
       // Ranges that are mapped or copied begin at multiples of 8.
       const from = Math.floor((layout.dataAt + first) / 8) * 8;
       const to = layout.dataAt + total;
-      this.#encoder.submitRest(slot, from, to);
-      await slot.readback.mapAsync(1 /* READ */, from, alignUp4(to) - from);
+      const { accepted } = this.#watched(() => this.#encoder.submitRest(slot, from, to));
+      await this.#mapped(slot, from, alignUp4(to) - from, accepted);
       mapped = new Uint8Array(slot.readback.getMappedRange(from, alignUp4(to) - from));
       this.#copyOut(batch.outputIndex, from - layout.dataAt, mapped, 0, to - from);
       slot.readback.unmap();

@@ -31,8 +31,10 @@ export type KernelPipelines = ReadonlyMap<KernelName, GPUComputePipeline>;
 
 /** The kernels that batches of this layout need, compiled. Rejects with what WebGPU has against them. */
 export async function kernelPipelines(lease: DeviceLease, layout: GpuLayout): Promise<KernelPipelines> {
-  const names = kernelPlan(layout, 1).map(({ name }) => name);
-  return new Map(await Promise.all(names.map(async (name) => [name, await lease.pipeline(name)] as const)));
+  const compiled = kernelPlan(layout, 1).map(async ({ name }) => [name, await lease.pipeline(name)] as const);
+  // Not before the last one: what compiles behind a failure would be left to a thread that ends, which the binding does not survive.
+  await Promise.allSettled(compiled);
+  return new Map(await Promise.all(compiled));
 }
 
 /** One batch, as the kernels need it. */
@@ -76,8 +78,17 @@ export class GpuEncoder {
     this.#pipelines = pipelines;
     this.#tables = kernelTables(init.geometry, init.table, init.layout.epochsPerBatch);
     const { buffers } = init.layout;
-    const buffer = (label: string, size: number, usage: number, mappedAtCreation = false): GPUBuffer =>
-      device.createBuffer({ label, size: alignUp(size, 4), usage, mappedAtCreation });
+    const made: GPUBuffer[] = [];
+    const buffer = (label: string, size: number, usage: number, mappedAtCreation = false): GPUBuffer => {
+      try {
+        made.push(device.createBuffer({ label, size: alignUp(size, 4), usage, mappedAtCreation }));
+      } catch (error) {
+        // A collector that does not see device memory would leave the others for long, on a device that other streams use.
+        for (const other of made) other.destroy();
+        throw error;
+      }
+      return made[made.length - 1];
+    };
     const { MAP_READ, MAP_WRITE, COPY_SRC, COPY_DST, UNIFORM, STORAGE } = BUFFER_USAGE;
     this.#shared = {
       params: buffer("params", PARAMS_BYTES, UNIFORM | COPY_DST),

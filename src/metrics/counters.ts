@@ -12,6 +12,7 @@ const NAMES = [
   "rowsPublished",
   // Flags
   "failed",
+  "engineOpened",
   "engineStopped",
   "deliveryStopped",
   // Bytes

@@ -34,6 +34,7 @@ export async function runEngine(init: EngineInit, ports: EnginePorts, openBacken
       ports.producer.postMessage({ type: "warning", message }),
     );
   } catch (error) {
+    counters.raise("engineOpened", 1);
     counters.raise("engineStopped", 1);
     ports.producer.postMessage({ type: "failed", error: toWireError(error) });
     ports.producer.postMessage({ type: "stopped" });
@@ -41,6 +42,7 @@ export async function runEngine(init: EngineInit, ports: EnginePorts, openBacken
     ports.delivery.postMessage({ type: "stop", afterGeneration: 0 });
     return;
   }
+  counters.raise("engineOpened", 1);
   const { memory } = init;
   const schedule = new Schedule({
     backend,

@@ -1,11 +1,17 @@
+import { now } from "../base/clock.js";
 import type { Counters } from "../metrics/counters.js";
 import { orderingFromEnvironment } from "../slots/ordering.js";
 
 /** How long a leaving process waits for its engines: joining one batch of native work takes milliseconds. */
 const EXIT_WAIT_MS = 2000;
+/** The same for engines that are still opening: kernels that are being compiled cannot be called back, only waited for. */
+const EXIT_WAIT_OPENING_MS = 60_000;
+const LOOK_AGAIN_MS = 20;
 
 export interface LiveStream {
   readonly counters: Counters;
+  /** The engine runs on the thread that leaves, so that it could not answer, and nothing works beside it. */
+  readonly inline: boolean;
   /** Asks the engine to stop at once. */
   stop(): void;
 }
@@ -23,12 +29,16 @@ export function guardExit(stream: LiveStream): () => void {
     hooked = true;
     process.on("exit", stopAll);
   }
-  live.add(stream);
+  if (!stream.inline) live.add(stream);
   return () => live.delete(stream);
 }
 
 function stopAll(): void {
   if (orderingFromEnvironment().off.includes("EXIT_HANDSHAKE")) return;
   for (const stream of live) stream.stop();
-  for (const stream of live) stream.counters.waitEngineStopped(EXIT_WAIT_MS);
+  const openUntilMs = now() + EXIT_WAIT_OPENING_MS;
+  for (const { counters } of live) {
+    while (counters.get("engineOpened") === 0 && now() < openUntilMs) counters.waitEngineStopped(LOOK_AGAIN_MS);
+    counters.waitEngineStopped(EXIT_WAIT_MS);
+  }
 }

@@ -65,6 +65,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   #closing: Promise<void> | undefined;
   #ended = false;
   #ready: { resolve: () => void; reject: (error: unknown) => void; left: number } | undefined;
+  /** Warnings of the engine from before the caller can listen. */
+  #early: string[] | undefined = [];
   #adapter = "";
   #backend: "cpu" | "gpu" = "cpu";
   #copyNs = 0;
@@ -421,6 +423,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#threads.delivery.onmessage = ({ data }) => this.#onDelivery(data);
     this.#unguard = guardExit({
       counters: this.#counters,
+      inline: checked.threads === "inline",
       stop: () => this.#threads.engine.postMessage({ type: "abort" }),
     });
     const onAbort = (): void => void this.abort(options.signal?.reason);
@@ -435,10 +438,11 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     }
     this.#threads.keepAlive(this.#pending > 0);
     tracingChannels.open({ location: options.sink.location, geometry, backend: this.#backend, adapter: this.#adapter });
-    const warnings = [...this.#platform.warnings(), ...this.plan.reductions];
+    const early = [...this.#platform.warnings(), ...this.plan.reductions];
     // After the caller had a chance to listen.
     setTimeout(() => {
-      for (const message of warnings) this.emit("warning", { message });
+      for (const message of early.concat(this.#early ?? [])) this.emit("warning", { message });
+      this.#early = undefined;
     }, 0).unref?.();
   }
 
@@ -457,7 +461,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
         this.#fail(fromWireError(message.error));
         break;
       case "warning":
-        this.emit("warning", { message: message.message });
+        if (this.#early === undefined) this.emit("warning", { message: message.message });
+        else this.#early.push(message.message);
         break;
       case "stopped":
         this.#engineStopped.resolve();

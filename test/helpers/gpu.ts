@@ -5,6 +5,7 @@ import { type DeviceLease, leaseDevice } from "../../src/gpu/device_lease.js";
 import type { GpuHost } from "../../src/gpu/gpu_host.js";
 import { nodeGpu } from "../../src/gpu/node_gpu.js";
 import type { WriterOptions } from "../../src/options.js";
+import { openCpuBackend } from "../../src/pipeline/open_cpu_backend.js";
 import { openGpuBackend } from "../../src/pipeline/open_gpu_backend.js";
 import { startInline } from "../../src/pipeline/start_inline.js";
 import type { ArrayWriter } from "../../src/writer/array_writer.js";
@@ -41,7 +42,7 @@ export function holdDevice(host: GpuHost = nodeGpu): () => DeviceLease {
   return () => lease as DeviceLease;
 }
 
-/** A writer on the GPU of `host`, everything on this thread. Without addon unless asked for: then copies go by the slow path. */
+/** A writer on the GPU of `host`, or what `auto` makes of it, everything on this thread. Without addon unless asked for: then copies go by the slow path. */
 export function openGpuWriter(
   options: WriterOptions,
   { host = nodeGpu, addon = true }: { readonly host?: GpuHost; readonly addon?: boolean } = {},
@@ -54,7 +55,7 @@ export function openGpuWriter(
       gpuHost: async () => host,
       startThreads: async (_, init) =>
         startInline(init, (engine, counters, order, warn) => {
-          if (engine.gpu === undefined) throw new Error("the stream was planned for the CPU");
+          if (engine.gpu === undefined) return openCpuBackend(engine, counters, loaded);
           return openGpuBackend({ ...engine, gpu: engine.gpu }, { host, addon: loaded, counters, order, warn });
         }),
     },
