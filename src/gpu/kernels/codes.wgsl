@@ -13,7 +13,6 @@ const CODE_BITS_MAX = 11u;
 const DIRECT_LAST_MAX = 128u;
 const TREE_BYTES_LIMIT = 128u;
 const WEIGHTS = 12u;
-const ONE_STREAM_BELOW = 256u;
 // Words of a list's leaf bits; a list has 2 · 256 − 1 items at most.
 const FLAG_WORDS = 16u;
 

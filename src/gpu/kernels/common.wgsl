@@ -17,6 +17,18 @@ const SPAN_BYTES = 128u;
 const SPAN_WORDS = 32u;
 const GROUP_BYTES = 64u;
 
+// Marks a frame or a chunk that is stored as it is; the other bits may hold an offset.
+const STORED = 0x80000000u;
+// Content up to which a frame is a single segment (docs/encoder.md §2).
+const SINGLE_SEGMENT_MAX = 8388608u;
+// Words of `output` in front of the tables of sizes and offsets.
+const TOTAL_WORDS = 4u;
+// Literals below which there is one stream.
+const ONE_STREAM_BELOW = 256u;
+// Codes of literal lengths and of match lengths.
+const LL_CODES = 36u;
+const ML_CODES = 53u;
+
 struct Params {
   item_bytes: u32,
   codec: u32,
@@ -146,3 +158,40 @@ const D_ML_COUNTS = 100u;
 const TYPE_RAW = 0u;
 const TYPE_RLE = 1u;
 const TYPE_COMPRESSED = 2u;
+
+// Codes of lengths, RFC 8878 3.1.1.3.2.1.1.
+fn literal_length_code(value: u32) -> u32 {
+  if (value < 16u) {
+    return value;
+  }
+  if (value < 24u) {
+    return 16u + ((value - 16u) >> 1u);
+  }
+  if (value < 32u) {
+    return 20u + ((value - 24u) >> 2u);
+  }
+  if (value < 48u) {
+    return 22u + ((value - 32u) >> 3u);
+  }
+  return select(19u + firstLeadingBit(value), 24u, value < 64u);
+}
+
+// Of a match length less 3.
+fn match_length_code(value: u32) -> u32 {
+  if (value < 32u) {
+    return value;
+  }
+  if (value < 40u) {
+    return 32u + ((value - 32u) >> 1u);
+  }
+  if (value < 48u) {
+    return 36u + ((value - 40u) >> 2u);
+  }
+  if (value < 64u) {
+    return 38u + ((value - 48u) >> 3u);
+  }
+  if (value < 96u) {
+    return 40u + ((value - 64u) >> 4u);
+  }
+  return select(36u + firstLeadingBit(value), 42u, value < 128u);
+}

@@ -9,9 +9,6 @@
 @group(0) @binding(6) var<storage, read_write> payload: array<u32>;
 @group(0) @binding(7) var<storage, read_write> output: array<atomic<u32>>;
 
-const STORED = 0x80000000u;
-const SINGLE_SEGMENT_MAX = 8388608u;
-const TOTAL_WORDS = 4u;
 const FROM_PLANES = 0u;
 const FROM_PAYLOAD = 1u;
 // The chunk itself, put together again from its planes.

@@ -8,8 +8,6 @@
 @group(0) @binding(5) var<storage, read_write> blocks: array<u32>;
 @group(0) @binding(6) var<storage, read_write> payload: array<atomic<u32>>;
 
-const ONE_STREAM_BELOW = 256u;
-
 var<workgroup> needed: u32;
 
 var<private> to_word: u32;

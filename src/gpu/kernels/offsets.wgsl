@@ -7,9 +7,6 @@
 @group(0) @binding(4) var<storage, read_write> work: array<u32>;
 @group(0) @binding(7) var<storage, read_write> output: array<u32>;
 
-// Words in front of the tables of sizes and offsets.
-const TOTAL_WORDS = 4u;
-
 var<workgroup> sums: array<u32, THREADS>;
 
 fn size_of(task: u32) -> u32 {

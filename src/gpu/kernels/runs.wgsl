@@ -14,8 +14,6 @@ const RUN_LENGTH_MIN = 3u;
 const SEQUENCE_COST = 8u;
 const SAVING_MIN = 96u;
 const LITERAL_COST_MAX = 11u;
-const LL_CODES = 36u;
-const ML_CODES = 53u;
 
 // One bit a byte of the block: it equals the byte a period before.
 var<workgroup> equal: array<u32, MASK_WORDS>;
@@ -106,42 +104,6 @@ fn run_start_before(word: u32) -> u32 {
 // Bits of a word at bit position `base` that are positions of the block.
 fn valid_bits(base: u32, bytes: u32) -> u32 {
   return select(bits_below(bytes - base), 0u, base >= bytes);
-}
-
-fn literal_length_code(value: u32) -> u32 {
-  if (value < 16u) {
-    return value;
-  }
-  if (value < 24u) {
-    return 16u + ((value - 16u) >> 1u);
-  }
-  if (value < 32u) {
-    return 20u + ((value - 24u) >> 2u);
-  }
-  if (value < 48u) {
-    return 22u + ((value - 32u) >> 3u);
-  }
-  return select(19u + firstLeadingBit(value), 24u, value < 64u);
-}
-
-fn match_length_code(length: u32) -> u32 {
-  let value = length - 3u;
-  if (value < 32u) {
-    return value;
-  }
-  if (value < 40u) {
-    return 32u + ((value - 32u) >> 1u);
-  }
-  if (value < 48u) {
-    return 36u + ((value - 40u) >> 2u);
-  }
-  if (value < 64u) {
-    return 38u + ((value - 48u) >> 3u);
-  }
-  if (value < 96u) {
-    return 40u + ((value - 64u) >> 4u);
-  }
-  return select(36u + firstLeadingBit(value), 42u, value < 128u);
 }
 
 @compute @workgroup_size(THREADS)
@@ -399,7 +361,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       previous = work[list + i - 1u] & 0xffffu;
     }
     atomicAdd(&ll_counts[literal_length_code((own & 0xffffu) - previous)], 1u);
-    atomicAdd(&ml_counts[match_length_code(own >> 16u)], 1u);
+    atomicAdd(&ml_counts[match_length_code((own >> 16u) - 3u)], 1u);
   }
   workgroupBarrier();
   if (thread < LL_CODES) {

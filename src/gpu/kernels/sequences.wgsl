@@ -7,8 +7,6 @@
 @group(0) @binding(5) var<storage, read_write> blocks: array<u32>;
 @group(0) @binding(6) var<storage, read_write> payload: array<u32>;
 
-const LL_CODES = 36u;
-const ML_CODES = 53u;
 const MODE_PREDEFINED = 0u;
 const MODE_RLE = 1u;
 const MODE_FSE = 2u;
@@ -236,22 +234,6 @@ fn literal_length_bits(value: u32) -> u32 {
   return select(firstLeadingBit(value), 4u, value < 64u);
 }
 
-fn literal_length_code(value: u32) -> u32 {
-  if (value < 16u) {
-    return value;
-  }
-  if (value < 24u) {
-    return 16u + ((value - 16u) >> 1u);
-  }
-  if (value < 32u) {
-    return 20u + ((value - 24u) >> 2u);
-  }
-  if (value < 48u) {
-    return 22u + ((value - 32u) >> 3u);
-  }
-  return select(19u + firstLeadingBit(value), 24u, value < 64u);
-}
-
 // Of a match length less 3.
 fn match_length_bits(value: u32) -> u32 {
   if (value < 32u) {
@@ -270,25 +252,6 @@ fn match_length_bits(value: u32) -> u32 {
     return 4u;
   }
   return select(firstLeadingBit(value), 5u, value < 128u);
-}
-
-fn match_length_code(value: u32) -> u32 {
-  if (value < 32u) {
-    return value;
-  }
-  if (value < 40u) {
-    return 32u + ((value - 32u) >> 1u);
-  }
-  if (value < 48u) {
-    return 36u + ((value - 40u) >> 2u);
-  }
-  if (value < 64u) {
-    return 38u + ((value - 48u) >> 3u);
-  }
-  if (value < 96u) {
-    return 40u + ((value - 64u) >> 4u);
-  }
-  return select(36u + firstLeadingBit(value), 42u, value < 128u);
 }
 
 // §7.4: puts a code into a state and gives the state that follows.

@@ -7,9 +7,6 @@
 @group(0) @binding(4) var<storage, read_write> work: array<u32>;
 @group(0) @binding(5) var<storage, read_write> blocks: array<u32>;
 
-const STORED = 0x80000000u;
-const SINGLE_SEGMENT_MAX = 8388608u;
-
 var<workgroup> sums: array<u32, THREADS>;
 
 // Bytes of a block with its header; sets its type for good.
