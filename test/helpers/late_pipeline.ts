@@ -37,6 +37,11 @@ export class LateSink implements Sink {
   readonly files = new Map<string, Uint8Array>();
   /** Rows that zarr.json covered at some time, and shards visible at that time. */
   readonly published: { readonly rows: number; readonly shards: readonly string[] }[] = [];
+  readonly #lateMs: number;
+
+  constructor(lateMs = 8) {
+    this.#lateMs = lateMs;
+  }
 
   async open(): Promise<void> {}
 
@@ -44,11 +49,11 @@ export class LateSink implements Sink {
     const parts: Uint8Array[] = [];
     return {
       write: async (segments) => {
-        await after(8);
+        await after(this.#lateMs);
         for (const segment of segments) parts.push(segment.slice());
       },
       seal: async (tail) => {
-        await after(8);
+        await after(this.#lateMs);
         this.files.set(key, new Uint8Array(Buffer.concat([...parts, tail])));
       },
       abandon: async () => {},
