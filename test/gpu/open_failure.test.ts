@@ -47,7 +47,7 @@ const LATE: readonly [string, () => FaultyHost, string, RegExp][] = [
   ],
   [
     "a kernel that is not compiled",
-    () => new FaultyHost({ kernels: { sizes: "fn main() { this is no kernel }" } }),
+    () => new FaultyHost({ kernels: { offsets: "fn main() { this is no kernel }" } }),
     "BACKEND_UNAVAILABLE",
     /refuses the kernels/,
   ],
