@@ -49,7 +49,7 @@ export async function leaseDevice(
     const now = open.get(host);
     known = now === known ? undefined : now;
   }
-  const made = makeShared(found, needed, timestamps);
+  const made = makeShared(host, found, needed, timestamps);
   if (!timestamps) {
     open.set(host, made);
     const gone = (): void => forget(host, made);
@@ -99,8 +99,10 @@ function fits(limits: GPUSupportedLimits, needed: GpuLimits): boolean {
   return (Object.keys(needed) as (keyof GpuLimits)[]).every((name) => needed[name] <= limits[name]);
 }
 
-async function makeShared(found: FoundAdapter, needed: GpuLimits, timestamps: boolean): Promise<Shared> {
+async function makeShared(host: GpuHost, found: FoundAdapter, needed: GpuLimits, timestamps: boolean): Promise<Shared> {
   const device = await openDevice(found, needed, timestamps);
+  const stays = host.atExit?.(() => device.destroy());
+  void device.lost.then(stays);
   const bindGroupLayout = device.createBindGroupLayout({
     entries: BINDINGS.map((name, binding) => ({
       binding,

@@ -64,6 +64,7 @@ export class GpuBackend implements Backend {
   #fallback: Promise<Backend> | undefined;
   #closed: Promise<void> | undefined;
   #released: Promise<void> | undefined;
+  readonly #stays: (() => void) | undefined;
   readonly #onUncaptured = (event: Event): void => this.#lose((event as GPUUncapturedErrorEvent).error);
 
   /**
@@ -105,6 +106,7 @@ export class GpuBackend implements Backend {
       if (this.#closed === undefined) this.#lose(new Error(`the device was lost (${reason}): ${message}`));
     });
     encoder.device.addEventListener("uncapturederror", this.#onUncaptured);
+    this.#stays = links.host.atExit?.(() => this.#uploads.leave());
   }
 
   async kick(batch: StagedBatch): Promise<HostBatch> {
@@ -148,6 +150,7 @@ export class GpuBackend implements Backend {
       await this.#uploads.close();
       this.#encoder.destroy();
       this.#encoder.device.removeEventListener("uncapturederror", this.#onUncaptured);
+      this.#stays?.();
       await this.#lease.release();
     })();
     return this.#released;

@@ -7,4 +7,9 @@ export interface GpuHost {
   gpu(): Promise<GPU>;
   /** The text of `kernels/<name>.wgsl`. */
   kernelText(name: string): Promise<string>;
+  /**
+   * EXIT_HANDSHAKE of a device on the process's own thread: calls `end` when the process leaves, until the function that it returns is
+   * called. Left out where nothing is told of leaving.
+   */
+  atExit?(end: () => void): () => void;
 }

@@ -1,5 +1,7 @@
 import { readFile } from "node:fs/promises";
+import { isMainThread } from "node:worker_threads";
 import { MillraceError } from "../base/errors.js";
+import { orderingFromEnvironment } from "../slots/ordering.js";
 import type { GpuHost } from "./gpu_host.js";
 
 /**
@@ -7,6 +9,14 @@ import type { GpuHost } from "./gpu_host.js";
  * before, or while the process leaves, the binding aborts the process.
  */
 let held: GPU | undefined;
+
+const ends = new Set<() => void>();
+
+/** Drivers have threads of their own: while they work on a batch, `exit` pulls from under them what they use. */
+function endAll(): void {
+  if (orderingFromEnvironment().off.includes("EXIT_HANDSHAKE")) return;
+  for (const end of ends) end();
+}
 
 /** WebGPU of the npm package `webgpu`, an optional peer: loaded when it is first asked for. */
 export const nodeGpu: GpuHost = {
@@ -31,6 +41,16 @@ export const nodeGpu: GpuHost = {
         },
       );
     }
+  },
+  atExit(end) {
+    // A worker's device is its engine's to end, which the exit hook of the pipeline waits for.
+    if (!isMainThread) return () => {};
+    if (ends.size === 0) process.on("exit", endAll);
+    ends.add(end);
+    return () => {
+      ends.delete(end);
+      if (ends.size === 0) process.off("exit", endAll);
+    };
   },
   kernelText: (name) => readFile(new URL(`./kernels/${name}.wgsl`, import.meta.url), "utf8"),
 };

@@ -61,6 +61,14 @@ export class UploadRing {
     for (let i = 0; i < this.#buffers.length; i++) await this.#takeBack(i);
   }
 
+  /** The process leaves, and mapped memory goes with the device: the producer, on this very thread, copies no more. */
+  leave(): void {
+    this.#closed = true;
+    const { mirrorRegions } = this.#memory;
+    for (const region of mirrorRegions) if (region !== 0) this.#addon?.regionRemove(region);
+    mirrorRegions.fill(0);
+  }
+
   #lend(index: number): void {
     this.#views[index] = new Uint8Array(this.#buffers[index].getMappedRange());
     this.#memory.mirroredBytes[index] = 0;

@@ -98,7 +98,7 @@ export interface MemoryPlan {
   readonly gpu: GpuPlan | undefined;
   /** Slots and their layout: what is allocated. */
   readonly batch: BatchPlan;
-  /** One sentence for each thing that was made smaller than usual to keep to the budget; empty when nothing was. */
+  /** One sentence for each thing that was made smaller than usual, or done without, to keep to a bound; empty when nothing was. */
   readonly reductions: readonly string[];
 }
 

@@ -461,8 +461,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
         this.#fail(fromWireError(message.error));
         break;
       case "warning":
-        if (this.#early === undefined) this.emit("warning", { message: message.message });
-        else this.#early.push(message.message);
+        if (this.#early?.push(message.message) === undefined) this.emit("warning", { message: message.message });
         break;
       case "stopped":
         this.#engineStopped.resolve();

@@ -1,6 +1,6 @@
 import { isMillraceError, MillraceError } from "../base/errors.js";
 import { encoderKind } from "../codec/codec.js";
-import { findAdapter } from "../gpu/adapter.js";
+import { findAdapter, type GpuAdapterInfo } from "../gpu/adapter.js";
 import type { WriterOptions } from "../options.js";
 import { type CheckedOptions, checkWriterOptions } from "../options_check.js";
 import type { MemoryPlan } from "../plan/memory_plan.js";
@@ -33,15 +33,26 @@ async function planOn(
   const { backend, codec, allowSoftwareAdapter } = checked;
   // libzstd runs on the CPU; asking for it on a GPU was refused before.
   if (backend === "cpu" || encoderKind(codec) === "libzstd") return planStream(checked, options.sink, addon);
-  try {
-    const host = await platform.gpuHost();
-    const { info } = await findAdapter(host, backend === "gpu" && allowSoftwareAdapter);
-    return planStream(checked, options.sink, addon, info);
-  } catch (error) {
+  const forCpu = (error: unknown): MemoryPlan => {
     // A GPU takes host memory too; a budget that is too small for it may do for the CPU.
     const withoutGpu =
       isMillraceError(error, "BACKEND_UNAVAILABLE") || isMillraceError(error, "MEMORY_BUDGET_EXCEEDED");
     if (backend === "gpu" || !withoutGpu) throw error;
     return planStream(checked, options.sink, addon);
+  };
+  let info: GpuAdapterInfo;
+  try {
+    const host = await platform.gpuHost();
+    info = (await findAdapter(host, backend === "gpu" && allowSoftwareAdapter)).info;
+  } catch (error) {
+    return forCpu(error);
+  }
+  try {
+    return planStream(checked, options.sink, addon, info);
+  } catch (error) {
+    // There is a GPU, so its owner will wonder why it is idle.
+    const plan = forCpu(error);
+    const reductions = [...plan.reductions, `No GPU, the CPU encodes: ${(error as Error).message}`];
+    return Object.freeze({ ...plan, reductions: Object.freeze(reductions) });
   }
 }

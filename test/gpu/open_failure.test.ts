@@ -187,6 +187,17 @@ describe.skipIf(noGpu)("backend auto", { timeout: GPU_TIMEOUT_MS }, () => {
     await nothingLeft(host);
   });
 
+  it.each([
+    ["batches", 4, { maxBufferSize: 4096 }],
+    ["one epoch", undefined, { maxStorageBufferBindingSize: 1024 }],
+  ])("goes on without a GPU, with one warning, where its limits do not hold %s", async (_, batchEpochs, limits) => {
+    const host = new FaultyHost({ hardware: true, limits });
+    const writer = await openGpuWriter({ sink: memorySink(), backend: "auto", batchEpochs, array }, { host });
+    expect(writer.backend).toBe("cpu");
+    expect(await heard(writer)).toEqual([expect.stringMatching(/^No GPU, the CPU encodes: a batch needs max/)]);
+    expect(host.devices.length).toBe(0);
+  });
+
   it("takes a GPU that is there", async () => {
     const host = new FaultyHost({ hardware: true });
     const writer = await openGpuWriter({ sink: memorySink(), backend: "auto", array }, { host });

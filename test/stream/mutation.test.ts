@@ -8,7 +8,7 @@ import { elementBytes } from "../helpers/stream_model.js";
 
 /**
  * Mutation tests: each ordering rule is switched off in turn, and the same stream that passes with all rules must then fail.
- * EXIT_HANDSHAKE needs a process of its own: test/fault. POOL_CONSUMED guards device memory, which the CPU backend has not: test/gpu.
+ * EXIT_HANDSHAKE needs a process of its own: test/fault, test/gpu. POOL_CONSUMED guards device memory, which the CPU backend has not: test/gpu.
  */
 vi.mock("../../src/pipeline/open_backend.js", async (importOriginal) => {
   const { openBackend } = await importOriginal<{ openBackend: OpenBackend }>();
