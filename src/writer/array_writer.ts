@@ -30,6 +30,7 @@ import {
   pastEnd,
   stillReserved,
 } from "./append_input.js";
+import { EarlyWarnings } from "./early_warnings.js";
 import { OperationQueue, type Work } from "./operation_queue.js";
 import type { Platform } from "./platform.js";
 import { streamInit } from "./stream_init.js";
@@ -65,8 +66,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   #closing: Promise<void> | undefined;
   #ended = false;
   #ready: { resolve: () => void; reject: (error: unknown) => void; left: number } | undefined;
-  /** Warnings of the engine from before the caller can listen. */
-  #early: string[] | undefined = [];
+  readonly #warnings = new EarlyWarnings((message) => this.emit("warning", { message }));
   #adapter = "";
   #backend: "cpu" | "gpu" = "cpu";
   #copyNs = 0;
@@ -438,12 +438,9 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     }
     this.#threads.keepAlive(this.#pending > 0);
     tracingChannels.open({ location: options.sink.location, geometry, backend: this.#backend, adapter: this.#adapter });
-    const early = [...this.#platform.warnings(), ...this.plan.reductions];
+    this.#warnings.say(...this.#platform.warnings(), ...this.plan.reductions);
     // After the caller had a chance to listen.
-    setTimeout(() => {
-      for (const message of early.concat(this.#early ?? [])) this.emit("warning", { message });
-      this.#early = undefined;
-    }, 0).unref?.();
+    setTimeout(() => this.#warnings.release(), 0).unref?.();
   }
 
   #onEngine(message: FromEngine): void {
@@ -461,7 +458,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
         this.#fail(fromWireError(message.error));
         break;
       case "warning":
-        if (this.#early?.push(message.message) === undefined) this.emit("warning", { message: message.message });
+        this.#warnings.say(message.message);
         break;
       case "stopped":
         this.#engineStopped.resolve();
@@ -484,7 +481,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
         this.#fail(fromWireError(news.error));
         break;
       case "warning":
-        this.emit("warning", { message: news.message });
+        this.#warnings.say(news.message);
         break;
       case "shard": {
         const { type: _, ...shard } = news;
@@ -573,6 +570,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   async #teardown(): Promise<void> {
     await this.#stopped;
     this.#ended = true;
+    // A stream may be over before the timer.
+    this.#warnings.release();
     this.#progress(true);
     this.#unguard?.();
     this.#copier.close();
