@@ -5,6 +5,7 @@ import { BINDINGS, type BindingName, type KernelName, kernelSource } from "./ker
 
 /** A device that streams of one thread share, and its compiled kernels. */
 export interface DeviceLease {
+  /** Not to be destroyed by anybody but {@link release}: that unmaps memory which another thread may be copying into. */
   readonly device: GPUDevice;
   readonly info: GpuAdapterInfo;
   readonly bindGroupLayout: GPUBindGroupLayout;

@@ -44,7 +44,7 @@ describe.skipIf(noGpu)("streams that share a device", { timeout: GPU_TIMEOUT_MS 
     const streams = await Promise.all([open(host), open(host)]);
     expect(host.devices.length).toBe(1);
     const appended = streams.map(({ writer }) => writer.append(data));
-    host.device.device.destroy();
+    host.device.crash();
     await Promise.all(appended);
     for (const { writer, warnings } of streams) {
       await writer.close();

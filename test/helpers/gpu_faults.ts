@@ -23,8 +23,16 @@ export interface FaultyDevice {
   outOfMemory: boolean;
   /** Does something invalid, for the innermost scope of that kind or, outside of any, `uncapturederror`. */
   offend(): void;
-  /** Makes `device.lost` resolve, as a crashed driver does: what is mapped stays mapped. */
+  /** Makes `device.lost` resolve, while all else goes on to work. */
   loseQuietly(): void;
+  /**
+   * What a crash of the driver is: the device is lost, maps are rejected, commands do nothing, and what is mapped stays mapped.
+   * `device.destroy()` unmaps it as well, at once and behind the back of a producer that copies into it through the addon: nobody but the
+   * last lease may call that, and a test only without the addon.
+   */
+  crash(): void;
+  /** A map that a crash rejects. */
+  mapped(map: () => Promise<undefined>): Promise<undefined>;
 }
 
 export interface AdapterFaults {
@@ -108,12 +116,29 @@ export class FaultyHost implements GpuHost {
     void device.lost.then(lose);
     replace(device, "lost", lost);
     const { createBuffer, createCommandEncoder, pushErrorScope, popErrorScope, queue } = device;
+    let crashed = false;
+    const maps = new Set<(error: Error) => void>();
+    const gone = (): Error => new Error("injected: the device is gone");
     const faulty: FaultyDevice = {
       device,
       buffers: new Set(),
       outOfMemory: false,
       offend: () => void createBuffer.call(device, { size: 4, usage: 0 }),
-      loseQuietly: () => lose({ reason: "unknown", message: "injected: the driver crashed" } as GPUDeviceLostInfo),
+      loseQuietly: () => lose({ reason: "unknown", message: "injected: lost" } as GPUDeviceLostInfo),
+      crash() {
+        crashed = true;
+        for (const reject of maps) reject(gone());
+        faulty.loseQuietly();
+      },
+      mapped: async (map) => {
+        if (crashed) throw gone();
+        return new Promise<undefined>((resolve, reject) => {
+          maps.add(reject);
+          map()
+            .then(resolve, reject)
+            .finally(() => maps.delete(reject));
+        });
+      },
     };
     this.devices.push(faulty);
 
@@ -152,7 +177,9 @@ export class FaultyHost implements GpuHost {
       onSubmittedWorkDone: () => queue.onSubmittedWorkDone(),
       writeBuffer: (...given: Parameters<GPUQueue["writeBuffer"]>) => queue.writeBuffer(...given),
       submit: (commands: GPUCommandBuffer[]) =>
-        this.#take(computes.has(commands[0]) ? "submit" : "submit rest", faulty, () => queue.submit(commands)),
+        this.#take(computes.has(commands[0]) ? "submit" : "submit rest", faulty, () => {
+          if (!crashed) queue.submit(commands);
+        }),
     });
     return device;
   }
@@ -167,7 +194,7 @@ export class FaultyHost implements GpuHost {
     if (buffer.label !== "upload" && buffer.label !== "readback") return buffer;
     replace(buffer, "mapAsync", (mode: number, from?: number, bytes?: number) => {
       const step = buffer.label === "upload" ? "map upload" : (from ?? 0) > 0 ? "map rest" : "map readback";
-      return this.#take(step, faulty, () => mapAsync.call(buffer, mode, from, bytes));
+      return this.#take(step, faulty, () => faulty.mapped(() => mapAsync.call(buffer, mode, from, bytes)));
     });
     if (buffer.label === "upload") {
       replace(buffer, "unmap", () => this.#take("unmap upload", faulty, () => unmap.call(buffer)));
