@@ -82,7 +82,7 @@ export function paramWords(params: KernelParams): Uint32Array<ArrayBuffer> {
 }
 
 /** Of common.wgsl: the x of dispatches that need a second dimension. */
-const GROUPS_X = 32768;
+const GROUPS_X = 4096;
 
 /** Workgroups of a dispatch over that many flat indices. */
 export function dispatchSize(groups: number): readonly [number, number] {

@@ -83,7 +83,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 
 // Workgroups along x wherever a dispatch needs a second dimension: more than 65,535 are not allowed.
-const GROUPS_X = 32768u;
+const GROUPS_X = 4096u;
 
 fn flat_group(id: vec3<u32>) -> u32 {
   return id.x + id.y * GROUPS_X;
