@@ -24,7 +24,6 @@ var<workgroup> merged: array<u32, 512>;
 // Of lists 2 … 11; list 1 is leaves alone.
 var<workgroup> is_leaf: array<atomic<u32>, 160>;
 var<workgroup> lengths: array<u32, 256>;
-var<workgroup> sums: array<u32, THREADS>;
 var<workgroup> borders: array<u32, 5>;
 var<workgroup> tree: array<u32, 40>;
 var<workgroup> tree_bytes: u32;
@@ -419,18 +418,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       }
     }
   }
-  sums[thread] = bits;
-  workgroupBarrier();
-  for (var step = 1u; step < THREADS; step <<= 1u) {
-    var add = 0u;
-    if (thread >= step) {
-      add = sums[thread - step];
-    }
-    workgroupBarrier();
-    sums[thread] += add;
-    workgroupBarrier();
-  }
-  let before_span = sums[thread] - bits;
+  let sum_to_here = scan(bits, thread);
+  let before_span = sum_to_here - bits;
   if (thread < params.prefix_words) {
     work[prefix + 1u] = before_span;
   }

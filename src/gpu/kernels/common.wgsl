@@ -89,6 +89,25 @@ fn flat_group(id: vec3<u32>) -> u32 {
   return id.x + id.y * GROUPS_X;
 }
 
+var<workgroup> sums: array<u32, THREADS>;
+
+// The sum of the values of this thread and of all before it; `sums` then holds every thread's. For whole workgroups; a barrier must
+// stand between reading `sums` and the next scan.
+fn scan(value: u32, thread: u32) -> u32 {
+  sums[thread] = value;
+  workgroupBarrier();
+  for (var step = 1u; step < THREADS; step <<= 1u) {
+    var add = 0u;
+    if (thread >= step) {
+      add = sums[thread - step];
+    }
+    workgroupBarrier();
+    sums[thread] += add;
+    workgroupBarrier();
+  }
+  return sums[thread];
+}
+
 fn is_shuffled() -> bool {
   return params.codec == CODEC_BLOSC && params.item_bytes > 1u;
 }

@@ -7,7 +7,6 @@
 @group(0) @binding(4) var<storage, read_write> work: array<u32>;
 @group(0) @binding(7) var<storage, read_write> output: array<u32>;
 
-var<workgroup> sums: array<u32, THREADS>;
 
 fn size_of(task: u32) -> u32 {
   if (params.codec == CODEC_NONE) {
@@ -35,18 +34,8 @@ fn main(@builtin(local_invocation_index) thread: u32) {
   for (var position = begin; position < to; position++) {
     sum += size_of(task_at(position));
   }
-  sums[thread] = sum;
-  workgroupBarrier();
-  for (var step = 1u; step < THREADS; step <<= 1u) {
-    var add = 0u;
-    if (thread >= step) {
-      add = sums[thread - step];
-    }
-    workgroupBarrier();
-    sums[thread] += add;
-    workgroupBarrier();
-  }
-  var at = sums[thread] - sum;
+  let sum_to_here = scan(sum, thread);
+  var at = sum_to_here - sum;
   for (var position = begin; position < to; position++) {
     let task = task_at(position);
     let size = size_of(task);

@@ -23,7 +23,6 @@ var<workgroup> full: array<atomic<u32>, 32>;
 var<workgroup> taken: array<u32, MASK_WORDS>;
 var<workgroup> histogram: array<atomic<u32>, 256>;
 var<workgroup> costs: array<u32, 256>;
-var<workgroup> sums: array<vec2<u32>, THREADS>;
 var<workgroup> ll_counts: array<atomic<u32>, LL_CODES>;
 var<workgroup> ml_counts: array<atomic<u32>, ML_CODES>;
 var<workgroup> equal_count: atomic<u32>;
@@ -317,19 +316,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   }
 
   // Literals and sequences before this span.
-  sums[thread] = vec2<u32>(literal_count, run_count);
-  workgroupBarrier();
-  for (var step = 1u; step < THREADS; step <<= 1u) {
-    var add = vec2<u32>(0u);
-    if (thread >= step) {
-      add = sums[thread - step];
-    }
-    workgroupBarrier();
-    sums[thread] += add;
-    workgroupBarrier();
-  }
-  let totals = sums[THREADS - 1u];
-  let before = sums[thread] - vec2<u32>(literal_count, run_count);
+  // Both fit: a block has 32,768 literals and 8,192 sequences at most.
+  let sum_to_here = scan(literal_count | (run_count << 16u), thread);
+  let total = sums[THREADS - 1u];
+  let totals = vec2<u32>(total & 0xffffu, total >> 16u);
+  let before = vec2<u32>(sum_to_here & 0xffffu, sum_to_here >> 16u) - vec2<u32>(literal_count, run_count);
   if (thread < params.prefix_words) {
     work[params.prefixes_at + 2u * (flat * params.prefix_words + thread)] = before.x;
   }

@@ -7,7 +7,6 @@
 @group(0) @binding(4) var<storage, read_write> work: array<u32>;
 @group(0) @binding(5) var<storage, read_write> blocks: array<u32>;
 
-var<workgroup> sums: array<u32, THREADS>;
 
 // Bytes of a block with its header; sets its type for good.
 fn settle_block(flat: u32, bytes: u32) -> u32 {
@@ -63,18 +62,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         size = settle_block(first_block + part, block_of(first_block + part).bytes);
       }
     }
-    sums[thread] = size;
-    workgroupBarrier();
-    for (var step = 1u; step < THREADS; step <<= 1u) {
-      var add = 0u;
-      if (thread >= step) {
-        add = sums[thread - step];
-      }
-      workgroupBarrier();
-      sums[thread] += add;
-      workgroupBarrier();
-    }
-    let at = carried + sums[thread] - size;
+    let sum_to_here = scan(size, thread);
+    let at = carried + sum_to_here - size;
     if (part < parts) {
       if (params.codec == CODEC_BLOSC) {
         work[params.frames_at + task * params.frames_per_chunk + part] = at | stored;
