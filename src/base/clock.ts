@@ -66,6 +66,11 @@ export function wallMs(): number {
   return current.wallMs();
 }
 
+/** The same as text: ISO 8601, UTC. */
+export function wallIso(): string {
+  return new Date(current.wallMs()).toISOString();
+}
+
 /**
  * Resolves after `ms` milliseconds, at once (a microtask later) for zero or less. Keeps the process alive meanwhile.
  * Rejects with the signal's reason as soon as `signal` aborts.

@@ -1,0 +1,364 @@
+import { crc32 } from "node:zlib";
+import type * as Sdk from "@aws-sdk/client-s3";
+import { type ErrorCode, isMillraceError, MillraceError } from "../base/errors.js";
+import type {
+  ByteRange,
+  Condition,
+  ListedObject,
+  ObjectAbout,
+  ObjectHead,
+  S3Api,
+  UnfinishedUpload,
+  UploadedPart,
+  UploadName,
+} from "./s3_api.js";
+import { s3CodeOf, statusOf, toS3Error } from "./s3_error.js";
+import { type S3Place, s3Location } from "./s3_options.js";
+
+/** Objects of one DeleteObjects request (S3 API reference). */
+const REMOVED_AT_ONCE = 1000;
+
+type Client = typeof Sdk;
+
+/**
+ * Opens the AWS SDK on a place. Loads `@aws-sdk/client-s3`, an optional peer, only here.
+ *
+ * @param sockets connections to the server at once.
+ * @throws MillraceError S3_CLIENT_MISSING
+ */
+export async function openSdkApi(place: S3Place, sockets: number): Promise<S3Api> {
+  let sdk: Client;
+  try {
+    sdk = await import("@aws-sdk/client-s3");
+  } catch (cause) {
+    throw new MillraceError("S3_CLIENT_MISSING", `the package @aws-sdk/client-s3 did not load: ${String(cause)}.`, {
+      context: { package: "@aws-sdk/client-s3" },
+      hint: "npm install @aws-sdk/client-s3",
+      cause,
+    });
+  }
+  return new SdkApi(sdk, place, sockets);
+}
+
+function makeClient(sdk: Client, place: S3Place, sockets: number): Sdk.S3Client {
+  const { env } = process;
+  const endpointInEnvironment = env.AWS_ENDPOINT_URL_S3 !== undefined || env.AWS_ENDPOINT_URL !== undefined;
+  const agent = { keepAlive: true, maxSockets: sockets };
+  const client = new sdk.S3Client({
+    endpoint: place.endpoint,
+    credentials: place.credentials,
+    profile: place.profile,
+    forcePathStyle: place.forcePathStyle ?? endpointInEnvironment,
+    maxAttempts: place.maxAttempts,
+    retryMode: "standard",
+    // The parts' checksums are computed here and sent as plain headers: what the SDK adds on its own are trailers and checks that
+    // many servers answer with 501.
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+    requestHandler: {
+      connectionTimeout: place.connectTimeoutMs,
+      socketTimeout: place.idleTimeoutMs,
+      httpAgent: agent,
+      httpsAgent: agent,
+    },
+    ...regionOf(place, endpointInEnvironment),
+  });
+  // Hashing every part for the signature takes half a core at 1 GB/s. Behind TLS nobody can change a body, and its checksum is in a
+  // signed header; over plain HTTP the hash stays.
+  client.middlewareStack.add(
+    (next) => (args) => {
+      const request = args.request as { protocol?: string; headers: Record<string, string> };
+      const hasBody = "Body" in (args.input as object);
+      if (request.protocol === "https:" && hasBody) request.headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD";
+      return next(args);
+    },
+    { step: "build", name: "millraceUnsignedPayload" },
+  );
+  return client;
+}
+
+/** The SDK's own search for a region must not even be given `undefined`; with an endpoint from the environment it may find none. */
+function regionOf(place: S3Place, endpointInEnvironment: boolean): { readonly region?: string } {
+  if (place.region !== undefined) return { region: place.region };
+  const { AWS_REGION, AWS_DEFAULT_REGION } = process.env;
+  if (AWS_REGION !== undefined) return {};
+  if (AWS_DEFAULT_REGION !== undefined) return { region: AWS_DEFAULT_REGION };
+  return endpointInEnvironment ? { region: "us-east-1" } : {};
+}
+
+function base64Crc32(bytes: Uint8Array): string {
+  const word = Buffer.alloc(4);
+  word.writeUInt32BE(crc32(bytes));
+  return word.toString("base64");
+}
+
+class SdkApi implements S3Api {
+  readonly location: string;
+  readonly #sdk: Client;
+  readonly #client: Sdk.S3Client;
+  readonly #place: S3Place;
+  readonly #prefix: string;
+
+  constructor(sdk: Client, place: S3Place, sockets: number) {
+    this.#sdk = sdk;
+    this.#place = place;
+    this.#client = makeClient(sdk, place, sockets);
+    this.#prefix = place.prefix === "" ? "" : `${place.prefix}/`;
+    this.location = s3Location(place);
+  }
+
+  async putObject(key: string, body: Uint8Array, about: ObjectAbout & Condition): Promise<void> {
+    await this.#ask("PutObject", key, () =>
+      this.#client.send(
+        new this.#sdk.PutObjectCommand({
+          ...this.#name(key),
+          Body: body,
+          ContentLength: body.byteLength,
+          ContentType: about.contentType ?? "application/octet-stream",
+          Metadata: about.metadata,
+          ...this.#checksumOf(body),
+          ...(about.ifAbsent ? { IfNoneMatch: "*" } : {}),
+        }),
+      ),
+    );
+  }
+
+  async createUpload(key: string, about: ObjectAbout): Promise<{ uploadId: string; attempts: number }> {
+    const made = await this.#ask("CreateMultipartUpload", key, () =>
+      this.#client.send(
+        new this.#sdk.CreateMultipartUploadCommand({
+          ...this.#name(key),
+          ContentType: about.contentType ?? "application/octet-stream",
+          Metadata: about.metadata,
+          ...(this.#place.checksum === "none" ? {} : { ChecksumAlgorithm: "CRC32" }),
+        }),
+      ),
+    );
+    if (made.UploadId === undefined) throw this.#malformed("CreateMultipartUpload", key, "an UploadId");
+    return { uploadId: made.UploadId, attempts: made.$metadata.attempts ?? 1 };
+  }
+
+  async uploadPart(
+    { key, uploadId }: UploadName,
+    partNumber: number,
+    body: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<UploadedPart> {
+    const checksum = this.#checksumOf(body);
+    const part = await this.#ask("UploadPart", key, () =>
+      this.#client.send(
+        new this.#sdk.UploadPartCommand({
+          ...this.#name(key),
+          UploadId: uploadId,
+          PartNumber: partNumber,
+          Body: body,
+          ContentLength: body.byteLength,
+          ...checksum,
+        }),
+        { abortSignal: signal },
+      ),
+    );
+    if (part.ETag === undefined) throw this.#malformed("UploadPart", key, "an ETag");
+    return { partNumber, etag: part.ETag, crc32: checksum.ChecksumCRC32 };
+  }
+
+  async completeUpload({ key, uploadId }: UploadName, parts: readonly UploadedPart[], about: Condition): Promise<void> {
+    await this.#ask("CompleteMultipartUpload", key, () =>
+      this.#client.send(
+        new this.#sdk.CompleteMultipartUploadCommand({
+          ...this.#name(key),
+          UploadId: uploadId,
+          MultipartUpload: {
+            Parts: parts.map(({ partNumber, etag, crc32 }) => ({
+              PartNumber: partNumber,
+              ETag: etag,
+              ...(crc32 === undefined ? {} : { ChecksumCRC32: crc32 }),
+            })),
+          },
+          ...(about.ifAbsent ? { IfNoneMatch: "*" } : {}),
+        }),
+      ),
+    );
+  }
+
+  async abortUpload({ key, uploadId }: UploadName): Promise<void> {
+    try {
+      await this.#ask("AbortMultipartUpload", key, () =>
+        this.#client.send(new this.#sdk.AbortMultipartUploadCommand({ ...this.#name(key), UploadId: uploadId })),
+      );
+    } catch (error) {
+      if (s3CodeOf(error) !== "NoSuchUpload" && statusOf(error) !== 404) throw error;
+    }
+  }
+
+  async *listUploads(prefix: string): AsyncIterable<UnfinishedUpload> {
+    let keyMarker: string | undefined;
+    let uploadIdMarker: string | undefined;
+    do {
+      const page = await this.#ask("ListMultipartUploads", prefix, () =>
+        this.#client.send(
+          new this.#sdk.ListMultipartUploadsCommand({
+            Bucket: this.#place.bucket,
+            Prefix: this.#prefix + prefix,
+            KeyMarker: keyMarker,
+            UploadIdMarker: uploadIdMarker,
+          }),
+        ),
+      );
+      for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
+        const key = this.#keyOf(Key);
+        if (key === undefined || UploadId === undefined || !key.startsWith(prefix)) continue;
+        yield { key, uploadId: UploadId, startedMs: Initiated?.getTime() };
+      }
+      keyMarker = page.IsTruncated ? page.NextKeyMarker : undefined;
+      uploadIdMarker = page.NextUploadIdMarker;
+    } while (keyMarker !== undefined);
+  }
+
+  async head(key: string): Promise<ObjectHead | undefined> {
+    const found = await this.#find("HeadObject", key, () =>
+      this.#client.send(new this.#sdk.HeadObjectCommand(this.#name(key))),
+    );
+    return found && { bytes: found.ContentLength ?? 0, metadata: found.Metadata ?? {} };
+  }
+
+  async get(key: string, range?: ByteRange): Promise<Uint8Array | undefined> {
+    if (range !== undefined && ("suffix" in range ? range.suffix : range.length) === 0) {
+      return (await this.head(key)) && new Uint8Array(0);
+    }
+    let found: { readonly bytes: Uint8Array; readonly contentRange: string | undefined } | undefined;
+    try {
+      found = await this.#find("GetObject", key, async () => {
+        const answer = await this.#client.send(
+          new this.#sdk.GetObjectCommand({ ...this.#name(key), Range: range && rangeHeader(range) }),
+        );
+        // Inside: a connection that ends in the middle of the body is an error of this operation too.
+        const bytes = (await answer.Body?.transformToByteArray()) ?? new Uint8Array(0);
+        return { bytes, contentRange: answer.ContentRange };
+      });
+    } catch (error) {
+      // Behind the object's end, or a suffix of an empty object.
+      if (statusOf(error) === 416) return new Uint8Array(0);
+      throw error;
+    }
+    return found && exactly(range, found.bytes, found.contentRange);
+  }
+
+  async *list(prefix: string, limit?: number): AsyncIterable<ListedObject> {
+    let token: string | undefined;
+    do {
+      const page = await this.#ask("ListObjectsV2", prefix, () =>
+        this.#client.send(
+          new this.#sdk.ListObjectsV2Command({
+            Bucket: this.#place.bucket,
+            Prefix: this.#prefix + prefix,
+            ContinuationToken: token,
+            MaxKeys: limit,
+          }),
+        ),
+      );
+      for (const { Key, Size } of page.Contents ?? []) {
+        const key = this.#keyOf(Key);
+        // Consoles make "folders": empty objects whose names end in a slash.
+        if (key === undefined || key === "" || key.endsWith("/")) continue;
+        yield { key, bytes: Size ?? 0 };
+      }
+      token = page.IsTruncated ? page.NextContinuationToken : undefined;
+    } while (token !== undefined);
+  }
+
+  async remove(keys: readonly string[]): Promise<void> {
+    for (let at = 0; at < keys.length; at += REMOVED_AT_ONCE) {
+      const some = keys.slice(at, at + REMOVED_AT_ONCE);
+      const answer = await this.#ask("DeleteObjects", some[0], () =>
+        this.#client.send(
+          new this.#sdk.DeleteObjectsCommand({
+            Bucket: this.#place.bucket,
+            Delete: { Objects: some.map((key) => ({ Key: this.#prefix + key })), Quiet: true },
+          }),
+        ),
+      );
+      const refused = (answer.Errors ?? []).filter(({ Code }) => Code !== "NoSuchKey");
+      if (refused.length === 0) continue;
+      const { Key, Code, Message } = refused[0];
+      throw toS3Error(Object.assign(new Error(Message ?? "not deleted"), { Code, $metadata: answer.$metadata }), {
+        operation: "DeleteObjects",
+        bucket: this.#place.bucket,
+        key: Key,
+      });
+    }
+  }
+
+  async headBucket(): Promise<void> {
+    try {
+      await this.#ask("HeadBucket", undefined, () =>
+        this.#client.send(new this.#sdk.HeadBucketCommand({ Bucket: this.#place.bucket })),
+      );
+    } catch (error) {
+      // An answer to HEAD has no body, so nothing but the status tells which of the two it was.
+      if (statusOf(error) === 404)
+        throw this.#error("S3_NO_BUCKET", "HeadBucket", undefined, "there is no such bucket", error);
+      throw error;
+    }
+  }
+
+  close(): void {
+    this.#client.destroy();
+  }
+
+  #name(key: string): { readonly Bucket: string; readonly Key: string } {
+    return { Bucket: this.#place.bucket, Key: this.#prefix + key };
+  }
+
+  #keyOf(full: string | undefined): string | undefined {
+    return full?.startsWith(this.#prefix) ? full.slice(this.#prefix.length) : undefined;
+  }
+
+  #checksumOf(body: Uint8Array): { readonly ChecksumCRC32?: string } {
+    return this.#place.checksum === "none" ? {} : { ChecksumCRC32: base64Crc32(body) };
+  }
+
+  async #ask<T>(operation: string, key: string | undefined, send: () => Promise<T>): Promise<T> {
+    try {
+      return await send();
+    } catch (error) {
+      const full = key === undefined ? undefined : this.#prefix + key;
+      throw toS3Error(error, { operation, bucket: this.#place.bucket, key: full });
+    }
+  }
+
+  /** Undefined where the object is absent; a bucket that is absent stays an error. */
+  async #find<T>(operation: string, key: string, send: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await this.#ask(operation, key, send);
+    } catch (error) {
+      if (statusOf(error) === 404 && !isMillraceError(error, "S3_NO_BUCKET")) return undefined;
+      throw error;
+    }
+  }
+
+  #malformed(operation: string, key: string, missing: string): MillraceError {
+    return this.#error("S3_UNSUPPORTED", operation, key, `the answer has not ${missing}: this is no S3 server`);
+  }
+
+  #error(code: ErrorCode, operation: string, key: string | undefined, why: string, cause?: unknown): MillraceError {
+    const { bucket } = this.#place;
+    return new MillraceError(code, `${operation} on ${this.location} failed: ${why}.`, {
+      context: { operation, bucket, ...(key === undefined ? {} : { key: this.#prefix + key }) },
+      cause,
+    });
+  }
+}
+
+function rangeHeader(range: ByteRange): string {
+  return "suffix" in range ? `bytes=-${range.suffix}` : `bytes=${range.offset}-${range.offset + range.length - 1}`;
+}
+
+/** Some servers ignore a range, or are off by one in a suffix: what counts is where the bytes that came say they lie. */
+function exactly(range: ByteRange | undefined, bytes: Uint8Array, contentRange: string | undefined): Uint8Array {
+  if (range === undefined) return bytes;
+  const from = Number(/^bytes (\d+)-/.exec(contentRange ?? "")?.[1] ?? 0);
+  const begin = "suffix" in range ? bytes.byteLength - range.suffix : range.offset - from;
+  const end = "suffix" in range ? bytes.byteLength : begin + range.length;
+  return bytes.subarray(Math.max(0, begin), Math.max(0, end));
+}
