@@ -1,0 +1,91 @@
+import { assert } from "../base/assert.js";
+
+/**
+ * The memory and the connections that all shards of a sink share.
+ *
+ * A shard holds one buffer that fills; buffers that are full are on their way, `concurrency` of them at once, or wait for that. There
+ * are never more than open shards + concurrency, so a link that is too slow makes `take` wait, and with it the writer: that is the
+ * backpressure. It cannot lock up, because each open shard keeps one buffer at most that is not on its way.
+ */
+export class PartPool {
+  readonly #concurrency: number;
+  #openShards = 0;
+  #taken = 0;
+  #sending = 0;
+  /** Kept for the next part; all of one size, since the shards of a stream have one bound. */
+  #free: Uint8Array[] = [];
+  readonly #takers: (() => void)[] = [];
+  readonly #senders: (() => void)[] = [];
+
+  constructor(concurrency: number) {
+    this.#concurrency = concurrency;
+  }
+
+  /** A shard begins; `shardEnded` must follow. */
+  shardBegun(): void {
+    this.#openShards++;
+    this.#wakeTakers();
+  }
+
+  shardEnded(): void {
+    assert(this.#openShards > 0, "a shard that ends has begun");
+    this.#openShards--;
+    this.#trim();
+  }
+
+  /** A buffer of `bytes`, as soon as there is one. Its content is arbitrary. Give it back. */
+  async take(bytes: number): Promise<Uint8Array> {
+    // While others wait nobody overtakes them: a shard that writes much would starve the rest.
+    if (this.#taken >= this.#limit || this.#takers.length > 0) {
+      await new Promise<void>((resolve) => this.#takers.push(resolve));
+    } else this.#taken++;
+    const kept = this.#free.pop();
+    if (kept?.byteLength === bytes) return kept;
+    return new Uint8Array(bytes);
+  }
+
+  give(buffer: Uint8Array): void {
+    assert(this.#taken > 0, "a buffer that is given back was taken");
+    this.#taken--;
+    this.#free.push(buffer);
+    this.#wakeTakers();
+    this.#trim();
+  }
+
+  /** Runs `send` when one of the connections is free. */
+  async send<T>(send: () => Promise<T>): Promise<T> {
+    if (this.#sending >= this.#concurrency) await new Promise<void>((resolve) => this.#senders.push(resolve));
+    else this.#sending++;
+    try {
+      return await send();
+    } finally {
+      const next = this.#senders.shift();
+      if (next === undefined) this.#sending--;
+      else next();
+    }
+  }
+
+  /** Lets the kept memory go. */
+  clear(): void {
+    this.#free = [];
+  }
+
+  get #limit(): number {
+    return this.#openShards + this.#concurrency;
+  }
+
+  #wakeTakers(): void {
+    while (this.#taken < this.#limit) {
+      const next = this.#takers.shift();
+      if (next === undefined) return;
+      // Counted here: whoever asks before the woken one runs must not find its place free.
+      this.#taken++;
+      next();
+    }
+  }
+
+  #trim(): void {
+    const keep = Math.max(0, this.#limit - this.#taken);
+    if (this.#free.length > keep) this.#free.length = keep;
+  }
+}
