@@ -11,6 +11,8 @@ export {
   type LayoutRequest,
 } from "./plan/advise_layout.js";
 export type { MemoryPlan } from "./plan/memory_plan.js";
+export type { S3Credentials, S3Options } from "./s3/s3_options.js";
+export { type S3SinkOptions, s3Sink } from "./sinks/s3_spec.js";
 export { discardSink, fileSink, memorySink, moduleSink, throttledSink } from "./sinks/specs.js";
 export { type ArrayReader, openArray, type Region } from "./store/array_reader.js";
 export { type InspectedArray, type InspectReport, inspectStore } from "./store/inspect.js";

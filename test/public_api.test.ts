@@ -27,6 +27,7 @@ describe("public names", () => {
         "moduleSink",
         "openArray",
         "openWriter",
+        "s3Sink",
         "throttledSink",
         "verifyStore",
       ]

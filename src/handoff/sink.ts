@@ -29,6 +29,16 @@ export interface Sink {
    */
   putObject(key: string, bytes: Uint8Array, durable: boolean): Promise<void>;
 
+  /** Shards worth writing or sealing at the same time. Default 8. */
+  readonly parallelShards?: number;
+
+  /**
+   * Only of sinks without a journal, whose store is recovered from the list of its objects. The list shows which rows of shards are whole,
+   * so those count as durable once they are sealed; what it cannot show is durable only when it is published, or announced here.
+   * The append dimension will end at `rows`, inside a row of shards: called before those shards are sealed.
+   */
+  readonly announceEnd?: (rows: number) => Promise<void>;
+
   /** Ends the sink after every shard was sealed or abandoned. Idempotent. */
   close(): Promise<void>;
 }
@@ -66,8 +76,11 @@ export interface SinkSpec {
   readonly location: string;
   readonly options: Readonly<Record<string, unknown>>;
   readonly transfer?: readonly unknown[];
-  /** Memory the sink holds while streaming, for the memory plan. A function of the shards open at once. Not cloned. */
-  readonly memoryBytes: (openShards: number) => number;
+  /**
+   * Memory the sink holds while streaming, for the memory plan: from the shards open at once and the upper bound of a shard's bytes.
+   * Not cloned. Throws INVALID_OPTION for shards that the sink cannot take.
+   */
+  readonly memoryBytes: (openShards: number, shardBytesMax: number) => number;
   /** A ready-made sink for `threads: "inline"` (tests); such a spec cannot cross to a worker. */
   readonly instance?: Sink;
 }

@@ -44,7 +44,7 @@ export interface LayoutRequest {
   /** Default 1. */
   readonly encodeThreads?: number;
   /** Memory of the sink while so many shards are open. Default: none. */
-  readonly sinkMemoryBytes?: (openShards: number) => number;
+  readonly sinkMemoryBytes?: (openShards: number, shardBytesMax: number) => number;
 }
 
 export interface LayoutAdvice {
@@ -102,7 +102,7 @@ interface Wanted {
   readonly codec: CodecSpec;
   readonly depth: number | undefined;
   readonly encodeThreads: number;
-  readonly sinkMemoryBytes: (openShards: number) => number;
+  readonly sinkMemoryBytes: (openShards: number, shardBytesMax: number) => number;
 }
 
 function checkRequest(request: LayoutRequest): Wanted {

@@ -8,7 +8,7 @@ import {
   SOFTWARE_BATCH_BLOCKS_MAX,
   SOFTWARE_BATCH_BYTES_TARGET,
 } from "../base/limits.js";
-import { type CodecSpec, encoderScratchBytes } from "../codec/codec.js";
+import { type CodecSpec, codecBound, encoderScratchBytes } from "../codec/codec.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { epochTableBytes } from "../geometry/epoch_table.js";
 import { type BatchPlan, openShardRowsMax, planBatch } from "./batch_plan.js";
@@ -43,8 +43,8 @@ export interface MemoryRequest {
   readonly workerThreads?: number;
   /** The adapter that encodes; undefined: the CPU does. */
   readonly gpu?: GpuOfPlan;
-  /** Memory of the sink while so many shards are open, bytes. */
-  readonly sinkMemoryBytes: (openShards: number) => number;
+  /** Memory of the sink while so many shards are open, each of so many bytes at most. */
+  readonly sinkMemoryBytes: (openShards: number, shardBytesMax: number) => number;
   /** Undefined: no bound. */
   readonly memoryBudgetBytes?: number;
 }
@@ -164,20 +164,18 @@ function itemize(
   const gpuSlots = Math.min(GPU_SLOTS, batch.stagingSlots);
   const onGpu = gpu && gpuMemory(gpuLayout(g, codec, batch.epochsPerBatch), batch.stagingSlots, gpuSlots);
   const openShards = product([g.shardsPerRow, openShardRowsMax(g)], "open shards");
+  const indexBytes = g.chunksPerShard * INDEX_ENTRY_BYTES + INDEX_CHECKSUM_BYTES;
   const items = {
     staging: product([batch.stagingSlots, batch.stagingSlotBytes], "bytes of staging"),
     output: product([batch.outputSlots, batch.outputLayout.slotBytes], "bytes of output"),
     sizes: batch.outputSlots * batch.sizesBytes,
-    shardIndexes: product(
-      [openShards, g.chunksPerShard * INDEX_ENTRY_BYTES + INDEX_CHECKSUM_BYTES],
-      "bytes of indexes",
-    ),
+    shardIndexes: product([openShards, indexBytes], "bytes of indexes"),
     encoderScratch: product(
       [encodeThreads, encoderScratchBytes(codec, g.chunkBytes, g.itemBytes)],
       "bytes of encoder scratch",
     ),
     gpuHost: onGpu?.hostBytes ?? 0,
-    sink: sinkMemoryBytes(openShards),
+    sink: sinkMemoryBytes(openShards, g.chunksPerShard * codecBound(codec, g.chunkBytes) + indexBytes),
     threads: workerThreads === 0 ? 0 : CALLER_THREAD_BYTES + workerThreads * WORKER_THREAD_BYTES,
     control: CONTROL_FIXED_BYTES + epochTableBytes(g),
   };

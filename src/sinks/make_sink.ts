@@ -1,7 +1,9 @@
 import { MillraceError } from "../base/errors.js";
 import { OPEN_SHARD_FILES_MAX } from "../base/limits.js";
 import type { Sink } from "../handoff/sink.js";
+import type { S3Place } from "../s3/s3_options.js";
 import type { Port } from "./memory_port.js";
+import type { S3SinkSettings } from "./s3.js";
 import type { FileSinkOptions } from "./specs.js";
 import type { ThrottleSettings } from "./throttled.js";
 
@@ -24,6 +26,8 @@ export async function makeSink(kind: string, options: SinkRecipe["options"], loc
       const { MemorySink } = await import("./memory.js");
       return new MemorySink(options.port as Port);
     }
+    case "s3":
+      return makeS3Sink(options as unknown as S3Recipe);
     case "discard": {
       const { DiscardSink } = await import("./discard.js");
       return new DiscardSink();
@@ -39,7 +43,7 @@ export async function makeSink(kind: string, options: SinkRecipe["options"], loc
     default:
       throw new MillraceError("INVALID_OPTION", `there is no sink of kind ${JSON.stringify(kind)}.`, {
         context: { option: "sink", kind, location },
-        hint: "Make sinks with fileSink, memorySink, discardSink, throttledSink or moduleSink.",
+        hint: "Make sinks with fileSink, s3Sink, memorySink, discardSink, throttledSink or moduleSink.",
       });
   }
 }
@@ -63,6 +67,18 @@ async function makeFileSink(options: FileSinkOptions, root: string): Promise<Sin
   // Direct handles cannot be closed early, so they get a share of their own and never push out buffered ones.
   const directMax = maxOpenFiles >> 1;
   return new FileSink({ root, maxOpenFiles: maxOpenFiles - directMax, direct: new DirectFiles(addon, directMax) });
+}
+
+interface S3Recipe extends Omit<S3SinkSettings, "api"> {
+  readonly place: S3Place;
+}
+
+/** Connections besides those of parts: metadata, completing and giving up must not queue behind a slow link's parts. */
+const FURTHER_SOCKETS = 8;
+
+async function makeS3Sink({ place, partBytes, concurrency }: S3Recipe): Promise<Sink> {
+  const [{ openSdkApi }, { S3Sink }] = await Promise.all([import("../s3/sdk_api.js"), import("./s3.js")]);
+  return new S3Sink({ api: await openSdkApi(place, concurrency + FURTHER_SOCKETS), partBytes, concurrency });
 }
 
 async function makeModuleSink(url: string, options: unknown): Promise<Sink> {

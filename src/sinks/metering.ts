@@ -30,6 +30,8 @@ type Counter = "writes" | "seals" | "objects";
 export class MeteringSink implements Sink {
   readonly kind: string;
   readonly location: string;
+  readonly parallelShards: Sink["parallelShards"];
+  readonly announceEnd: Sink["announceEnd"];
 
   /** @param counters SINK_METER_LENGTH elements over a SharedArrayBuffer, see {@link SINK_METER}. */
   constructor(
@@ -39,6 +41,8 @@ export class MeteringSink implements Sink {
     assert(counters.length >= SINK_METER_LENGTH, "the meter has room", { length: counters.length });
     this.kind = inner.kind;
     this.location = inner.location;
+    this.parallelShards = inner.parallelShards;
+    this.announceEnd = inner.announceEnd;
   }
 
   open(mode: "create" | "overwrite"): Promise<void> {

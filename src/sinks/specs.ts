@@ -131,7 +131,7 @@ export function throttledSink(inner: SinkSpec, settings: Partial<ThrottleSetting
     get transfer() {
       return inner.transfer;
     },
-    memoryBytes: (openShards) => inner.memoryBytes(openShards),
+    memoryBytes: (openShards, shardBytesMax) => inner.memoryBytes(openShards, shardBytesMax),
     instance: inner.instance === undefined ? undefined : new ThrottledSink(inner.instance, throttle),
   };
 }

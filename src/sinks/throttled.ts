@@ -16,6 +16,8 @@ export interface ThrottleSettings {
 export class ThrottledSink implements Sink {
   readonly kind = "throttled";
   readonly location: string;
+  readonly parallelShards: Sink["parallelShards"];
+  readonly announceEnd: Sink["announceEnd"];
   /** When the line is free again, ms. In the past: it is idle, and idle time is not saved up. */
   #freeAtMs = 0;
 
@@ -24,6 +26,8 @@ export class ThrottledSink implements Sink {
     private readonly settings: ThrottleSettings,
   ) {
     this.location = inner.location;
+    this.parallelShards = inner.parallelShards;
+    this.announceEnd = inner.announceEnd;
   }
 
   async open(mode: "create" | "overwrite"): Promise<void> {

@@ -25,7 +25,7 @@ export function planStream(checked: CheckedOptions, sink: SinkSpec, addon: boole
     encodeThreads,
     workerThreads: checked.threads === "inline" ? 0 : 2 + encodeWorkers,
     gpu,
-    sinkMemoryBytes: (openShards) => sink.memoryBytes(openShards),
+    sinkMemoryBytes: (openShards, shardBytesMax) => sink.memoryBytes(openShards, shardBytesMax),
     memoryBudgetBytes,
   });
 }

@@ -36,9 +36,9 @@ describe("fileSink", () => {
 
   it("needs memory by open shard", () => {
     const { memoryBytes } = fileSink("x");
-    expect(memoryBytes(0)).toBe(0);
-    expect(memoryBytes(200)).toBe(2 * memoryBytes(100));
-    expect(fileSink("x", { directIo: "auto" }).memoryBytes(100)).toBeGreaterThan(memoryBytes(100) + 4e6);
+    expect(memoryBytes(0, 1000)).toBe(0);
+    expect(memoryBytes(200, 1000)).toBe(2 * memoryBytes(100, 1000));
+    expect(fileSink("x", { directIo: "auto" }).memoryBytes(100, 1000)).toBeGreaterThan(memoryBytes(100, 1000) + 4e6);
   });
 
   it.each([
@@ -60,7 +60,7 @@ describe("fileSink", () => {
 describe("throttledSink", () => {
   it("carries the inner sink along", async () => {
     const spec = throttledSink(fileSink(join(folder, "run.zarr")), { bytesPerSecond: 1e6, latencyMs: 1 });
-    expect(spec.memoryBytes(10)).toBe(fileSink("x").memoryBytes(10));
+    expect(spec.memoryBytes(10, 1000)).toBe(fileSink("x").memoryBytes(10, 1000));
     const sink = await make(spec);
     expect(sink).toMatchObject({ kind: "throttled", location: join(folder, "run.zarr") });
     await sink.close();
@@ -107,7 +107,7 @@ describe("moduleSink", () => {
     );
     const spec = moduleSink(url, { kind: "mine" }, { location: "here", memoryBytesPerShard: 50 });
     expect(spec.location).toBe("here");
-    expect(spec.memoryBytes(3)).toBe(150);
+    expect(spec.memoryBytes(3, 1000)).toBe(150);
     expect((await make(spec)).kind).toBe("mine");
   });
 

@@ -1,0 +1,229 @@
+import { assert } from "../base/assert.js";
+import { wallIso } from "../base/clock.js";
+import { isMillraceError, MillraceError } from "../base/errors.js";
+import type { ShardExpectation, ShardHandle, Sink } from "../handoff/sink.js";
+import { planParts } from "../s3/part_plan.js";
+import { PartPool } from "../s3/part_pool.js";
+import type { S3Api } from "../s3/s3_api.js";
+import { hasLanded, ShardUpload, type UploadHome } from "../s3/shard_upload.js";
+import { encodeMarker, MARKER_KEY, WRITE_ID_NAME, type WriterMarker } from "../s3/writer_marker.js";
+import { checkKey } from "./object_key.js";
+
+export interface S3SinkSettings {
+  readonly api: S3Api;
+  /** Undefined: chosen from the size of the shards. */
+  readonly partBytes: number | undefined;
+  /** Parts on their way at once. */
+  readonly concurrency: number;
+}
+
+/** The one object that every Zarr v3 node has. */
+const METADATA_NAME = "zarr.json";
+/** Keys that one request removes. */
+const REMOVED_AT_ONCE = 1000;
+
+/**
+ * A store in a bucket. Every shard and every zarr.json is one object, visible only when it is whole: S3 has no partial objects.
+ * While it is written the store holds a marker, `.millrace/writer.json`; it stays when something went wrong, and then
+ * `recover` removes unfinished uploads and publishes what is complete.
+ */
+export class S3Sink implements Sink {
+  readonly kind = "s3";
+  readonly location: string;
+  readonly parallelShards: number;
+  readonly #api: S3Api;
+  readonly #partBytes: number | undefined;
+  readonly #home: UploadHome & { conditional: boolean };
+  /** Names this stream; each object appends a number of its own. */
+  readonly #streamId = crypto.randomUUID();
+  #objects = 0;
+  readonly #openKeys = new Set<string>();
+  /** The last put of each key that has one on its way. */
+  readonly #puts = new Map<string, Promise<void>>();
+  #marker: WriterMarker | undefined;
+  /** Every upload ended without leaving anything on the server, and every object that was put is there. */
+  #clean = true;
+  #closing: Promise<void> | undefined;
+
+  constructor({ api, partBytes, concurrency }: S3SinkSettings) {
+    this.location = api.location;
+    this.parallelShards = concurrency;
+    this.#api = api;
+    this.#partBytes = partBytes;
+    this.#home = {
+      api,
+      pool: new PartPool(concurrency),
+      conditional: true,
+      unreachable: false,
+      ended: (key, clean) => {
+        this.#openKeys.delete(key);
+        this.#clean &&= clean;
+      },
+    };
+  }
+
+  async open(mode: "create" | "overwrite"): Promise<void> {
+    const marker = { writeId: this.#streamId, started: wallIso(), endsAt: undefined };
+    if (mode === "create") {
+      await this.#refuseExisting();
+      await this.#putFirstMarker(marker);
+    } else {
+      await this.#refuseForeign();
+      // First: from here on an overwrite that is interrupted can be started again, zarr.json or not.
+      await this.#api.putObject(MARKER_KEY, encodeMarker(marker), this.#about(this.#nextId(), MARKER_KEY));
+      await this.#removeStore();
+    }
+    this.#marker = marker;
+  }
+
+  async openShard(key: string, expected: ShardExpectation): Promise<ShardHandle> {
+    checkKey(key);
+    assert(!this.#openKeys.has(key), "a shard is opened once at a time", { key });
+    const partBytes = Math.min(planParts(expected.maxBytes, this.#partBytes), expected.maxBytes);
+    this.#openKeys.add(key);
+    const upload = new ShardUpload(key, this.#nextId(), partBytes, this.#home);
+    return {
+      write: (segments) => upload.write(segments),
+      seal: (tail) => upload.seal(tail),
+      // Nothing can be kept of an object that is not whole; its parts would only cost money.
+      abandon: () => {
+        this.#clean = false;
+        return upload.abandon();
+      },
+    };
+  }
+
+  putObject(key: string, bytes: Uint8Array): Promise<void> {
+    // One after the other for each key: two requests on their way may arrive in any order.
+    const before = this.#puts.get(key) ?? Promise.resolve();
+    const put = before.catch(() => {}).then(() => this.#put(key, bytes));
+    this.#puts.set(key, put);
+    const forget = () => {
+      if (this.#puts.get(key) === put) this.#puts.delete(key);
+    };
+    put.then(forget, forget);
+    return put;
+  }
+
+  readonly announceEnd = async (rows: number): Promise<void> => {
+    assert(this.#marker !== undefined, "the sink is open");
+    this.#marker = { ...this.#marker, endsAt: rows };
+    await this.putObject(MARKER_KEY, encodeMarker(this.#marker));
+  };
+
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    try {
+      const left = [...this.#openKeys];
+      await Promise.allSettled(this.#puts.values());
+      assert(left.length === 0, "every shard is sealed or abandoned before the sink closes", { keys: left });
+      if (this.#marker !== undefined && this.#clean) await this.#api.remove([MARKER_KEY]);
+    } finally {
+      this.#home.pool.clear();
+      this.#api.close();
+    }
+  }
+
+  async #put(key: string, bytes: Uint8Array): Promise<void> {
+    checkKey(key);
+    const id = this.#nextId();
+    try {
+      await this.#api.putObject(key, bytes, this.#about(id, key));
+    } catch (error) {
+      if (await hasLanded(this.#api, key, id, bytes.byteLength, error)) return;
+      this.#clean = false;
+      throw error;
+    }
+  }
+
+  /** If-None-Match makes the marker a lock: of two writers that find the place empty at the same time, one makes it. */
+  async #putFirstMarker(marker: WriterMarker): Promise<void> {
+    const bytes = encodeMarker(marker);
+    const id = this.#nextId();
+    try {
+      await this.#api.putObject(MARKER_KEY, bytes, { ...this.#about(id, MARKER_KEY), ifAbsent: true });
+    } catch (error) {
+      if (isMillraceError(error, "S3_UNSUPPORTED")) {
+        this.#home.conditional = false;
+        return this.#api.putObject(MARKER_KEY, bytes, this.#about(id, MARKER_KEY));
+      }
+      if (await hasLanded(this.#api, MARKER_KEY, id, bytes.byteLength, error)) return;
+      if (isMillraceError(error, "S3_CONFLICT")) throw this.#exists(MARKER_KEY, "is being written by somebody else");
+      throw error;
+    }
+  }
+
+  async #refuseExisting(): Promise<void> {
+    const [first] = await this.#firstKeys(1);
+    if (first === undefined) return;
+    if ((await this.#api.head(MARKER_KEY)) !== undefined) {
+      throw this.#exists(first, "holds a store that is being written, or whose writer has crashed");
+    }
+    const isStore = (await this.#api.head(METADATA_NAME)) !== undefined;
+    throw this.#exists(first, isStore ? "already holds a store" : `is not empty (${first} …)`);
+  }
+
+  #exists(key: string, what: string): MillraceError {
+    return new MillraceError("STORE_EXISTS", `${this.location} ${what}, and the mode is "create".`, {
+      context: { location: this.location, key },
+      hint: 'Choose another prefix, recover the store if its writer has crashed, or use mode: "overwrite" to delete it first.',
+    });
+  }
+
+  async #refuseForeign(): Promise<void> {
+    const [first] = await this.#firstKeys(1);
+    if (first === undefined) return;
+    for (const key of [METADATA_NAME, MARKER_KEY]) {
+      if ((await this.#api.head(key)) !== undefined) return;
+    }
+    throw new MillraceError(
+      "INVALID_OPTION",
+      `mode "overwrite" does not delete ${this.location}: it has no ${METADATA_NAME}, so it does not look like a store.`,
+      {
+        context: { location: this.location, option: "mode", key: first },
+        hint: "Check bucket and prefix; delete the objects yourself if they are the right ones.",
+      },
+    );
+  }
+
+  async #firstKeys(count: number): Promise<string[]> {
+    const keys: string[] = [];
+    for await (const { key } of this.#api.list("", count)) {
+      keys.push(key);
+      if (keys.length === count) break;
+    }
+    return keys;
+  }
+
+  /** All objects but the marker, the root's metadata first so that no reader sees a store with holes; then unfinished uploads. */
+  async #removeStore(): Promise<void> {
+    await this.#api.remove([METADATA_NAME]);
+    let doomed: string[] = [];
+    for await (const { key } of this.#api.list("")) {
+      if (key === MARKER_KEY) continue;
+      doomed.push(key);
+      if (doomed.length < REMOVED_AT_ONCE) continue;
+      await this.#api.remove(doomed);
+      doomed = [];
+    }
+    if (doomed.length > 0) await this.#api.remove(doomed);
+    try {
+      for await (const upload of this.#api.listUploads("")) await this.#api.abortUpload(upload);
+    } catch (error) {
+      if (!isMillraceError(error, "S3_UNSUPPORTED")) throw error;
+    }
+  }
+
+  #about(writeId: string, key: string) {
+    const contentType = key.endsWith(".json") ? "application/json" : undefined;
+    return { metadata: { [WRITE_ID_NAME]: writeId }, contentType };
+  }
+
+  #nextId(): string {
+    return `${this.#streamId}.${++this.#objects}`;
+  }
+}
