@@ -38,6 +38,7 @@ export class Delivery {
   /** Seals of the shard row before the current one; at most one row seals while the next is written. */
   #sealing: Promise<void> = Promise.resolve();
   #sealingRow: ShardRow | undefined;
+  #rowsDurable = 0;
   /** The write of the job whose turn it is. */
   #writing: Promise<void> = Promise.resolve();
   #failed = false;
@@ -181,13 +182,35 @@ export class Delivery {
     this.#sealing = this.#seal(row, rowTo).catch((error) => this.#fail(error));
   }
 
+  /** The last row of shards, which the array may end in the middle of. */
+  async #sealLast(rows: number): Promise<void> {
+    try {
+      if (rows % (this.#g.epochsPerShard * this.#g.epochRows) !== 0) await this.#sink.announceEnd?.(rows);
+    } catch (error) {
+      this.#fail(error);
+    }
+    await this.#sealCurrent(rows);
+  }
+
   async #seal(row: ShardRow, rowTo: number): Promise<void> {
     const rowFrom = row.row * this.#g.epochsPerShard * this.#g.epochRows;
+    // Looked at first: sealed shards are forgotten.
+    const { hasAllShards } = row;
     const sealed = row.seal((shard, seal) => this.#countSeal(shard, seal, rowFrom, rowTo));
     await this.#order.wait("PUBLISH_AFTER_DURABLE", sealed, undefined);
     this.#sealingRow = undefined;
-    this.#counters.raise("rowsDurable", rowTo);
+    await this.#raiseDurable(rowTo, hasAllShards);
     this.#publisher.want(rowTo);
+  }
+
+  /** `listed`: the store's objects alone show that these rows are whole. What they cannot show is durable once it is published. */
+  async #raiseDurable(rows: number, listed: boolean): Promise<void> {
+    if (this.#sink.announceEnd !== undefined && !listed) {
+      this.#publisher.want(rows);
+      await this.#publisher.publish();
+    }
+    this.#rowsDurable = rows;
+    this.#counters.raise("rowsDurable", rows);
   }
 
   async #countSeal(shard: SealedShard, seal: () => Promise<void>, rowFrom: number, rowTo: number): Promise<void> {
@@ -220,10 +243,11 @@ export class Delivery {
     this.#ending = true;
     // An abort that came after the close has left batches unwritten: their rows must not be published.
     const complete = rows !== undefined && !this.#failed && !this.#aborted;
-    if (complete && this.#current !== undefined) await this.#sealCurrent(rows);
+    if (complete && this.#current !== undefined) await this.#sealLast(rows);
     await this.#sealing;
     if (complete && !this.#failed) {
-      this.#counters.raise("rowsDurable", rows);
+      // Nothing lies in the rows behind the last shard: they were skipped.
+      await this.#raiseDurable(rows, this.#rowsDurable >= rows).catch((error) => this.#fail(error));
       this.#publisher.want(rows);
     }
     // On a full disk the open shards make room for the metadata: it makes whole shards visible, and they are in pieces.

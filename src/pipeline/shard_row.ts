@@ -8,7 +8,7 @@ import type { ShardHandle, Sink } from "../handoff/sink.js";
 import { chunkKey } from "../zarr/chunk_key.js";
 import { ShardIndex, shardIndexBytes } from "../zarr/shard_index.js";
 
-/** Shards written or sealed at the same time; libuv runs four file operations at once, S3 gains from more. */
+/** Shards written or sealed at the same time where the sink does not say; libuv runs four file operations at once. */
 const SHARDS_AT_ONCE = 8;
 
 interface OpenShard {
@@ -39,6 +39,7 @@ export class ShardRow {
   readonly #g: ArrayGeometry;
   readonly #table: EpochTable;
   readonly #sink: Sink;
+  readonly #atOnce: number;
   readonly #maxBytes: number;
   readonly #durable: boolean;
   /** A shard is opened with its first chunk: one that is skipped whole never exists. */
@@ -55,9 +56,15 @@ export class ShardRow {
     this.#g = g;
     this.#table = table;
     this.#sink = sink;
+    this.#atOnce = sink.parallelShards ?? SHARDS_AT_ONCE;
     this.#durable = init.durable;
     this.#maxBytes = g.chunksPerShard * init.chunkBytesMax + shardIndexBytes(g.chunksPerShard);
     this.#shards = new Array(g.shardsPerRow).fill(undefined);
+  }
+
+  /** Whether every shard of the row holds a chunk. Only then a list of the store's objects shows that the row is whole. */
+  get hasAllShards(): boolean {
+    return this.#shards.every((shard) => shard !== undefined);
   }
 
   /**
@@ -71,7 +78,7 @@ export class ShardRow {
     encoded: EncodedBytes,
     onWrite: (bytes: number, write: () => Promise<void>) => Promise<void>,
   ): Promise<void> {
-    await forEachLimited(this.#shards, SHARDS_AT_ONCE, async (_, s) => {
+    await forEachLimited(this.#shards, this.#atOnce, async (_, s) => {
       const chunks = this.#chunksOf(s, batch, from, to, encoded.sizes);
       if (chunks.length === 0) return;
       const shard = await this.#open(s);
@@ -83,7 +90,7 @@ export class ShardRow {
 
   /** Seals every shard that holds a chunk: `onSeal` runs each seal and hears of its result. */
   async seal(onSeal: (shard: SealedShard, seal: () => Promise<void>) => Promise<void>): Promise<void> {
-    await forEachLimited(this.#shards, SHARDS_AT_ONCE, async (shard, s) => {
+    await forEachLimited(this.#shards, this.#atOnce, async (shard, s) => {
       if (shard === undefined) return;
       const index = shard.index.encode();
       // Checked again when the store is verified: what is entered here must be what was written.
