@@ -14,7 +14,8 @@ export class PartPool {
   #sending = 0;
   /** Kept for the next part; all of one size, since the shards of a stream have one bound. */
   #free: Uint8Array[] = [];
-  readonly #takers: (() => void)[] = [];
+  /** Called with a kept buffer, if there is one. */
+  readonly #takers: ((kept: Uint8Array | undefined) => void)[] = [];
   readonly #senders: (() => void)[] = [];
 
   constructor(concurrency: number) {
@@ -35,13 +36,15 @@ export class PartPool {
 
   /** A buffer of `bytes`, as soon as there is one. Its content is arbitrary. Give it back. */
   async take(bytes: number): Promise<Uint8Array> {
+    let kept: Uint8Array | undefined;
     // While others wait nobody overtakes them: a shard that writes much would starve the rest.
     if (this.#taken >= this.#limit || this.#takers.length > 0) {
-      await new Promise<void>((resolve) => this.#takers.push(resolve));
-    } else this.#taken++;
-    const kept = this.#free.pop();
-    if (kept?.byteLength === bytes) return kept;
-    return new Uint8Array(bytes);
+      kept = await new Promise<Uint8Array | undefined>((resolve) => this.#takers.push(resolve));
+    } else {
+      this.#taken++;
+      kept = this.#free.pop();
+    }
+    return kept?.byteLength === bytes ? kept : new Uint8Array(bytes);
   }
 
   give(buffer: Uint8Array): void {
@@ -78,9 +81,9 @@ export class PartPool {
     while (this.#taken < this.#limit) {
       const next = this.#takers.shift();
       if (next === undefined) return;
-      // Counted here: whoever asks before the woken one runs must not find its place free.
+      // Counted and handed over here: whoever asks before the woken one runs must find neither its place nor its buffer free.
       this.#taken++;
-      next();
+      next(this.#free.pop());
     }
   }
 
