@@ -23,7 +23,7 @@ const LANDING_PAUSES_MS = [0, 250, 1000, 3000];
 
 /**
  * Whether the object under `key` is the one that was being written when `error` came: its answer may have been lost, or a second
- * attempt may have met the first one. Rejects with `error` when the server cannot be asked.
+ * attempt may have met the first one. False when the server cannot be asked: what is not known to be there counts as lost.
  */
 export async function hasLanded(
   api: S3Api,
@@ -34,9 +34,7 @@ export async function hasLanded(
 ): Promise<boolean> {
   for (const pauseMs of LANDING_PAUSES_MS) {
     await sleep(pauseMs);
-    const head = await api.head(key).catch(() => {
-      throw error;
-    });
+    const head = await api.head(key).catch(() => undefined);
     if (head?.metadata[WRITE_ID_NAME] === writeId && head.bytes === bytes) return true;
     // 409: two attempts were at work at the same time, and the first may still win (ConditionalRequestConflict).
     if (statusOf(error) !== 409) return false;
