@@ -48,8 +48,8 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
     may: "writer options distributed sinks store s3 plan codec geometry metrics handoff base",
   },
   browser: { rank: 10, may: "writer options sinks plan geometry metrics handoff base" },
-  bench: { rank: 11, may: "index codec geometry native base" },
-  cli: { rank: 12, may: "bench index options codec geometry native base" },
+  bench: { rank: 11, may: "index codec geometry s3 native base" },
+  cli: { rank: 12, may: "bench index options codec geometry s3 native base" },
 };
 
 /** Where a thread or a process is started: the files of a folder that may wire in what the rest of their folder sees as a contract only. */

@@ -6,6 +6,7 @@ import { MillraceError } from "../index.js";
 import { measureCopy } from "./ceilings/copy.js";
 import { measureDisk } from "./ceilings/disk.js";
 import { measureEncode } from "./ceilings/encode.js";
+import { measureS3 } from "./ceilings/s3.js";
 import type { Fill } from "./fill.js";
 import type { BenchJob, BenchSettings, CeilingRun, FillSpec } from "./job.js";
 import { runWriter, type WriterRun } from "./writer_run.js";
@@ -43,6 +44,8 @@ async function measure(job: BenchJob, openFill: OpenFill): Promise<WriterRun | C
     }
     case "disk":
       return measureDisk(job.folder, job.bytes, job.durable);
+    case "s3":
+      return measureS3(job.upload);
   }
 }
 

@@ -77,16 +77,25 @@ export async function compare(options: CompareOptions): Promise<BenchResult> {
     if (sink.kind === "file") settleDisk(sink.folder);
     onStep(round, "writer");
     const writer = await runJob({ kind: "writer", settings });
+    // After the writer: they write the same volume, and only then is that known. In input bytes, as every other figure: what the disk or
+    // the server takes times what the codec saves.
+    const fold = writer.bytesIn / writer.bytesStored;
+    const inInputBytes = (run: CeilingRun): CeilingRun => ({
+      ...run,
+      gbPerSecond: run.gbPerSecond * fold,
+      gbPerCpuSecond: run.gbPerCpuSecond * fold,
+    });
     if (sink.kind === "file") {
-      // After the writer: it writes the same volume, and only then is that known.
       const durable = settings.durability !== "none";
       await take("disk", async () => {
         settleDisk(sink.folder);
-        const run = await runJob({ kind: "disk", folder: sink.folder, bytes: writer.bytesStored, durable });
-        // In input bytes, as every other figure: what the disk takes times what the codec saves.
-        const fold = writer.bytesIn / writer.bytesStored;
-        return { ...run, gbPerSecond: run.gbPerSecond * fold, gbPerCpuSecond: run.gbPerCpuSecond * fold };
+        return inInputBytes(await runJob({ kind: "disk", folder: sink.folder, bytes: writer.bytesStored, durable }));
       });
+    } else if (sink.kind === "s3") {
+      const { place, partBytes, concurrency } = sink;
+      const objects = Math.max(1, writer.stages.find(({ name }) => name === "seal")?.count ?? 1);
+      const upload = { place, partBytes, concurrency, bytes: writer.bytesStored, objects };
+      await take("s3", async () => inInputBytes(await runJob({ kind: "s3", upload })));
     }
     rounds.push({ writer, ceilings });
   }

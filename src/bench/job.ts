@@ -1,4 +1,5 @@
-import type { CodecOptions, DimensionOptions, Durability, WriterOptions } from "../index.js";
+import type { CodecOptions, DimensionOptions, Durability, S3Options, WriterOptions } from "../index.js";
+import type { S3Upload } from "./ceilings/s3.js";
 import type { SimpleFill } from "./fill.js";
 
 /** What the input is made of. `images` names files: .tif, or raw uint16. */
@@ -11,6 +12,8 @@ export type BenchSink =
   | { readonly kind: "discard" }
   /** `folder`: a new store is made in it for every run, and removed. */
   | { readonly kind: "file"; readonly folder: string; readonly directIo: boolean }
+  /** Stores go below `place`'s prefix, and are removed. */
+  | { readonly kind: "s3"; readonly place: S3Options; readonly partBytes: number; readonly concurrency: number }
   | { readonly kind: "throttled"; readonly bytesPerSecond: number; readonly latencyMs: number };
 
 /** What one benchmark measures; every choice made. Plain data: it goes to child processes and into the result. */
@@ -43,7 +46,8 @@ export type BenchJob =
   | { readonly kind: "writer"; readonly settings: BenchSettings }
   | { readonly kind: "copy"; readonly threads: number; readonly seconds: number }
   | { readonly kind: "encode"; readonly settings: BenchSettings; readonly threads: number; readonly seconds: number }
-  | { readonly kind: "disk"; readonly folder: string; readonly bytes: number; readonly durable: boolean };
+  | { readonly kind: "disk"; readonly folder: string; readonly bytes: number; readonly durable: boolean }
+  | { readonly kind: "s3"; readonly upload: S3Upload };
 
 export type CeilingKind = Exclude<BenchJob["kind"], "writer">;
 

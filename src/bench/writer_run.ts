@@ -5,7 +5,9 @@ import {
   fileSink,
   type MetricsSnapshot,
   openWriter,
+  type S3Options,
   type SinkSpec,
+  s3Sink,
   throttledSink,
   type WriterOptions,
 } from "../index.js";
@@ -136,12 +138,21 @@ function writerOptions(settings: BenchSettings, stream: number): WriterOptions {
   };
 }
 
+/** One place for all rounds: each overwrites what the one before it has left. */
+export function benchPrefix({ prefix = "" }: S3Options, stream: number): string {
+  return `${prefix === "" ? "" : `${prefix}/`}bench${stream}.zarr`;
+}
+
 function sinkOf(sink: BenchSink, stream: number): SinkSpec {
   switch (sink.kind) {
     case "discard":
       return discardSink();
     case "file":
       return fileSink(`${sink.folder}/bench${stream}.zarr`, { directIo: sink.directIo });
+    case "s3": {
+      const { place, partBytes, concurrency } = sink;
+      return s3Sink({ ...place, prefix: benchPrefix(place, stream), partBytes, concurrency });
+    }
     case "throttled":
       return throttledSink(discardSink(), { bytesPerSecond: sink.bytesPerSecond, latencyMs: sink.latencyMs });
   }

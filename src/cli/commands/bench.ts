@@ -3,6 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command, Option } from "commander";
+import { clearPlace } from "../../bench/ceilings/s3.js";
 import { childRunner } from "../../bench/child.js";
 import { type BenchResult, compare } from "../../bench/compare.js";
 import { SIMPLE_FILLS } from "../../bench/fill.js";
@@ -11,12 +12,12 @@ import { machineFacts } from "../../bench/machine.js";
 import { findScenario, LATER_SCENARIOS, SCENARIOS } from "../../bench/scenarios/catalog.js";
 import { MillraceError } from "../../index.js";
 import type { CodecOptions, Durability } from "../../options.js";
+import { isS3Url, parseS3Url } from "../../s3/s3_options.js";
 import { type BackendFlags, backendOption, softwareAdapterOption } from "../backend_options.js";
 import { describeBench } from "../bench_report.js";
 import { parseCodec } from "../codec_arg.js";
 import { EXIT } from "../exit.js";
 import type { CommandContext } from "../io.js";
-import { notYet } from "../not_yet.js";
 import { parseBytes, parsePositive, parseSeconds, parseSeed } from "../numbers.js";
 
 interface BenchFlags extends BackendFlags {
@@ -24,6 +25,10 @@ interface BenchFlags extends BackendFlags {
   readonly codec: CodecOptions;
   readonly sink: "discard" | "file" | "s3" | "throttled";
   readonly out: string;
+  readonly endpoint?: string;
+  readonly region?: string;
+  readonly partBytes: number;
+  readonly concurrency: number;
   readonly directIo?: boolean;
   readonly durability: Durability;
   readonly rate: number;
@@ -68,7 +73,15 @@ export function benchCommand({ io, finish }: CommandContext): Command {
     .addOption(
       new Option("--sink <sink>", "where shards go").choices(["discard", "file", "s3", "throttled"]).default("discard"),
     )
-    .option("--out <folder>", "for --sink file: stores are made here, and removed", tmpdir())
+    .option(
+      "--out <place>",
+      "folder for --sink file, s3://bucket/prefix for --sink s3: stores are made here, and removed",
+      tmpdir(),
+    )
+    .option("--endpoint <url>", "for --sink s3: a server other than AWS")
+    .option("--region <name>", "for --sink s3")
+    .option("--part-bytes <n>", "for --sink s3: bytes of a part", parseBytes, 8 * 2 ** 20)
+    .option("--concurrency <n>", "for --sink s3: parts on their way at once", parsePositive, 8)
     .option("--direct-io", "for --sink file: past the page cache")
     .addOption(new Option("--durability <level>", "for --sink file").choices(["none", "shard"]).default("shard"))
     .option("--rate <bytes>", "for --sink throttled: bytes per second", parseBytes, 200_000_000)
@@ -98,7 +111,6 @@ export function benchCommand({ io, finish }: CommandContext): Command {
 
 async function bench(name: string, flags: BenchFlags, stderr: CommandContext["io"]["stderr"]): Promise<BenchResult> {
   const scenario = findScenario(name);
-  if (flags.sink === "s3") throw notYet("--sink s3", "Use --sink file, or throttled for a slow one.");
   const fill = { name: flags.fill, files: flags.images ?? [] };
   if ((flags.fill === "images") !== fill.files.length > 0) {
     throw new MillraceError("INVALID_OPTION", "--fill images and --images go together.", {
@@ -115,9 +127,11 @@ async function bench(name: string, flags: BenchFlags, stderr: CommandContext["io
   const sink: BenchSink =
     folder !== undefined
       ? { kind: "file", folder: folder.path, directIo: flags.directIo === true }
-      : flags.sink === "throttled"
-        ? { kind: "throttled", bytesPerSecond: flags.rate, latencyMs: flags.latency }
-        : { kind: "discard" };
+      : flags.sink === "s3"
+        ? s3Sink(flags)
+        : flags.sink === "throttled"
+          ? { kind: "throttled", bytesPerSecond: flags.rate, latencyMs: flags.latency }
+          : { kind: "discard" };
   const settings: BenchSettings = {
     scenario: scenario.name,
     dimensions: scenario.dimensions,
@@ -137,6 +151,7 @@ async function bench(name: string, flags: BenchFlags, stderr: CommandContext["io
     depth: flags.depth,
     batchEpochs: flags.batchEpochs,
   };
+  await using _place = sink.kind === "s3" ? { [Symbol.asyncDispose]: () => clearPlace(sink.place) } : undefined;
   // Awaited here: the folder goes when this function returns.
   return await compare({
     settings,
@@ -148,6 +163,23 @@ async function bench(name: string, flags: BenchFlags, stderr: CommandContext["io
       stderr.write(`bench ${scenario.name}: round ${round + 1} of ${flags.rounds}: ${what}\n`);
     },
   });
+}
+
+/** A place of its own below --out, so that whatever else is there stays. */
+function s3Sink({ out, endpoint, region, partBytes, concurrency }: BenchFlags): BenchSink {
+  if (!isS3Url(out)) {
+    throw new MillraceError("INVALID_OPTION", `--sink s3 needs --out s3://bucket/prefix, but it is ${out}.`, {
+      context: { option: "out", out },
+    });
+  }
+  const { bucket, prefix } = parseS3Url(out);
+  const own = `millrace-bench-${crypto.randomUUID()}`;
+  return {
+    kind: "s3",
+    place: { bucket, prefix: prefix === "" ? own : `${prefix}/${own}`, endpoint, region },
+    partBytes,
+    concurrency,
+  };
 }
 
 /** Threads of the pipeline that move bytes, as far as there are cores for them. */
