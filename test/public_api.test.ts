@@ -27,6 +27,7 @@ describe("public names", () => {
         "moduleSink",
         "openArray",
         "openWriter",
+        "recoverStore",
         "s3Sink",
         "throttledSink",
         "verifyStore",
