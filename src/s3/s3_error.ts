@@ -143,6 +143,16 @@ export function toS3Error(thrown: unknown, { operation, bucket, key }: S3Operati
   return new MillraceError(code, `${operation} on ${where} failed: ${parts.join(", ")}.`, {
     context,
     hint,
-    cause: thrown,
+    cause: slim(thrown),
   });
+}
+
+/** Without the request and the answer: they hold sockets, signed headers and parts of shards, and a log would print them. */
+function slim(thrown: unknown): unknown {
+  if (!(thrown instanceof Error)) return thrown;
+  const cause = new Error(thrown.message);
+  cause.name = thrown.name;
+  cause.stack = thrown.stack;
+  const { code } = thrown as NodeJS.ErrnoException;
+  return code === undefined ? cause : Object.assign(cause, { code });
 }

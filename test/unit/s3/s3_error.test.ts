@@ -58,6 +58,13 @@ describe("errors of S3", () => {
     expect(toS3Error(new TypeError("x is not a function"), OPERATION).code).toBe("SINK_FAILED");
   });
 
+  it("keeps request and answer, with what was signed, out of what is logged", () => {
+    const thrown = sdkError("AccessDenied", 403, { $response: { headers: { authorization: "AWS4-HMAC" } } });
+    const { cause } = toS3Error(thrown, OPERATION);
+    expect(cause).toMatchObject({ name: "AccessDenied", message: thrown.message, stack: thrown.stack });
+    expect(Object.keys(cause as Error)).not.toContain("$response");
+  });
+
   it("reads its own errors again", () => {
     const error = toS3Error(sdkError("NoSuchUpload", 404), OPERATION);
     expect([s3CodeOf(error), statusOf(error)]).toEqual(["NoSuchUpload", 404]);
