@@ -223,7 +223,7 @@ describe("openArray", () => {
     await expect(openArray(group)).rejects.toMatchObject({ code: "STORE_NOT_FOUND" });
     await expect(openArray(group, "../x")).rejects.toMatchObject({ code: "INVALID_OPTION" });
     await expect(openArray("/no/such/folder")).rejects.toMatchObject({ code: "STORE_NOT_FOUND" });
-    await expect(openArray("s3://bucket/run.zarr")).rejects.toMatchObject({ code: "NOT_YET" });
+    await expect(openArray("gs://bucket/run.zarr")).rejects.toMatchObject({ code: "NOT_YET" });
   });
   it("opens an array below a group", async () => {
     const { objects, expected } = await craftStore({ dtype: "int8", shape: [3], chunk: [2], shard: [2], path: "a/b" });
