@@ -182,18 +182,11 @@ export class Delivery {
     this.#sealing = this.#seal(row, rowTo).catch((error) => this.#fail(error));
   }
 
-  /** The last row of shards, which the array may end in the middle of. */
-  async #sealLast(rows: number): Promise<void> {
-    try {
-      if (rows % (this.#g.epochsPerShard * this.#g.epochRows) !== 0) await this.#sink.announceEnd?.(rows);
-    } catch (error) {
-      this.#fail(error);
-    }
-    await this.#sealCurrent(rows);
-  }
-
   async #seal(row: ShardRow, rowTo: number): Promise<void> {
-    const rowFrom = row.row * this.#g.epochsPerShard * this.#g.epochRows;
+    const rowsPerShard = this.#g.epochsPerShard * this.#g.epochRows;
+    const rowFrom = row.row * rowsPerShard;
+    // Also where the last batch completes the row: its last epoch may be padded.
+    if (rowTo < rowFrom + rowsPerShard) await this.#sink.announceEnd?.(rowTo);
     // Looked at first: sealed shards are forgotten.
     const { hasAllShards } = row;
     const sealed = row.seal((shard, seal) => this.#countSeal(shard, seal, rowFrom, rowTo));
@@ -243,7 +236,7 @@ export class Delivery {
     this.#ending = true;
     // An abort that came after the close has left batches unwritten: their rows must not be published.
     const complete = rows !== undefined && !this.#failed && !this.#aborted;
-    if (complete && this.#current !== undefined) await this.#sealLast(rows);
+    if (complete && this.#current !== undefined) await this.#sealCurrent(rows);
     await this.#sealing;
     if (complete && !this.#failed) {
       // Nothing lies in the rows behind the last shard: they were skipped.

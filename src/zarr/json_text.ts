@@ -27,22 +27,34 @@ export function writeJson(value: JsonOrRaw, indent = ""): string {
   return JSON.stringify(value);
 }
 
-/**
- * The text of a member of the top-level object, or undefined when there is none. Of a member that is there twice the last
- * one counts, as in JSON.parse. `text` must be what JSON.parse has accepted as an object: nothing is checked here.
- */
+/** Where the value of a member stands in its text, from `start` up to `end`. */
+export interface TextSpan {
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The text of a member of the top-level object, see {@link topLevelSpan}. */
 export function topLevelMember(text: string, name: string): string | undefined {
-  let found: string | undefined;
+  const span = topLevelSpan(text, name);
+  return span && text.slice(span.start, span.end);
+}
+
+/**
+ * Where the value of a member of the top-level object stands, or undefined when there is none. Of a member that is there twice the
+ * last one counts, as in JSON.parse. `text` must be what JSON.parse has accepted as an object: nothing is checked here.
+ */
+export function topLevelSpan(text: string, name: string): TextSpan | undefined {
+  let found: TextSpan | undefined;
   let at = text.indexOf("{") + 1;
   for (;;) {
     at = skipSpace(text, at);
     if (text[at] === "}" || at >= text.length) return found;
     const keyEnd = skipString(text, at);
     const key: unknown = JSON.parse(text.slice(at, keyEnd));
-    const valueStart = skipSpace(text, skipSpace(text, keyEnd) + 1);
-    const valueEnd = skipValue(text, valueStart);
-    if (key === name) found = text.slice(valueStart, valueEnd);
-    at = skipSpace(text, valueEnd);
+    const start = skipSpace(text, skipSpace(text, keyEnd) + 1);
+    const end = skipValue(text, start);
+    if (key === name) found = { start, end };
+    at = skipSpace(text, end);
     if (text[at] === ",") at++;
   }
 }
