@@ -91,6 +91,7 @@ def tensorstore_kvstore(case):
         "driver": "s3",
         "endpoint": place["endpoint"],
         "aws_region": place["region"],
+        "aws_credentials": {"type": "environment"},
         "bucket": place["bucket"],
         "path": place["prefix"] + node + "/",
     }
