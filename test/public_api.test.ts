@@ -28,6 +28,7 @@ describe("public names", () => {
         "openArray",
         "openWriter",
         "s3Sink",
+        "s3Store",
         "throttledSink",
         "verifyStore",
       ]
