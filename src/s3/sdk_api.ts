@@ -340,12 +340,12 @@ class SdkApi implements S3Api {
     }
   }
 
-  /** Undefined where the object is absent; a bucket that is absent stays an error. */
+  /** Undefined where the object is absent; a bucket that is absent, or a user, stays an error. */
   async #find<T>(operation: string, key: string, send: () => Promise<T>): Promise<T | undefined> {
     try {
       return await this.#ask(operation, key, send);
     } catch (error) {
-      if (statusOf(error) === 404 && !isMillraceError(error, "S3_NO_BUCKET")) return undefined;
+      if (statusOf(error) === 404 && isMillraceError(error, "S3_REFUSED")) return undefined;
       throw error;
     }
   }

@@ -87,16 +87,19 @@ try {
   // zarrita signs nothing.
   const Policy = JSON.stringify({
     Version: "2012-10-17",
-    Statement: [
-      { Effect: "Allow", Principal: "*", Action: ["s3:GetObject"], Resource: [`arn:aws:s3:::${bucket}/*`] },
-    ],
+    Statement: [{ Effect: "Allow", Principal: "*", Action: ["s3:GetObject"], Resource: [`arn:aws:s3:::${bucket}/*`] }],
   });
   await client.send(new PutBucketPolicyCommand({ Bucket: bucket, Policy }));
   client.destroy();
 
   const manifest = [];
   for (const [i, { name, dtype, codec, shape, dimensions, data: given }] of CASES.entries()) {
-    const data = given ?? bytesOf(name, shape.reduce((n, size) => n * size, 2));
+    const data =
+      given ??
+      bytesOf(
+        name,
+        shape.reduce((n, size) => n * size, 2),
+      );
     const prefix = `run${i}.zarr`;
     const sink = s3Sink({ bucket, prefix, endpoint, region, credentials, partBytes: 5 * 2 ** 20 });
     const writer = await openWriter({ sink, array: { dtype, codec, dimensions } });

@@ -84,4 +84,16 @@ describe("get", () => {
     expect(await api.get("k", { suffix: 200 })).toEqual(new Uint8Array(OBJECT));
     expect(await api.get("k", { offset: 5, length: 2 })).toEqual(Uint8Array.of(5, 6));
   });
+
+  it.each([
+    ["NoSuchKey", undefined],
+    ["NoSuchBucket", "S3_NO_BUCKET"],
+    ["XAdminUserNotFound", "S3_CREDENTIALS"],
+  ])("takes 404 %s for %s", async (s3Code, code) => {
+    const { api } = await serve((_request, response) => {
+      response.writeHead(404).end(`<Error><Code>${s3Code}</Code><Message>no</Message></Error>`);
+    });
+    if (code === undefined) expect(await api.get("k")).toBeUndefined();
+    else await expect(api.get("k")).rejects.toMatchObject({ code });
+  });
 });
