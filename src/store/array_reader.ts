@@ -237,8 +237,8 @@ class OpenArray implements ArrayReader {
     if (objectBytes === undefined) return undefined;
     // Asked for only where the object has as much: the index of damaged metadata may be said to be huge.
     const length = Math.min(indexBytes, objectBytes);
-    const bytes =
-      location === "start" ? await this.store.getRange(key, 0, length) : await this.store.getSuffix(key, length);
+    // Not by suffix: the size is known, and some servers get suffixes wrong.
+    const bytes = await this.store.getRange(key, location === "start" ? 0 : objectBytes - length, length);
     if (bytes === undefined) return undefined;
     const index = readShardIndex(bytes, { chunkCount: chunksPerBlock, objectBytes, location, checksum }, key);
     this.#indexes.set(key, index);
