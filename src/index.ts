@@ -25,6 +25,7 @@ export { discardSink, fileSink, memorySink, moduleSink, throttledSink } from "./
 export { type ArrayReader, openArray, type Region } from "./store/array_reader.js";
 export { type InspectedArray, type InspectReport, inspectStore } from "./store/inspect.js";
 export type { StoreTarget } from "./store/open_store.js";
+export { type S3Store, s3Store } from "./store/s3_store.js";
 export type { StoreReader } from "./store/store_reader.js";
 export { type VerifyOptions, verifyStore } from "./store/verify.js";
 export type { VerifyReport } from "./store/verify_report.js";

@@ -29,6 +29,7 @@ describe("public names", () => {
         "openWriter",
         "recoverStore",
         "s3Sink",
+        "s3Store",
         "throttledSink",
         "verifyStore",
       ]

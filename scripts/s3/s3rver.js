@@ -1,6 +1,8 @@
 // s3rver inside this process, with the storage below in place of its own.
 import { randomUUID } from "node:crypto";
+import { once } from "node:events";
 import { access, mkdir, rename, rm, unlink, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import S3rver from "@20minutes/s3rver";
 import S3Error from "@20minutes/s3rver/lib/models/error.js";
@@ -134,8 +136,6 @@ export async function start({ folder, port, bucket }) {
   await mkdir(join(objects, bucket), { recursive: true });
   await mkdir(incoming, { recursive: true });
   const app = new S3rver({
-    address: "127.0.0.1",
-    port,
     directory: objects,
     silent: true,
     vhostBuckets: false,
@@ -143,7 +143,9 @@ export async function start({ folder, port, bucket }) {
     allowMismatchedSignatures: true,
   });
   app.store = app.context.store = new WholeObjectStore(objects, incoming);
-  const address = await app.run();
-  app.httpServer.keepAliveTimeout = KEEP_ALIVE_MS;
-  return { port: address.port, pid: process.pid, ended: new Promise(() => {}), stop: async () => {} };
+  // Not app.run(): on some versions of Node that waits for ever where the port is taken.
+  const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, app.callback());
+  server.listen(port, "127.0.0.1");
+  await once(server, "listening");
+  return { port: server.address().port, pid: process.pid, ended: new Promise(() => {}), stop: async () => {} };
 }

@@ -1,5 +1,4 @@
 import type { CodecOptions, DimensionOptions, Durability, S3Options, WriterOptions } from "../index.js";
-import type { S3Upload } from "./ceilings/s3.js";
 import type { SimpleFill } from "./fill.js";
 
 /** What the input is made of. `images` names files: .tif, or raw uint16. */
@@ -39,6 +38,16 @@ export interface BenchSettings {
   readonly copyHelpers?: number;
   readonly depth?: number;
   readonly batchEpochs?: number;
+}
+
+/** What is uploaded beside the writer. */
+export interface S3Upload {
+  readonly place: S3Options;
+  readonly partBytes: number;
+  readonly concurrency: number;
+  /** All objects together. */
+  readonly bytes: number;
+  readonly objects: number;
 }
 
 /** One thing a child process measures. */

@@ -32,6 +32,7 @@ const BY_S3_CODE: Readonly<Record<string, ErrorCode>> = {
   ExpiredTokenException: "S3_CREDENTIALS",
   RequestExpired: "S3_CREDENTIALS",
   AuthFailure: "S3_CREDENTIALS",
+  XAdminUserNotFound: "S3_CREDENTIALS",
   AccessDenied: "S3_ACCESS_DENIED",
   AllAccessDisabled: "S3_ACCESS_DENIED",
   AccountProblem: "S3_ACCESS_DENIED",
@@ -69,6 +70,7 @@ const HINTS: Readonly<Record<string, string>> = {
     "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), or AWS_PROFILE, or log in again: `millrace doctor` says what is found.",
   S3_ACCESS_DENIED:
     "The key's policy must allow the operation on this bucket and prefix; docs/s3.md has one that is enough.",
+  INVALID_OPTION: "Name the bucket's region: the option region, AWS_REGION, or the profile's.",
   S3_NO_BUCKET: "Check the name and the endpoint; Millrace makes no buckets.",
   S3_CLOCK_SKEW: "Set this machine's clock (NTP).",
   S3_UNREACHABLE: "Check the endpoint, the network, and whether the server is up.",
@@ -79,7 +81,7 @@ const HINTS: Readonly<Record<string, string>> = {
 
 /** Node's codes for a connection that did not come about or ended. */
 const NETWORK =
-  /^(ECONN|ENOTFOUND$|EAI_|EHOST|ENET|EPIPE$|ETIMEDOUT$|EADDR|ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED|ERR_HTTP2|HPE_)/;
+  /^(ECONN|ENOTFOUND$|EAI_|EHOST|ENET|EPIPE$|EPROTO$|ETIMEDOUT$|EADDR|ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED|ERR_HTTP2|HPE_)/;
 
 /** S3's own code of an error ("NoSuchUpload"), "" when it has none. */
 export function s3CodeOf(error: unknown): string {
@@ -96,10 +98,14 @@ export function statusOf(error: unknown): number {
   return $metadata?.httpStatusCode ?? $response?.statusCode ?? 0;
 }
 
+const NO_REGION = "Region is missing";
+
 function codeOf(error: SdkError, s3Code: string, status: number): ErrorCode {
   const known = BY_S3_CODE[s3Code];
   if (known !== undefined) return known;
   if (status === 0) {
+    // A plain Error of the SDK, before anything is asked.
+    if (error.message === NO_REGION) return "INVALID_OPTION";
     const network =
       NETWORK.test(error.code ?? "") || /socket hang up|aborted|network|timed? ?out/i.test(error.message ?? "");
     return network ? "S3_UNREACHABLE" : "SINK_FAILED";
@@ -124,6 +130,7 @@ export function toS3Error(thrown: unknown, { operation, bucket, key }: S3Operati
   if (requestId !== undefined) context.requestId = requestId;
   if (attempts !== undefined) context.attempts = attempts;
   if (region !== undefined) context.region = region;
+  if (code === "INVALID_OPTION") context.option = "region";
 
   const said = (error.message ?? String(thrown)).replace(/\.$/, "");
   const parts = [
@@ -143,6 +150,16 @@ export function toS3Error(thrown: unknown, { operation, bucket, key }: S3Operati
   return new MillraceError(code, `${operation} on ${where} failed: ${parts.join(", ")}.`, {
     context,
     hint,
-    cause: thrown,
+    cause: slim(thrown),
   });
+}
+
+/** Without the request and the answer: they hold sockets, signed headers and parts of shards, and a log would print them. */
+function slim(thrown: unknown): unknown {
+  if (!(thrown instanceof Error)) return thrown;
+  const cause = new Error(thrown.message);
+  cause.name = thrown.name;
+  cause.stack = thrown.stack;
+  const { code } = thrown as NodeJS.ErrnoException;
+  return code === undefined ? cause : Object.assign(cause, { code });
 }

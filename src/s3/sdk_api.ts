@@ -98,6 +98,7 @@ class SdkApi implements S3Api {
   readonly #client: Sdk.S3Client;
   readonly #place: S3Place;
   readonly #prefix: string;
+  #closed = false;
 
   constructor(sdk: Client, place: S3Place, sockets: number) {
     this.#sdk = sdk;
@@ -226,22 +227,33 @@ class SdkApi implements S3Api {
     if (range !== undefined && ("suffix" in range ? range.suffix : range.length) === 0) {
       return (await this.head(key)) && new Uint8Array(0);
     }
-    let found: { readonly bytes: Uint8Array; readonly contentRange: string | undefined } | undefined;
-    try {
-      found = await this.#find("GetObject", key, async () => {
-        const answer = await this.#client.send(
-          new this.#sdk.GetObjectCommand({ ...this.#name(key), Range: range && rangeHeader(range) }),
-        );
-        // Inside: a connection that ends in the middle of the body is an error of this operation too.
-        const bytes = (await answer.Body?.transformToByteArray()) ?? new Uint8Array(0);
-        return { bytes, contentRange: answer.ContentRange };
-      });
-    } catch (error) {
-      // Behind the object's end, or a suffix of an empty object.
-      if (statusOf(error) === 416) return new Uint8Array(0);
-      throw error;
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await this.#getOnce(key, range);
+      } catch (error) {
+        // Behind the object's end, or a suffix of an empty object.
+        if (statusOf(error) === 416) return new Uint8Array(0);
+        // The SDK asks again until there is an answer, but not where its body breaks off; such an error counts no attempts.
+        const brokeOff = isMillraceError(error, "S3_UNREACHABLE") && error.context.attempts === undefined;
+        if (!brokeOff || this.#closed || attempt >= this.#place.maxAttempts) throw error;
+      }
     }
-    return found && exactly(range, found.bytes, found.contentRange);
+  }
+
+  async #getOnce(key: string, range: ByteRange | undefined): Promise<Uint8Array | undefined> {
+    const found = await this.#find("GetObject", key, async () => {
+      const answer = await this.#client.send(
+        new this.#sdk.GetObjectCommand({ ...this.#name(key), Range: range && rangeHeader(range) }),
+      );
+      // Inside: a connection that ends in the middle of the body is an error of this operation too.
+      const bytes = (await answer.Body?.transformToByteArray()) ?? new Uint8Array(0);
+      return { bytes, contentRange: answer.ContentRange };
+    });
+    if (found === undefined) return undefined;
+    const end = range !== undefined && "suffix" in range ? endMissed(found.bytes, found.contentRange) : undefined;
+    if (end === undefined) return exactly(range, found.bytes, found.contentRange);
+    const { suffix } = range as { readonly suffix: number };
+    return await this.#getOnce(key, { offset: Math.max(0, end - suffix), length: Math.min(suffix, end) });
   }
 
   async *list(prefix: string, limit?: number): AsyncIterable<ListedObject> {
@@ -303,6 +315,7 @@ class SdkApi implements S3Api {
   }
 
   close(): void {
+    this.#closed = true;
     this.#client.destroy();
   }
 
@@ -327,12 +340,12 @@ class SdkApi implements S3Api {
     }
   }
 
-  /** Undefined where the object is absent; a bucket that is absent stays an error. */
+  /** Undefined where the object is absent; a bucket that is absent, or a user, stays an error. */
   async #find<T>(operation: string, key: string, send: () => Promise<T>): Promise<T | undefined> {
     try {
       return await this.#ask(operation, key, send);
     } catch (error) {
-      if (statusOf(error) === 404 && !isMillraceError(error, "S3_NO_BUCKET")) return undefined;
+      if (statusOf(error) === 404 && isMillraceError(error, "S3_REFUSED")) return undefined;
       throw error;
     }
   }
@@ -352,6 +365,12 @@ class SdkApi implements S3Api {
 
 function rangeHeader(range: ByteRange): string {
   return "suffix" in range ? `bytes=-${range.suffix}` : `bytes=${range.offset}-${range.offset + range.length - 1}`;
+}
+
+/** Where the object ends, if a suffix was asked for and other bytes came: some servers take bytes=-5 for bytes 0 to 5. */
+function endMissed(bytes: Uint8Array, contentRange: string | undefined): number | undefined {
+  const [, from, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(contentRange ?? "") ?? [];
+  return total === undefined || Number(from) + bytes.byteLength === Number(total) ? undefined : Number(total);
 }
 
 /** Some servers ignore a range, or are off by one in a suffix: what counts is where the bytes that came say they lie. */

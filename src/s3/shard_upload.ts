@@ -133,6 +133,8 @@ export class ShardUpload {
     this.#filled = 0;
     this.#creating ??= this.#create();
     const creating = this.#creating;
+    // The parts report it; but they may all be waiting for a connection when it fails.
+    creating.catch(() => {});
     const part = pool
       .send(async () => {
         const upload = await creating;

@@ -72,13 +72,17 @@ export function arrayLayout(metadata: StoredArray, key: string): ArrayLayout {
  */
 export async function readNode(store: StoreReader, path: string): Promise<StoredNode | undefined> {
   const key = memberKey(path, METADATA_NAME);
-  const size = await store.size(key);
-  if (size === undefined) return undefined;
-  if (size > METADATA_BYTES_MAX) {
-    throw new MillraceError("STORE_CORRUPT", `${key} has ${size} bytes, which no metadata has.`, {
-      context: { key, size },
-    });
+  // One request instead of two; and of a bucket that is not there a server says so to GET alone, its answers to HEAD have no body.
+  const bytes = await store.getRange(key, 0, METADATA_BYTES_MAX + 1);
+  if (bytes === undefined) return undefined;
+  if (bytes.length > METADATA_BYTES_MAX) {
+    throw new MillraceError(
+      "STORE_CORRUPT",
+      `${key} has more than ${METADATA_BYTES_MAX} bytes, which no metadata has.`,
+      {
+        context: { key, limit: METADATA_BYTES_MAX },
+      },
+    );
   }
-  const bytes = await store.get(key);
-  return bytes === undefined ? undefined : parseMetadata(bytes, key);
+  return parseMetadata(bytes, key);
 }

@@ -43,14 +43,25 @@ export interface ArrayReader {
 const REGION_BYTES_MAX = 2 ** 32 - 1;
 
 /**
- * Opens an array: plain or sharded, with any codecs of {@link openDecoder}.
- * @param target a folder, a file: URL, a Map of objects, or a reader
+ * Opens an array: plain or sharded, with any codecs of {@link openDecoder}. A reader of a place on S3 keeps its idle connections, which
+ * hold no process up; whoever wants to end them opens the place with `s3Store`, and closes that.
+ * @param target a folder, a file: URL, `s3://bucket/prefix`, a Map of objects, or a reader
  * @param path the array's node in the store; "" is the root
- * @throws MillraceError STORE_NOT_FOUND when there is no array, STORE_CORRUPT, STORE_UNSUPPORTED, INVALID_OPTION for a bad path
+ * @throws MillraceError STORE_NOT_FOUND when there is no array, STORE_CORRUPT, STORE_UNSUPPORTED, INVALID_OPTION for a bad path, or what
+ *   the store rejects with
  */
 export async function openArray(target: StoreTarget, path = ""): Promise<ArrayReader> {
   checkPath(path);
   const store = await openStore(target);
+  try {
+    return await openNode(store, path);
+  } catch (error) {
+    if (store !== target) await store.close?.();
+    throw error;
+  }
+}
+
+async function openNode(store: StoreReader, path: string): Promise<ArrayReader> {
   const node = await readNode(store, path);
   if (node?.nodeType !== "array") {
     const what = node === undefined ? "there is no zarr.json" : "there is a group, no array,";
@@ -226,8 +237,8 @@ class OpenArray implements ArrayReader {
     if (objectBytes === undefined) return undefined;
     // Asked for only where the object has as much: the index of damaged metadata may be said to be huge.
     const length = Math.min(indexBytes, objectBytes);
-    const bytes =
-      location === "start" ? await this.store.getRange(key, 0, length) : await this.store.getSuffix(key, length);
+    // Not by suffix: the size is known, and some servers get suffixes wrong.
+    const bytes = await this.store.getRange(key, location === "start" ? 0 : objectBytes - length, length);
     if (bytes === undefined) return undefined;
     const index = readShardIndex(bytes, { chunkCount: chunksPerBlock, objectBytes, location, checksum }, key);
     this.#indexes.set(key, index);

@@ -1,7 +1,7 @@
 import type { JsonObject } from "../base/json.js";
 import { memberKey, parseChunkKey } from "../zarr/chunk_key.js";
 import { arrayLayout, METADATA_NAME } from "./array_layout.js";
-import { openStore, type StoreTarget } from "./open_store.js";
+import { type StoreTarget, withStore } from "./open_store.js";
 import type { StoreReader } from "./store_reader.js";
 import { type FoundArray, walkStore } from "./walk.js";
 
@@ -46,7 +46,7 @@ export interface InspectReport {
 
 /**
  * Geometry, codecs and sizes of every array in a store. Reads metadata and lists objects; opens no shard.
- * @param target a folder, a file: URL, a Map of objects, or a reader
+ * @param target a folder, a file: URL, `s3://bucket/prefix`, a Map of objects, or a reader
  * @throws MillraceError STORE_NOT_FOUND when there is no zarr.json at all, STORE_UNSUPPORTED beyond Millrace's limits, or what the store
  *   rejects with
  */
@@ -54,10 +54,13 @@ export async function inspectStore(
   target: StoreTarget,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<InspectReport> {
-  const store = await openStore(target);
-  const { arrays, groups, broken } = await walkStore(store, options.signal);
+  return await withStore(target, (store) => inspectOpened(store, options.signal));
+}
+
+async function inspectOpened(store: StoreReader, signal: AbortSignal | undefined): Promise<InspectReport> {
+  const { arrays, groups, broken } = await walkStore(store, signal);
   const inspected: InspectedArray[] = [];
-  for (const array of arrays) inspected.push(await inspectArray(store, array, options.signal));
+  for (const array of arrays) inspected.push(await inspectArray(store, array, signal));
   return {
     location: store.location,
     groups: groups.map(({ path }) => path),

@@ -1,21 +1,26 @@
 import { stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { MillraceError } from "../base/errors.js";
+import { isS3Url, parseS3Url } from "../s3/s3_options.js";
 import { FileStore } from "./file_store.js";
 import { MemoryStore } from "./memory_store.js";
+import { s3Store } from "./s3_store.js";
 import type { StoreReader } from "./store_reader.js";
 
-/** A folder, a file: URL, a Map from key to bytes, or a reader of the caller's own. */
+/** A folder, a file: URL, `s3://bucket/prefix`, a Map from key to bytes, or a reader: {@link s3Store}, or the caller's own. */
 export type StoreTarget = string | URL | ReadonlyMap<string, Uint8Array> | StoreReader;
 
 /**
- * The store that a caller names. A reader is returned as it is.
- * @throws MillraceError STORE_NOT_FOUND when there is no such folder, NOT_YET for another kind of URL
+ * The store that a caller names. A reader is returned as it is. Of a store on S3 nothing is asked yet.
+ * @throws MillraceError STORE_NOT_FOUND when there is no such folder, INVALID_OPTION for an s3:// URL that names no place, NOT_YET for
+ *   another kind of URL
  */
 export async function openStore(target: StoreTarget): Promise<StoreReader> {
   if (target instanceof Map) return new MemoryStore(target);
   if (typeof target !== "string" && !(target instanceof URL)) return target as StoreReader;
   const text = String(target);
+  // As text, an s3:// URL holds the key as it is; a URL object has encoded it.
+  if (isS3Url(text)) return s3Store(parseS3Url(typeof target === "string" ? text : decoded(text)));
   let folder = text;
   // One letter before the colon is a Windows drive.
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(text)?.[1];
@@ -35,4 +40,25 @@ export async function openStore(target: StoreTarget): Promise<StoreReader> {
   if (stats?.isDirectory()) return new FileStore(folder);
   const what = stats === undefined ? "there is nothing at" : "a store is a folder, but there is a file at";
   throw new MillraceError("STORE_NOT_FOUND", `${what} ${folder}.`, { context: { path: folder } });
+}
+
+/** Runs `use` on the store that a caller names, and then closes it; a reader that the caller brought stays open. */
+export async function withStore<T>(target: StoreTarget, use: (store: StoreReader) => Promise<T>): Promise<T> {
+  const store = await openStore(target);
+  try {
+    return await use(store);
+  } finally {
+    if (store !== target) await store.close?.();
+  }
+}
+
+function decoded(url: string): string {
+  try {
+    return decodeURIComponent(url);
+  } catch (cause) {
+    throw new MillraceError("INVALID_OPTION", `${url} is no URL of a store: a % stands before no two digits.`, {
+      context: { option: "store", url },
+      cause,
+    });
+  }
 }

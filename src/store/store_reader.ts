@@ -1,4 +1,4 @@
-import { MillraceError } from "../base/errors.js";
+import { type ErrorCode, isMillraceError, MillraceError } from "../base/errors.js";
 
 /** One object of a store. */
 export interface StoreEntry {
@@ -10,7 +10,7 @@ export interface StoreEntry {
  * Read access to a store: keys like "c/0/1" or "zarr.json", values of any size. Nothing here knows Zarr.
  *
  * An object that is not there reads as undefined. Every other failure rejects with a MillraceError (PERMISSION_DENIED,
- * STORE_READ_FAILED) that has the key in its context. Calls may overlap. The caller owns the bytes it gets.
+ * STORE_READ_FAILED, S3_…) that has the key in its context. Calls may overlap. The caller owns the bytes it gets.
  */
 export interface StoreReader {
   /** A readable place, for messages. */
@@ -28,6 +28,23 @@ export interface StoreReader {
    * change between two calls. Objects that come or go meanwhile may or may not be listed.
    */
   list(prefix: string): AsyncIterable<StoreEntry>;
+  /** Gives back connections and the like; absent where there is nothing to give back. A later call may open them again. */
+  close?(): Promise<void>;
+}
+
+/** With the next object it would be the same, after as many attempts and as long. */
+const WHOLE_STORE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "S3_CLIENT_MISSING",
+  "S3_CREDENTIALS",
+  "S3_NO_BUCKET",
+  "S3_WRONG_REGION",
+  "S3_CLOCK_SKEW",
+  "S3_UNREACHABLE",
+]);
+
+/** Whether what a reader rejected with is about the one object, and the others are worth a look. */
+export function isAboutOneObject(error: unknown): error is MillraceError {
+  return isMillraceError(error) && !WHOLE_STORE_CODES.has(error.code);
 }
 
 /**

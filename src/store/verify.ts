@@ -3,8 +3,8 @@ import type { ChunkDecoder } from "../codec/decode.js";
 import { memberKey, parseChunkKey } from "../zarr/chunk_key.js";
 import { type ArrayLayout, arrayLayout, METADATA_NAME } from "./array_layout.js";
 import { chunkDecoder } from "./array_reader.js";
-import { openStore, type StoreTarget } from "./open_store.js";
-import type { StoreEntry } from "./store_reader.js";
+import { type StoreTarget, withStore } from "./open_store.js";
+import { isAboutOneObject, type StoreEntry, type StoreReader } from "./store_reader.js";
 import { type DefectCode, Findings, type NoteCode, type VerifyReport, type WarningCode } from "./verify_report.js";
 import { type ObjectResult, verifyObject } from "./verify_shard.js";
 import { ancestors, walkStore } from "./walk.js";
@@ -31,12 +31,16 @@ export interface VerifyOptions {
  * Whatever the bytes are, it neither throws nor hangs over them, and memory is bounded by the largest chunk and index, whose sizes Millrace's
  * limits bound. Links to folders are not followed.
  *
- * @param target a folder, a file: URL, a Map of objects, or a reader
- * @throws MillraceError STORE_NOT_FOUND when there is no zarr.json at all; the signal's reason when it aborts. What cannot be read is a defect.
+ * @param target a folder, a file: URL, `s3://bucket/prefix`, a Map of objects, or a reader
+ * @throws MillraceError STORE_NOT_FOUND when there is no zarr.json at all; S3_CLIENT_MISSING, S3_CREDENTIALS, S3_NO_BUCKET,
+ *   S3_WRONG_REGION, S3_CLOCK_SKEW or S3_UNREACHABLE when the server cannot be asked at all; the signal's reason when it aborts. Anything
+ *   else that cannot be read is a defect.
  */
 export async function verifyStore(target: StoreTarget, options: VerifyOptions = {}): Promise<VerifyReport> {
-  const { signal, onProgress } = options;
-  const store = await openStore(target);
+  return await withStore(target, (store) => verifyOpened(store, options));
+}
+
+async function verifyOpened(store: StoreReader, { signal, onProgress }: VerifyOptions): Promise<VerifyReport> {
   const defects = new Findings<DefectCode>();
   const warnings = new Findings<WarningCode>();
   const notes = new Findings<NoteCode>();
@@ -85,7 +89,7 @@ export async function verifyStore(target: StoreTarget, options: VerifyOptions = 
     }
   } catch (error) {
     signal?.throwIfAborted();
-    if (!isMillraceError(error)) throw error;
+    if (!isAboutOneObject(error)) throw error;
     defects.add("READ", String(error.context.key ?? ""), error.message);
   }
   return {

@@ -1,10 +1,9 @@
-import { isMillraceError } from "../base/errors.js";
 import type { ChunkDecoder } from "../codec/decode.js";
 import { unravel } from "../geometry/mixed_radix.js";
 import { type ChunkRange, decodeShardIndex, type ShardIndexDefect } from "../zarr/shard_index.js";
 import type { ArrayLayout } from "./array_layout.js";
-import { forEachLoaded, planWindows, type ReadWindow, type WantedRange } from "./read_windows.js";
-import type { StoreEntry, StoreReader } from "./store_reader.js";
+import { forEachLoaded, planWindows, type ReadWindow, type WantedRange, WINDOW_BYTES } from "./read_windows.js";
+import { isAboutOneObject, type StoreEntry, type StoreReader } from "./store_reader.js";
 import type { DefectCode, Findings, NoteCode } from "./verify_report.js";
 
 export interface ObjectResult {
@@ -19,9 +18,15 @@ export interface ObjectFindings {
   readonly signal: AbortSignal | undefined;
 }
 
+/** One object, or as much of a store as reading it takes. */
+type RangeReader = Pick<StoreReader, "getRange">;
+
 const NOTHING: ObjectResult = { chunksChecked: 0, chunksInShape: 0, bytesDecoded: 0 };
 
-/** Checks one shard, or one chunk of an array without shards. Findings carry its key. @throws the signal's reason */
+/**
+ * Checks one shard, or one chunk of an array without shards. Findings carry its key.
+ * @throws the signal's reason, or an error that is not about this object
+ */
 export async function verifyObject(
   store: StoreReader,
   entry: StoreEntry,
@@ -32,17 +37,24 @@ export async function verifyObject(
 ): Promise<ObjectResult> {
   const { key } = entry;
   try {
+    const reader = entry.size <= WINDOW_BYTES ? await readWhole(store, entry) : store;
     const ranges =
       layout.metadata.index === undefined
         ? [{ offset: 0, nbytes: entry.size, what: 0 }]
-        : await readEntries(store, entry, layout, defects, notes);
-    return await checkChunks(store, key, layout, decoder, coordinates, ranges, { defects, notes, signal });
+        : await readEntries(reader, entry, layout, defects, notes);
+    return await checkChunks(reader, key, layout, decoder, coordinates, ranges, { defects, notes, signal });
   } catch (error) {
     signal?.throwIfAborted();
-    if (!isMillraceError(error)) throw error;
+    if (!isAboutOneObject(error)) throw error;
     defects.add("READ", key, error.message);
     return NOTHING;
   }
+}
+
+/** A small object by one read: its index and its chunks are two otherwise, and each is a round trip. */
+async function readWhole(store: StoreReader, { key, size }: StoreEntry): Promise<RangeReader> {
+  const bytes = await store.getRange(key, 0, size);
+  return { getRange: async (_key, offset, length) => bytes?.subarray(offset, offset + length) };
 }
 
 const INDEX_DEFECTS: Readonly<Record<ShardIndexDefect["kind"], DefectCode>> = {
@@ -56,7 +68,7 @@ const INDEX_DEFECTS: Readonly<Record<ShardIndexDefect["kind"], DefectCode>> = {
 
 /** The good entries of a shard's index; what is bad is reported. */
 async function readEntries(
-  store: StoreReader,
+  store: RangeReader,
   { key, size }: StoreEntry,
   layout: ArrayLayout,
   defects: Findings<DefectCode>,
@@ -101,7 +113,7 @@ async function readEntries(
 }
 
 async function checkChunks(
-  store: StoreReader,
+  store: RangeReader,
   key: string,
   layout: ArrayLayout,
   decoder: ChunkDecoder,

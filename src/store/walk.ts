@@ -1,7 +1,7 @@
 import { MillraceError } from "../base/errors.js";
 import type { StoredArray, StoredGroup } from "../zarr/parse_metadata.js";
 import { METADATA_NAME, readNode } from "./array_layout.js";
-import type { StoreReader } from "./store_reader.js";
+import { isAboutOneObject, type StoreReader } from "./store_reader.js";
 
 export interface FoundArray {
   readonly path: string;
@@ -39,7 +39,7 @@ export async function walkStore(store: StoreReader, signal?: AbortSignal): Promi
       if (metadata.nodeType === "array") arrays.push({ path, metadata });
       else groups.push({ path, metadata });
     } catch (error) {
-      if (!(error instanceof MillraceError)) throw error;
+      if (!isAboutOneObject(error)) throw error;
       broken.push({ path, error });
     }
     return true;

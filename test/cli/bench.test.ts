@@ -16,7 +16,7 @@ describe("bench", { timeout: 60_000 }, () => {
   it.each<[string[], number, RegExp]>([
     [["orca"], 2, /INVALID_OPTION.*orca2/],
     [["orca2_multiscale"], 2, /NOT_YET/],
-    [["smallepoch", "--sink", "s3"], 2, /NOT_YET/],
+    [["smallepoch", "--sink", "s3"], 2, /needs --out s3:/],
     [["smallepoch", "--fill", "images"], 2, /INVALID_OPTION.*--images/],
     [["smallepoch", "--append-bytes", "511"], 2, /INVALID_OPTION.*511/],
     [["smallepoch", "--sink", "file", "--out", "/no/such/folder"], 2, /INVALID_OPTION.*--out/],

@@ -4,6 +4,7 @@ usage: read_store.py MANIFEST
 
 MANIFEST holds one JSON object a line:
   name, path        the store (a folder), and optionally "node", the array's path in it
+  s3                instead of path: endpoint, region, bucket, prefix; credentials are in the environment
   dtype, shape      what the array must be
   expectedFile      its elements, little-endian, C order
   fillHex           one element of the fill value, little-endian, as hex; optional
@@ -65,15 +66,39 @@ def compare(case, shape, names, data, fill):
             raise ValueError(f"fill value {got}, expected {case['fillHex']}")
 
 
+def zarr_store(case):
+    if "s3" not in case:
+        return case["path"]
+    place = case["s3"]
+    options = {"endpoint_url": place["endpoint"], "client_kwargs": {"region_name": place["region"]}}
+    return zarr.storage.FsspecStore.from_url(
+        f"s3://{place['bucket']}/{place['prefix']}", storage_options=options, read_only=True
+    )
+
+
 def read_zarr(case):
-    array = zarr.open_array(store=case["path"], path=case.get("node", ""), mode="r")
+    array = zarr.open_array(store=zarr_store(case), path=case.get("node", ""), mode="r")
     names = array.metadata.dimension_names or []
     compare(case, array.shape, names, array[...], array.fill_value)
 
 
+def tensorstore_kvstore(case):
+    node = "/" + case["node"] if case.get("node") else ""
+    if "s3" not in case:
+        return {"driver": "file", "path": case["path"] + node + "/"}
+    place = case["s3"]
+    return {
+        "driver": "s3",
+        "endpoint": place["endpoint"],
+        "aws_region": place["region"],
+        "aws_credentials": {"type": "environment"},
+        "bucket": place["bucket"],
+        "path": place["prefix"] + node + "/",
+    }
+
+
 def read_tensorstore(case):
-    path = case["path"] + ("/" + case["node"] if case.get("node") else "")
-    spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": path + "/"}}
+    spec = {"driver": "zarr3", "kvstore": tensorstore_kvstore(case)}
     # No context cache: every byte comes from the files.
     array = ts.open(spec, open=True, read=True, context=ts.Context({"cache_pool": {"total_bytes_limit": 0}})).result()
     fill = array.fill_value

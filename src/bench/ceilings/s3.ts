@@ -4,20 +4,11 @@ import { PartPool } from "../../s3/part_pool.js";
 import type { S3Api } from "../../s3/s3_api.js";
 import { checkS3Options, type S3Options } from "../../s3/s3_options.js";
 import { openSdkApi } from "../../s3/sdk_api.js";
-import type { CeilingRun } from "../job.js";
+import type { CeilingRun, S3Upload } from "../job.js";
 import { cpuSecondsSince, gbPerSecond } from "../statistics.js";
 
 /** Objects being uploaded side by side; their parts share the connections. */
 const OBJECTS_AT_ONCE = 4;
-
-export interface S3Upload {
-  readonly place: S3Options;
-  readonly partBytes: number;
-  readonly concurrency: number;
-  /** All objects together. */
-  readonly bytes: number;
-  readonly objects: number;
-}
 
 /**
  * The server by itself: the same volume in as many objects, in parts of the same size, from one buffer, through the same client with as many

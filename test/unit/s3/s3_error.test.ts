@@ -17,6 +17,7 @@ describe("errors of S3", () => {
     ["403", 403, "S3_ACCESS_DENIED"],
     ["InvalidAccessKeyId", 403, "S3_CREDENTIALS"],
     ["SignatureDoesNotMatch", 403, "S3_CREDENTIALS"],
+    ["XAdminUserNotFound", 404, "S3_CREDENTIALS"],
     ["ExpiredToken", 400, "S3_CREDENTIALS"],
     ["CredentialsProviderError", undefined, "S3_CREDENTIALS"],
     ["RequestTimeTooSkewed", 403, "S3_CLOCK_SKEW"],
@@ -39,13 +40,19 @@ describe("errors of S3", () => {
     expect(error.message).toContain("s3://b/run.zarr/c/0");
   });
 
-  it.each(["ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EAI_AGAIN", "EPIPE", "ETIMEDOUT", "CERT_HAS_EXPIRED"])(
+  it.each(["ECONNREFUSED", "ECONNRESET", "ENOTFOUND", "EAI_AGAIN", "EPIPE", "EPROTO", "ETIMEDOUT", "CERT_HAS_EXPIRED"])(
     "%s is a server that does not answer",
     (code) => {
       const error = toS3Error(Object.assign(new Error(`connect ${code}`), { code }), OPERATION);
       expect(error.code).toBe("S3_UNREACHABLE");
     },
   );
+
+  it("asks for a region where there is none", () => {
+    const error = toS3Error(new Error("Region is missing"), OPERATION);
+    expect(error).toMatchObject({ code: "INVALID_OPTION", context: { option: "region" } });
+    expect(error.message).toContain("AWS_REGION");
+  });
 
   it("names the region that the bucket is in", () => {
     const more = { $response: { headers: { "x-amz-bucket-region": "eu-central-1" } } };
@@ -56,6 +63,13 @@ describe("errors of S3", () => {
 
   it("does not take a mistake of ours for the network's", () => {
     expect(toS3Error(new TypeError("x is not a function"), OPERATION).code).toBe("SINK_FAILED");
+  });
+
+  it("keeps request and answer, with what was signed, out of what is logged", () => {
+    const thrown = sdkError("AccessDenied", 403, { $response: { headers: { authorization: "AWS4-HMAC" } } });
+    const { cause } = toS3Error(thrown, OPERATION);
+    expect(cause).toMatchObject({ name: "AccessDenied", message: thrown.message, stack: thrown.stack });
+    expect(Object.keys(cause as Error)).not.toContain("$response");
   });
 
   it("reads its own errors again", () => {

@@ -130,6 +130,25 @@ describe("a shard's upload", () => {
     expect(ended).toEqual([{ key: KEY, clean: true }]);
   });
 
+  it("keeps an upload that was refused while its parts wait for a connection, until it is asked", async () => {
+    s3.before = (call) => {
+      if (call.method === "createUpload") throw s3Failure("S3_ACCESS_DENIED", call);
+    };
+    let release = () => {};
+    const busy = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const others = [1, 2].map(() => home.pool.send(() => busy));
+    const upload = begin();
+    await upload.write([coordinateBytes(6, 2 * PART)]);
+    // A rejection that nobody has seen by now would end the process.
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    release();
+    await Promise.all(others);
+    expect(isMillraceError(await failureOf(upload.seal(TAIL)), "S3_ACCESS_DENIED")).toBe(true);
+    await upload.abandon();
+  });
+
   it("wakes a writer that waits for memory when the link fails", async () => {
     let fail = (_: Error) => {};
     const lost = new Promise<void>((_, reject) => {

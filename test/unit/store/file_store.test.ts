@@ -10,6 +10,7 @@ import { openStore } from "../../../src/store/open_store.js";
 import type { StoreReader } from "../../../src/store/store_reader.js";
 import { verifyStore } from "../../../src/store/verify.js";
 import { craftStore } from "../../helpers/craft_store.js";
+import { fakeStore } from "./fake_store.js";
 
 let folder: string;
 beforeEach(async () => {
@@ -39,10 +40,12 @@ const listed = async (store: StoreReader, prefix: string) => {
   return entries.sort();
 };
 
-describe.each(["file", "memory"])("%s store", (kind) => {
+describe.each(["file", "memory", "s3"])("%s store", (kind) => {
   const open = async (): Promise<StoreReader> => {
+    if (kind === "memory") return new MemoryStore(OBJECTS);
+    if (kind === "s3") return fakeStore(OBJECTS).store;
     await put(OBJECTS);
-    return kind === "file" ? new FileStore(folder) : new MemoryStore(OBJECTS);
+    return new FileStore(folder);
   };
 
   it("reads objects, ranges and suffixes, clipped at their ends", async () => {
@@ -76,14 +79,16 @@ describe.each(["file", "memory"])("%s store", (kind) => {
   });
 });
 
-describe("FileStore", () => {
-  it("stays inside its folder", async () => {
-    const store = new FileStore(folder);
+describe.each(["file", "s3"])("%s store", (kind) => {
+  it("stays inside its place", async () => {
+    const store = kind === "file" ? new FileStore(folder) : fakeStore(OBJECTS).store;
     for (const key of ["../x", "/etc/passwd", "c/../../x", "c//1", "./c", "a\\b", "a\0b"]) {
       await expect(async () => await store.get(key)).rejects.toMatchObject({ code: "INVALID_OPTION" });
     }
   });
+});
 
+describe("FileStore", () => {
   it("reads linked files and does not follow a loop of linked folders", async () => {
     await put(OBJECTS);
     await symlink(folder, join(folder, "loop"));

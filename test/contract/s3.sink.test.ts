@@ -1,0 +1,35 @@
+import { afterAll, beforeAll, describe } from "vitest";
+import { makeSink } from "../../src/sinks/make_sink.js";
+import { s3Sink } from "../../src/sinks/s3_spec.js";
+import { TestBucket } from "../helpers/s3_client.js";
+import { randomPrefix, type S3Server, s3Servers, startS3Server } from "../helpers/s3_server.js";
+import { sinkContract } from "./sink.contract.js";
+
+describe.each(s3Servers())("on %s", { timeout: 60_000 }, (kind) => {
+  let server: S3Server;
+  let bucket: TestBucket;
+  beforeAll(async () => {
+    server = await startS3Server(kind);
+    bucket = new TestBucket(server);
+  });
+  afterAll(async () => {
+    bucket?.close();
+    await server?.stop();
+  });
+
+  sinkContract(`s3 (${kind})`, async () => {
+    const prefix = randomPrefix();
+    const { endpoint, region, credentials } = server;
+    const spec = s3Sink({ bucket: server.bucket, prefix, endpoint, region, credentials });
+    const below = `${prefix}/`;
+    return {
+      manyShards: 40,
+      make: () => makeSink(spec.kind, spec.options, spec.location),
+      read: (key) => bucket.get(below + key),
+      // Without the marker, which is not for readers.
+      keys: async () =>
+        (await bucket.keys(below)).map((key) => key.slice(below.length)).filter((key) => !key.startsWith(".millrace/")),
+      remove: () => bucket.removeBelow(prefix),
+    };
+  });
+});
