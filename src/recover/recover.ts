@@ -38,7 +38,7 @@ export async function recoverStore(target: RecoverTarget, options: RecoverOption
 function placeOf(target: RecoverTarget): S3Place {
   if (typeof target === "string" || target instanceof URL) {
     const text = String(target);
-    if (isS3Url(text)) return checkS3Options("recoverStore", parseS3Url(target instanceof URL ? decoded(text) : text));
+    if (isS3Url(text)) return checkS3Options("recoverStore", parseS3Url(target));
     // One letter before the colon is a Windows drive.
     if (/^(?!file:)[a-z][a-z0-9+.-]+:\/\//i.test(text)) throw invalidS3Option("recoverStore", "target", EXPECTED, text);
     throw notYet(text);
@@ -49,14 +49,6 @@ function placeOf(target: RecoverTarget): S3Place {
 }
 
 const EXPECTED = "an s3:// URL or a sink that s3Sink made";
-
-function decoded(url: string): string {
-  try {
-    return decodeURIComponent(url);
-  } catch {
-    throw invalidS3Option("recoverStore", "target", "a URL whose % stand before two digits", url);
-  }
-}
 
 function notYet(location: string): MillraceError {
   return new MillraceError("NOT_YET", `recovering a store in a folder is not there yet (${location}).`, {

@@ -3,12 +3,13 @@ import type { S3Api } from "../s3/s3_api.js";
 import { hasLanded } from "../s3/shard_upload.js";
 import { decodeMarker, MARKER_KEY, WRITE_ID_NAME, type WriterMarker } from "../s3/writer_marker.js";
 import { METADATA_NAME } from "../store/array_layout.js";
+import { S3Store } from "../store/s3_store.js";
 import { ancestors, walkStore } from "../store/walk.js";
 import { memberKey } from "../zarr/chunk_key.js";
 import { parseArrayMetadata } from "../zarr/parse_metadata.js";
 import { withRows } from "../zarr/with_rows.js";
 import { abortUploads } from "./abort_uploads.js";
-import { ApiReader } from "./api_reader.js";
+
 import { type ArrayPlan, planArray } from "./array_plan.js";
 import type { RecoveredArray, RecoverOptions, RecoverReport } from "./report.js";
 import { ownerOf, ShardCensus } from "./shard_census.js";
@@ -113,7 +114,7 @@ class S3Recovery {
 
   async #findArrays(): Promise<ReadonlyMap<string, ShardCensus>> {
     const { api, steps, marker } = this;
-    const nodes = await walkStore(new ApiReader(api), steps.signal);
+    const nodes = await walkStore(new S3Store(api.location, async () => api), steps.signal);
     if (nodes.broken.length > 0) throw nodes.broken[0].error;
     const arrays = new Map<string, ShardCensus>();
     for (const array of nodes.arrays) {
