@@ -11,6 +11,14 @@ export {
   type LayoutRequest,
 } from "./plan/advise_layout.js";
 export type { MemoryPlan } from "./plan/memory_plan.js";
+export { type RecoverTarget, recoverStore } from "./recover/recover.js";
+export type {
+  CrashedWriter,
+  RecoveredArray,
+  RecoverOptions,
+  RecoverProgress,
+  RecoverReport,
+} from "./recover/report.js";
 export type { S3Credentials, S3Options } from "./s3/s3_options.js";
 export { type S3SinkOptions, s3Sink } from "./sinks/s3_spec.js";
 export { discardSink, fileSink, memorySink, moduleSink, throttledSink } from "./sinks/specs.js";

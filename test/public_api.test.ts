@@ -27,6 +27,7 @@ describe("public names", () => {
         "moduleSink",
         "openArray",
         "openWriter",
+        "recoverStore",
         "s3Sink",
         "s3Store",
         "throttledSink",

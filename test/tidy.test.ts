@@ -30,6 +30,7 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
   s3: { rank: 1, may: "base" },
   sinks: { rank: 4, may: "handoff s3 native metrics base" },
   store: { rank: 4, may: "zarr codec geometry s3 base" },
+  recover: { rank: 5, may: "store zarr codec handoff geometry s3 base" },
   staging: { rank: 4, may: "slots handoff native metrics geometry base" },
   gpu: { rank: 5, may: "slots plan handoff multiscale geometry codec native metrics base" },
   cpu: { rank: 5, may: "slots plan handoff multiscale geometry codec native metrics base" },
@@ -45,7 +46,7 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
   view: { rank: 9, may: "store zarr metrics base" },
   index: {
     rank: 10,
-    may: "writer options distributed sinks store s3 plan codec geometry metrics handoff base",
+    may: "writer options distributed recover sinks store s3 plan codec geometry metrics handoff base",
   },
   browser: { rank: 10, may: "writer options sinks plan geometry metrics handoff base" },
   bench: { rank: 11, may: "index codec geometry s3 native base" },

@@ -191,11 +191,23 @@ export function isS3Url(text: string): boolean {
 }
 
 /**
- * Bucket and prefix of `s3://bucket/prefix`. Nothing is decoded: what stands there is the key.
+ * Bucket and prefix of `s3://bucket/prefix`. Of a text nothing is decoded: what stands there is the key. A URL object has encoded it.
  * @throws MillraceError INVALID_OPTION
  */
-export function parseS3Url(url: string): { readonly bucket: string; readonly prefix: string } {
-  const match = /^s3:\/\/([^/]*)(?:\/(.*))?$/is.exec(url);
-  if (match === null) throw invalidS3Option("a store", "URL", "s3://bucket/prefix", url);
-  return { bucket: checkBucket(url, match[1]), prefix: checkPrefix(url, match[2] ?? "") };
+export function parseS3Url(url: string | URL): { readonly bucket: string; readonly prefix: string } {
+  const text = typeof url === "string" ? url : decoded(url);
+  const match = /^s3:\/\/([^/]*)(?:\/(.*))?$/is.exec(text);
+  if (match === null) throw invalidS3Option("a store", "URL", "s3://bucket/prefix", text);
+  return { bucket: checkBucket(text, match[1]), prefix: checkPrefix(text, match[2] ?? "") };
+}
+
+function decoded({ href }: URL): string {
+  try {
+    return decodeURIComponent(href);
+  } catch (cause) {
+    throw new MillraceError("INVALID_OPTION", `${href} is no URL of a store: a % stands before no two digits.`, {
+      context: { option: "store", url: href },
+      cause,
+    });
+  }
 }

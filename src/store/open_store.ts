@@ -19,8 +19,7 @@ export async function openStore(target: StoreTarget): Promise<StoreReader> {
   if (target instanceof Map) return new MemoryStore(target);
   if (typeof target !== "string" && !(target instanceof URL)) return target as StoreReader;
   const text = String(target);
-  // As text, an s3:// URL holds the key as it is; a URL object has encoded it.
-  if (isS3Url(text)) return s3Store(parseS3Url(typeof target === "string" ? text : decoded(text)));
+  if (isS3Url(text)) return s3Store(parseS3Url(target));
   let folder = text;
   // One letter before the colon is a Windows drive.
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(text)?.[1];
@@ -49,16 +48,5 @@ export async function withStore<T>(target: StoreTarget, use: (store: StoreReader
     return await use(store);
   } finally {
     if (store !== target) await store.close?.();
-  }
-}
-
-function decoded(url: string): string {
-  try {
-    return decodeURIComponent(url);
-  } catch (cause) {
-    throw new MillraceError("INVALID_OPTION", `${url} is no URL of a store: a % stands before no two digits.`, {
-      context: { option: "store", url },
-      cause,
-    });
   }
 }

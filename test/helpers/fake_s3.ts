@@ -64,6 +64,16 @@ export class FakeS3 implements S3Api {
   sendingMax = 0;
   #lastUpload = 0;
 
+  /** The same bucket as it is now, on its own from here on. */
+  copy(): FakeS3 {
+    const copy = new FakeS3();
+    copy.partBytesMin = this.partBytesMin;
+    for (const [key, object] of this.objects) copy.objects.set(key, object);
+    for (const [id, upload] of this.uploads) copy.uploads.set(id, { ...upload, parts: new Map(upload.parts) });
+    copy.#lastUpload = this.#lastUpload;
+    return copy;
+  }
+
   /** The bytes under a key. */
   bytes(key: string): Uint8Array | undefined {
     return this.objects.get(key)?.bytes;

@@ -1,0 +1,67 @@
+/** What recovery found and did. Frozen, plain data. */
+export interface RecoverReport {
+  readonly location: string;
+  /**
+   * - "clean": no writer has left this store open. Nothing was changed.
+   * - "recovered": what is complete is published, the rest is gone, and the store is as after a clean close.
+   * - "nothing-to-recover": the writer died before its first metadata, so there is no store.
+   * - "damaged": what is complete up to the damage is published; the rest, and the marker, were left as they are: see `damage`.
+   */
+  readonly status: "clean" | "recovered" | "nothing-to-recover" | "damaged";
+  /** Nothing was changed: everything here is what would be done. */
+  readonly dryRun: boolean;
+  /** The writer that had left the store open. Undefined: there was none. */
+  readonly writer: CrashedWriter | undefined;
+  /** Sorted by path. Empty where the status is "clean" or "nothing-to-recover". */
+  readonly arrays: readonly RecoveredArray[];
+  /** Unfinished uploads that were given up. */
+  readonly uploadsAborted: number;
+  /** Shards of rows that were not kept, and the marker. */
+  readonly objectsRemoved: number;
+  /** What could not be done, or was left alone, in sentences for people. */
+  readonly notes: readonly string[];
+}
+
+export interface CrashedWriter {
+  /** When it opened the store: ISO 8601, UTC, by its own clock. */
+  readonly started: string;
+  /** Rows that the array was to have in the end, where the writer had come that far. */
+  readonly endsAt: number | undefined;
+}
+
+export interface RecoveredArray {
+  /** "" is the root. */
+  readonly path: string;
+  /** Published length of the append dimension, before and after; it never shrinks. */
+  readonly rowsBefore: number;
+  readonly rowsAfter: number;
+  /**
+   * Rows that are not kept although some of their bytes were there whole. Those of which nothing was complete leave no trace and are not
+   * counted.
+   */
+  readonly rowsLost: number;
+  /** Shards of the rows that are kept. */
+  readonly shardsKept: number;
+  readonly shardsRemoved: number;
+  /** Why rows that seem complete are not kept: bytes that the writer cannot have left like this. */
+  readonly damage: { readonly key: string; readonly message: string } | undefined;
+}
+
+export interface RecoverProgress {
+  readonly step: "uploads" | "list" | "check" | "publish" | "remove";
+  /** Of this step so far: uploads aborted, objects listed, shards checked, arrays published, objects removed. */
+  readonly count: number;
+}
+
+export interface RecoverOptions {
+  /** Looks, changes nothing, and reports what would be done. Default false. */
+  readonly dryRun?: boolean;
+  /**
+   * Where a shard is damaged or missing in the middle: gives up the rows from there on, whole ones included, and removes them.
+   * Default false: they are left as they are, so that you can look, and perhaps bring the shard back.
+   */
+  readonly discardDamaged?: boolean;
+  /** Stops between two requests; the store can be recovered again from there. */
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (progress: RecoverProgress) => void;
+}

@@ -1,0 +1,212 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import type { ArrayOptions } from "../../../src/options.js";
+import { recoverS3 } from "../../../src/recover/s3_recovery.js";
+import { MARKER_KEY } from "../../../src/s3/writer_marker.js";
+import type { ArrayWriter } from "../../../src/writer/array_writer.js";
+import { fillValue } from "../../../src/zarr/fill_value.js";
+import {
+  type CrashedStream,
+  type CrashImage,
+  type CrashOptions,
+  checkRecovered,
+  contentOf,
+  crashImages,
+  rowsOf,
+} from "../../helpers/crash_images.js";
+import { FakeS3, type S3Call, s3Failure } from "../../helpers/fake_s3.js";
+import { type Operation, StreamModel } from "../../helpers/stream_model.js";
+
+/** Two shards side by side, four rows deep. */
+const array = (size: number | null = null): ArrayOptions => ({
+  dtype: "uint16",
+  codec: "none",
+  fillValue: 9,
+  dimensions: [
+    { name: "t", size, chunk: 2, shard: 4 },
+    { name: "y", size: 7, chunk: 2, shard: 4 },
+    { name: "x", size: 5, chunk: 5 },
+  ],
+});
+const ROW_ELEMENTS = 35;
+
+/** Appends the first row count, skips the second, and so on. */
+const rows =
+  (...counts: readonly number[]) =>
+  async (writer: ArrayWriter): Promise<Uint8Array> => {
+    const model = new StreamModel(writer, fillValue("uint16", 9).bytes);
+    for (const [i, count] of counts.entries()) {
+      const pending: Promise<unknown>[] = [];
+      if (i % 2 === 0)
+        await model.apply(writer, { kind: "append", elements: count * ROW_ELEMENTS, awaited: true }, pending);
+      else await model.apply(writer, { kind: "skip", rows: count }, pending);
+      await Promise.all(pending);
+    }
+    return model.content();
+  };
+
+const SCENES: readonly (readonly [string, CrashOptions, (writer: ArrayWriter) => Promise<Uint8Array>])[] = [
+  ["whole rows of shards", { array: array() }, rows(12)],
+  ["nothing published before the end", { array: array(), publishIntervalMs: 1e9, batchEpochs: 1 }, rows(16)],
+  ["an end inside an epoch", { array: array(), publishIntervalMs: 1e9 }, rows(9)],
+  ["an end between epochs", { array: array() }, rows(10)],
+  ["an end inside the last epoch of its row", { array: array(), publishIntervalMs: 1e9, batchEpochs: 1 }, rows(11)],
+  ["a bounded array", { array: array(7), batchEpochs: 1 }, rows(7)],
+  ["a bounded array that is closed early", { array: array(100), publishIntervalMs: 1e9 }, rows(5)],
+  ["skipped rows of shards", { array: array(), publishIntervalMs: 1e9, batchEpochs: 1 }, rows(5, 9, 6)],
+  ["skipped rows at the end", { array: array(), publishIntervalMs: 1e9 }, rows(4, 7)],
+  ["skipped rows only", { array: array() }, rows(0, 6)],
+  ["parts one after the other", { array: array(), concurrency: 1, batchEpochs: 1, depth: 1 }, rows(11)],
+  ["shards of one part", { array: array(), partBytes: 5000 }, rows(11)],
+];
+
+async function checkAll(stream: CrashedStream): Promise<void> {
+  for (const image of stream.images) {
+    await checkRecovered(image, stream).catch((cause) => {
+      throw new Error(`crashed ${image.at}`, { cause });
+    });
+  }
+}
+
+describe.each(SCENES)("a crash at any call of a stream with %s", (_, options, feed) => {
+  it("leaves a store from which every durable row is recovered", async () => {
+    const stream = await crashImages(options, feed);
+    expect(stream.images.length).toBeGreaterThan(10);
+    await checkAll(stream);
+  });
+});
+
+/** Recovers a copy of the bucket, but for the call with that number, which fails: before it has done anything, or after. */
+async function interrupted(image: CrashImage, index: number, when: "before" | "after"): Promise<FakeS3> {
+  const s3 = image.s3.copy();
+  s3[when] = (call) => {
+    if (call.index >= index) throw s3Failure("S3_UNREACHABLE", call);
+  };
+  await recoverS3(s3).catch((error) => expect(error).toMatchObject({ code: "S3_UNREACHABLE" }));
+  return s3.copy();
+}
+
+it.each([
+  ["several rows to publish, one to remove", { array: array(), publishIntervalMs: 1e9, batchEpochs: 1 }, rows(16)],
+  ["an announced end", { array: array(), batchEpochs: 1 }, rows(7)],
+] as const)(
+  "a recovery that is interrupted at any call, and run again, ends as one that was not: %s",
+  async (_, options, feed) => {
+    const stream = await crashImages(options, feed);
+    let interruptions = 0;
+    for (const image of stream.images) {
+      if (!image.s3.objects.has(MARKER_KEY)) continue;
+      const undisturbed = image.s3.copy();
+      await recoverS3(undisturbed);
+      for (const when of ["before", "after"] as const) {
+        for (let index = 1; index <= undisturbed.calls.length; index++) {
+          const s3 = await interrupted(image, index, when);
+          interruptions++;
+          // Gone with the marker: there may be no store at all, or one that is clean.
+          if (s3.objects.has(MARKER_KEY)) await recoverS3(s3);
+          expect(contentOf(s3), `crashed ${image.at}, interrupted ${when} call ${index}`).toEqual(
+            contentOf(undisturbed),
+          );
+        }
+      }
+    }
+    expect(interruptions).toBeGreaterThan(500);
+  },
+  60_000,
+);
+
+it("leaves the old store, nothing or the new store when an overwrite crashes, and never takes away the way on", async () => {
+  const s3 = new FakeS3();
+  await crashImages({ array: array(), s3 }, rows(9));
+  await s3.createUpload("c/1/0/0", {});
+  const old = contentOf(s3);
+  s3.calls.length = 0;
+  const stream = await crashImages({ array: array(), s3: s3.copy(), mode: "overwrite" }, rows(0, 3, 10));
+  const met = new Set<string>();
+  for (const image of stream.images) {
+    const hasMarker = image.s3.objects.has(MARKER_KEY);
+    const shards = image.s3.keys().filter((key) => key.startsWith("c/")).length;
+    if (!hasMarker && shards > 0 && image.durable === 0) {
+      // Not begun.
+      expect(contentOf(image.s3)).toEqual(old);
+      met.add("old");
+    } else if (hasMarker && rowsOf(image.s3) === 9) {
+      // Nothing was removed yet: the old store is as it was, without its left-over upload.
+      expect(await recoverS3(image.s3)).toMatchObject({
+        status: "recovered",
+        arrays: [{ rowsAfter: 9 }],
+        uploadsAborted: 1,
+      });
+      expect(contentOf(image.s3)).toEqual({ ...(old as object), uploads: 0 });
+      met.add("still old");
+    } else if (image.s3.bytes("zarr.json") === undefined && shards > 0) {
+      expect(await recoverS3(image.s3)).toMatchObject({ status: "nothing-to-recover", objectsRemoved: 0 });
+      const again = await crashImages({ array: array(), s3: image.s3.copy(), mode: "overwrite" }, rows(5));
+      await checkRecovered(again.images[again.images.length - 1], again);
+      met.add("half removed");
+    } else {
+      await checkRecovered(image, stream);
+      met.add("new");
+    }
+  }
+  expect([...met]).toEqual(["old", "still old", "half removed", "new"]);
+});
+
+/** Streams of few shards: every call leaves an image, and every image is recovered. */
+const smallStreams = () => {
+  const size = (max: number) => fc.integer({ min: 1, max });
+  const dimension = fc.record({ chunk: size(3), chunks: size(3), size: size(6) });
+  const operation: fc.Arbitrary<Operation> = fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        kind: fc.constant("append" as const),
+        elements: fc.nat({ max: 90 }),
+        awaited: fc.boolean(),
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("skip" as const), rows: fc.nat({ max: 12 }) }) },
+    { weight: 1, arbitrary: fc.constant({ kind: "flush" as const }) },
+  );
+  return fc.record({
+    dimensions: fc.tuple(dimension, dimension),
+    bounded: fc.boolean(),
+    codec: fc.constantFrom("none", "blosc"),
+    operations: fc.array(operation, { minLength: 1, maxLength: 6 }),
+    batchEpochs: fc.option(size(3), { nil: undefined }),
+    depth: size(3),
+    concurrency: size(4),
+    publishIntervalMs: fc.constantFrom(0, 1e9),
+    /** Turns of the event loop before a call takes effect. */
+    waits: fc.array(fc.nat({ max: 4 }), { minLength: 1, maxLength: 16 }),
+  });
+};
+
+const turns = (count: number): Promise<void> =>
+  new Promise((resolve) => (count > 0 ? setImmediate(() => resolve(turns(count - 1))) : resolve()));
+
+it("recovers every durable row of any stream, wherever it crashes and in whichever order requests arrive", async () => {
+  await fc.assert(
+    fc.asyncProperty(smallStreams(), async ({ dimensions: [t, y], bounded, codec, operations, waits, ...settings }) => {
+      const array: ArrayOptions = {
+        dtype: "uint16",
+        codec,
+        fillValue: 7,
+        dimensions: [
+          { name: "t", size: bounded ? t.size * 4 : null, chunk: t.chunk, shard: t.chunk * t.chunks },
+          { name: "y", size: y.size, chunk: y.chunk, shard: y.chunk * y.chunks },
+        ],
+      };
+      const delay = ({ index }: S3Call) => turns(waits[index % waits.length]);
+      const stream = await crashImages({ array, ...settings, delay }, async (writer) => {
+        const model = new StreamModel(writer, fillValue("uint16", 7).bytes);
+        const pending: Promise<unknown>[] = [];
+        for (const operation of operations) await model.apply(writer, operation, pending);
+        await Promise.all(pending);
+        return model.content();
+      });
+      await checkAll(stream);
+    }),
+    { numRuns: 40 },
+  );
+}, 120_000);
