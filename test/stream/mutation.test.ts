@@ -1,10 +1,9 @@
 import { afterEach, beforeAll, expect, it, vi } from "vitest";
 import type { OpenBackend } from "../../src/pipeline/engine.js";
 import { ORDERING_RULE_NAMES, type OrderingRule } from "../../src/slots/ordering.js";
-import { openArray } from "../../src/store/array_reader.js";
 import { openWriter } from "../../src/writer/open_writer.js";
 import { LateBackend, LateSink } from "../helpers/late_pipeline.js";
-import { elementBytes } from "../helpers/stream_model.js";
+import { compareRules, driveRules, RULE_ARRAY } from "../helpers/rule_stream.js";
 
 /**
  * Mutation tests: each ordering rule is switched off in turn, and the same stream that passes with all rules must then fail.
@@ -18,16 +17,12 @@ vi.mock("../../src/pipeline/open_backend.js", async (importOriginal) => {
 
 const ELSEWHERE: readonly OrderingRule[] = ["EXIT_HANDSHAKE", "POOL_CONSUMED"];
 
-const FRAME_BYTES = 24 * 40 * 2;
-const FRAMES = 26;
-
 afterEach(() => {
   delete process.env.MILLRACE_RULES_OFF;
 });
 
 /**
- * A stream that meets every rule: many generations, a reservation across a flush, several shard rows. Throws when values, or
- * shard bytes against `reference`, or what was published when, are wrong.
+ * Throws when values, or shard bytes against `reference`, or what was published when, are wrong.
  */
 async function stream(reference?: ReadonlyMap<string, Uint8Array>): Promise<Map<string, Uint8Array>> {
   const sink = new LateSink();
@@ -37,45 +32,10 @@ async function stream(reference?: ReadonlyMap<string, Uint8Array>): Promise<Map<
     depth: 2,
     batchEpochs: 2,
     publishIntervalMs: 0,
-    array: {
-      dtype: "uint16",
-      codec: { name: "none" },
-      dimensions: [
-        { name: "t", size: null, chunk: 2, shard: 4 },
-        { name: "y", size: 24, chunk: 10, shard: 20 },
-        { name: "x", size: 40, chunk: 16, shard: 32 },
-      ],
-    },
+    array: RULE_ARRAY,
   });
-  let failure: unknown;
-  writer.on("error", (error) => {
-    failure ??= error;
-  });
-  const expected = elementBytes(0, (FRAMES * FRAME_BYTES) / 2, 2);
-  const frames = (from: number, to: number): Uint8Array => expected.subarray(from * FRAME_BYTES, to * FRAME_BYTES);
-  try {
-    await writer.append(frames(0, 3));
-    await new Promise((resolve) => setTimeout(resolve, 40)); // a slot stands half full for a while
-    const room = writer.reserve(FRAME_BYTES);
-    await writer.flush().catch((error) => {
-      if (error.code !== "RESERVE_STATE") throw error;
-    });
-    if (room === null) throw new Error("no slot was free");
-    room.set(frames(3, 4));
-    writer.commit(FRAME_BYTES);
-    await writer.append(frames(4, FRAMES));
-    await writer.close();
-  } catch (error) {
-    await writer.abort();
-    throw error;
-  }
-  if (failure !== undefined) throw failure;
-  const array = await openArray(sink.files);
-  const { data } = await array.readRegion([0, 0, 0], [FRAMES, 24, 40]);
-  if (Buffer.compare(data, expected) !== 0) throw new Error("values differ");
-  for (const [key, bytes] of reference ?? []) {
-    if (Buffer.compare(bytes, sink.files.get(key) as Uint8Array) !== 0) throw new Error(`bytes of ${key} differ`);
-  }
+  await driveRules(writer, 40);
+  await compareRules(sink.files, reference);
   for (const { rows, shards } of sink.published) {
     // Four shards a row of four frames.
     const needed = Math.ceil(rows / 4) * 4;
