@@ -29,14 +29,15 @@ export async function firstBadShard(
   for (let row = run.first; row < run.end; row++) {
     for (const [key, bytes] of census.beyond.get(row) ?? []) shards.push({ row, key, bytes });
   }
-  let worst: BadShard | undefined;
+  const bad: BadShard[] = [];
   await forEachLimited(shards, CHECKS_AT_ONCE, async ({ row, key, bytes }) => {
-    if (worst !== undefined && worst.row <= row) return;
+    // Checks begin in the order of rows: those that have not begun are in no earlier one.
+    if (bad.length > 0) return;
     const message = await indexFault(api, census, key, bytes);
     steps.did("check");
-    if (message !== undefined && (worst === undefined || row < worst.row)) worst = { row, key, message };
+    if (message !== undefined) bad.push({ row, key, message });
   });
-  return worst;
+  return bad.sort((a, b) => a.row - b.row || (a.key < b.key ? -1 : 1))[0];
 }
 
 /** What is wrong with a shard, as far as its index tells. */

@@ -6,6 +6,7 @@ import { recoverS3 } from "../../../src/recover/s3_recovery.js";
 import { encodeMarker, MARKER_KEY } from "../../../src/s3/writer_marker.js";
 import { openArray } from "../../../src/store/array_reader.js";
 import { groupMetadata } from "../../../src/zarr/group_metadata.js";
+import { ShardIndex } from "../../../src/zarr/shard_index.js";
 import { withRows } from "../../../src/zarr/with_rows.js";
 import { type CraftedArray, craftStore } from "../../helpers/craft_store.js";
 import { contentOf, rowsOf, storeOf } from "../../helpers/crash_images.js";
@@ -216,13 +217,21 @@ describe("a store with a marker", () => {
   });
 });
 
+/** A shard of four chunks, whose first has so many bytes, and the others none. */
+function shardWithChunkOf(bytes: number): Uint8Array {
+  const index = new ShardIndex(4);
+  index.set(0, 0, bytes);
+  return new Uint8Array([...new Uint8Array(bytes), ...index.encode()]);
+}
+
 describe("damage", () => {
   const corruptions: readonly (readonly [string, (bytes: Uint8Array) => Uint8Array, RegExp])[] = [
     ["a byte of the index changed", (bytes) => bytes.with(bytes.length - 30, bytes.at(-30)! ^ 1), /crc32c/],
     ["cut off", (bytes) => bytes.subarray(0, bytes.length - 1), /crc32c/],
-    ["shorter than an index", () => new Uint8Array(7), /7 bytes/],
-    ["empty", () => new Uint8Array(0), /0 bytes/],
+    ["shorter than an index", () => new Uint8Array(7), /7 bytes, .* alone has 68/],
+    ["empty", () => new Uint8Array(0), / 0 bytes, .* alone has 68/],
     ["somebody else's", (bytes) => new Uint8Array(bytes.length).fill(65), /crc32c/],
+    ["good but for a chunk too short for codec none", () => shardWithChunkOf(5), /5 bytes, expected 8/],
     ["an index without its chunks", (bytes) => bytes.subarray(-68), /outside the data/],
   ];
 
@@ -251,14 +260,17 @@ describe("damage", () => {
     expect(await recoverS3(s3)).toMatchObject({ status: "clean" });
   });
 
-  it("is found in the first row that has any, whichever answer comes first", async () => {
-    const { s3 } = await crashed(0);
-    for (const key of ["c/1/1", "c/2/0", "c/2/1", "c/5/1"]) put(s3, key, new Uint8Array(200));
-    s3.before = async ({ method, key }) => {
-      if (method === "get" && key === "c/1/1") for (let i = 0; i < 20; i++) await new Promise(setImmediate);
-    };
-    expect(await recoverS3(s3)).toMatchObject({ arrays: [{ rowsAfter: 4, damage: { key: "c/1/1" } }] });
-  });
+  it.each(["c/1/1", "c/2/0"])(
+    "is found in the first row that has any, also when the answer for %s is late",
+    async (late) => {
+      const { s3 } = await crashed(0);
+      for (const key of ["c/1/1", "c/2/0", "c/2/1", "c/5/1"]) put(s3, key, new Uint8Array(200));
+      s3.before = async ({ method, key }) => {
+        if (method === "get" && key === late) for (let i = 0; i < 20; i++) await new Promise(setImmediate);
+      };
+      expect(await recoverS3(s3)).toMatchObject({ arrays: [{ rowsAfter: 4, damage: { key: "c/1/1" } }] });
+    },
+  );
 
   it("is a shard that goes away while it is looked at", async () => {
     const { s3 } = await crashed(8);
@@ -357,7 +369,8 @@ describe("a group", () => {
   async function group() {
     const s3 = new FakeS3();
     await crashed(8, { path: "a", s3 });
-    await crashed(24, { path: "b/c", s3 });
+    // A length in the marker is the root's, where that is an array.
+    await crashed(24, { path: "b/c", s3, endsAt: 11 });
     for (const path of ["", "b/"]) put(s3, `${path}zarr.json`, groupMetadata());
     s3.objects.delete("a/c/3/0");
     for (const row of [4, 5]) for (const shard of [0, 1]) s3.objects.delete(`a/c/${row}/${shard}`);
@@ -411,6 +424,20 @@ describe("a server or a writer in the way", () => {
     };
     expect(await recoverS3(s3)).toMatchObject({ status: "recovered", uploadsAborted: 3 });
     expect(s3.uploads.size).toBe(0);
+  });
+
+  it("keeps a shard that the server makes whole at the last moment", async () => {
+    const { s3, expected } = await crashed(8);
+    const shard = s3.objects.get("c/5/1")!;
+    s3.objects.delete("c/5/1");
+    await startUpload(s3, "c/5/1");
+    s3.before = ({ method, key }) => {
+      if (method === "abortUpload") s3.objects.set(key, shard);
+    };
+    expect(await recovered(s3, expected)).toMatchObject({
+      status: "recovered",
+      arrays: [{ rowsAfter: 24, rowsLost: 0 }],
+    });
   });
 
   it("counts an upload once that takes more than one abort", async () => {
