@@ -80,6 +80,7 @@ it("documented codes of public functions exist", () => {
     "src/writer/page_writer.ts",
     "src/sinks/specs.ts",
     "src/store/verify.ts",
+    "src/recover/recover.ts",
   ]) {
     for (const [, list] of read(file).matchAll(/@throws MillraceError ([^*]*)/g)) {
       for (const [code] of list.matchAll(/\b[A-Z]+(_[A-Z0-9]+)+\b/g)) expect(Object.keys(ERROR_CODES)).toContain(code);

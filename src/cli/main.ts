@@ -5,6 +5,7 @@ import { demoCommand } from "./commands/demo.js";
 import { doctorCommand } from "./commands/doctor.js";
 import { inspectCommand } from "./commands/inspect.js";
 import { notYetCommands } from "./commands/not_yet.js";
+import { recoverCommand } from "./commands/recover.js";
 import { verifyCommand } from "./commands/verify.js";
 import { writeCommand } from "./commands/write.js";
 import { EXIT, reportError } from "./exit.js";
@@ -15,6 +16,7 @@ const COMMANDS: readonly ((context: CommandContext) => Command | readonly Comman
   demoCommand,
   verifyCommand,
   inspectCommand,
+  recoverCommand,
   doctorCommand,
   benchCommand,
   notYetCommands,

@@ -10,7 +10,10 @@ it.each([
   [String(pathToFileURL("/data/run.zarr"))],
   [fileSink("run.zarr")],
 ])("says that folders come later: %s", async (target) => {
-  await expect(recoverStore(target)).rejects.toMatchObject({ code: "NOT_YET", hint: expect.stringContaining("verify") });
+  await expect(recoverStore(target)).rejects.toMatchObject({
+    code: "NOT_YET",
+    hint: expect.stringContaining("verify"),
+  });
 });
 
 it.each<[unknown]>([
