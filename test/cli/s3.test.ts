@@ -201,12 +201,14 @@ describe.each(s3Servers())("the command line on %s", { timeout: 60_000 }, (kind)
     const run = async (command: string, store: string, more: readonly string[], vars = env) =>
       await runCli([command, store, ...(command === "write" ? ARGS : []), ...more], { env: vars, input: bytes });
     const other = { ...env, AWS_ACCESS_KEY_ID: "AKIANOBODY", AWS_SECRET_ACCESS_KEY: "wrong" };
+    const forged = { ...env, AWS_SECRET_ACCESS_KEY: "wrong" };
     const closed = ["--endpoint", await closedEndpoint()];
     for (const command of ["write", "verify", "inspect"]) {
       expectError(await run(command, "s3://millrace-no-such-bucket/a.zarr", flags), "S3_NO_BUCKET");
       expectError(await run(command, url, flags, NOBODY), "S3_CREDENTIALS");
       if (server.features.unknownKeyId) expectError(await run(command, url, flags, other), "S3_CREDENTIALS");
     }
+    if (server.features.signatures) expectError(await run("inspect", url, flags, forged), "S3_CREDENTIALS");
     expectError(await run("inspect", url, closed), "S3_UNREACHABLE");
     expectError(await run("verify", url, flags), "STORE_NOT_FOUND");
     expectError(await run("verify", url, []), "INVALID_OPTION", 2);
@@ -226,7 +228,8 @@ describe.each(s3Servers())("the command line on %s", { timeout: 60_000 }, (kind)
       console.log(report.ok, (await array.readRegion()).data.length);
     `;
     const surroundings = { ...process.env, ...env, AWS_ENDPOINT_URL_S3: server.endpoint, AWS_REGION: server.region };
-    const child = spawn(process.execPath, ["--input-type=module", "--eval", script], { env: surroundings });
+    const args = ["--input-type=module", "--eval", script];
+    const child = spawn(process.execPath, args, { env: surroundings, timeout: 50_000 });
     let said = "";
     child.stdout.on("data", (part) => {
       said += part;
@@ -278,6 +281,10 @@ describe.each(s3Servers())("the command line on %s", { timeout: 60_000 }, (kind)
     if (server.features.unknownKeyId) {
       const other = { ...env, AWS_ACCESS_KEY_ID: "AKIANOBODY" };
       cases.push([url, flags, other, { name: "S3 bucket", code: "S3_CREDENTIALS" }]);
+    }
+    if (server.features.signatures) {
+      const forged = { ...env, AWS_SECRET_ACCESS_KEY: "wrong" };
+      cases.push([url, flags, forged, { name: "S3 bucket", code: "S3_CREDENTIALS" }]);
     }
     for (const [url, flags, env, expected] of cases) {
       const { result, s3 } = await doctor(url, flags, env);
