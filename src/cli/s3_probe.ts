@@ -163,7 +163,7 @@ class Probe {
   async #multipart(): Promise<Found> {
     const key = `${this.#key}-parts`;
     const upload = await this.#createUpload(key);
-    const part = await this.api.uploadPart(upload, 1, this.#body, new AbortController().signal);
+    const part = await this.api.uploadPart(upload, 1, this.#body);
     this.#objects.add(key);
     await this.api.completeUpload(upload, [part], {});
     this.#uploads.delete(upload);
