@@ -17,6 +17,8 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "BACKEND_UNAVAILABLE",
   "ADDON_UNAVAILABLE",
   "NOT_YET",
+  // Of the codes of S3 this one alone: it is found out before anything is asked. Credentials may expire in the middle of a stream.
+  "S3_CLIENT_MISSING",
 ]);
 
 export function exitCodeOf(error: MillraceError): number {

@@ -8,9 +8,12 @@ export class Interrupts implements Disposable {
   readonly #soft = new AbortController();
   readonly #hard = new AbortController();
   readonly #stderr: Writable;
+  readonly #ending: string;
 
-  constructor(stderr: Writable) {
+  /** @param ending what the first signal makes the command do, for people */
+  constructor(stderr: Writable, ending = "closing the store; Ctrl-C again to abort") {
     this.#stderr = stderr;
+    this.#ending = ending;
     process.on("SIGINT", this.#onSignal);
     process.on("SIGTERM", this.#onSignal);
   }
@@ -27,7 +30,7 @@ export class Interrupts implements Disposable {
 
   readonly #onSignal = (): void => {
     if (!this.#soft.signal.aborted) {
-      this.#stderr.write("\nmillrace: closing the store; Ctrl-C again to abort\n");
+      this.#stderr.write(`\nmillrace: ${this.#ending}\n`);
       this.#soft.abort();
     } else {
       this.#stderr.write("\nmillrace: aborting\n");

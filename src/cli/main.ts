@@ -28,6 +28,8 @@ const COMMANDS: readonly ((context: CommandContext) => Command | readonly Comman
  * @returns the exit code: 0 done, 1 the data or store is bad, 2 wrong usage, 130 interrupted
  */
 export async function main(argv: readonly string[], io: CliIo = processIo()): Promise<number> {
+  // The AWS SDK tells its developers on stderr, once a thread, until when it supports this Node.
+  process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED ??= "true";
   let exitCode: number = EXIT.done;
   const program = buildProgram({ io, finish: (code) => (exitCode = code) });
   if (argv.length === 0) {

@@ -1,10 +1,124 @@
-import { notYet } from "./not_yet.js";
+import { type Command, Option } from "commander";
+import { fileSink, MillraceError, type S3Options, type SinkSpec, type StoreTarget, s3Sink, s3Store } from "../index.js";
+import { isS3Url, parseS3Url } from "../s3/s3_options.js";
+import { parseBytes, parsePositive } from "./numbers.js";
+
+/** For help texts: what a STORE may be. */
+export const STORE_HELP = "a folder or s3://bucket/prefix";
+
+/** How a bucket is reached. Every command with a STORE has these. */
+export interface S3Flags {
+  readonly endpoint?: string;
+  readonly region?: string;
+  readonly profile?: string;
+}
+
+/** And how it is written to. */
+export interface S3WriteFlags extends S3Flags {
+  readonly partBytes?: number;
+  readonly concurrency?: number;
+  readonly checksum?: "crc32" | "none";
+}
+
+const PLACE_FLAGS = ["endpoint", "region", "profile"] as const satisfies readonly (keyof S3Flags)[];
+const WRITE_FLAGS = [
+  ...PLACE_FLAGS,
+  "partBytes",
+  "concurrency",
+  "checksum",
+] as const satisfies readonly (keyof S3WriteFlags)[];
 
 /**
- * Checks the STORE argument: a path. Object storage is documented and refused until its sink exists.
- * @throws MillraceError NOT_YET
+ * Checks the form of a STORE argument. What it names is not looked at.
+ * @throws MillraceError INVALID_OPTION
  */
 export function parseStore(text: string): string {
-  if (/^s3:\/\//i.test(text)) throw notYet("a store on s3://", "Write to a path and copy the folder.");
+  if (isS3Url(text)) parseS3Url(text);
   return text;
+}
+
+/**
+ * Checks the form of an option that names a store on S3.
+ * @throws MillraceError INVALID_OPTION
+ */
+export function parseS3Store(text: string): string {
+  parseS3Url(text);
+  return text;
+}
+
+/** Adds {@link S3Flags} to a command that reads. */
+export function addS3Flags(command: Command): Command {
+  return command
+    .addOption(new Option("--endpoint <url>", "for s3://: server (default: AWS_ENDPOINT_URL_S3, or AWS itself)"))
+    .addOption(new Option("--region <name>", "for s3://: region of the bucket (default: AWS_REGION, or the profile's)"))
+    .addOption(new Option("--profile <name>", "for s3://: profile of ~/.aws/config (default: AWS_PROFILE)"));
+}
+
+/** Adds {@link S3WriteFlags} to a command that writes. */
+export function addS3WriteFlags(command: Command): Command {
+  return addS3Flags(command)
+    .addOption(
+      new Option(
+        "--part-bytes <n>",
+        "for s3://: bytes of an uploaded part, from 5MiB (default: from the layout)",
+      ).argParser(parseBytes),
+    )
+    .addOption(
+      new Option("--concurrency <n>", "for s3://: parts on their way at once (default: 8)").argParser(parsePositive),
+    )
+    .addOption(checksumOption());
+}
+
+/** Of the commands that put objects. */
+export function checksumOption(): Option {
+  return new Option("--checksum <kind>", "for s3://: what uploads carry (default: crc32)").choices(["crc32", "none"]);
+}
+
+/**
+ * The sink that a STORE and its flags name.
+ * @throws MillraceError INVALID_OPTION, also for S3 flags beside a folder
+ */
+export function sinkOf(store: string, flags: S3WriteFlags): SinkSpec {
+  if (!isS3Url(store)) {
+    refuseS3Flags(flags, `${store} is a folder`);
+    return fileSink(store);
+  }
+  const { partBytes, concurrency, checksum } = flags;
+  return s3Sink({ ...placeOf(store, flags), partBytes, concurrency, checksum });
+}
+
+/** A store to read, open until it is disposed. */
+export interface OpenedTarget extends AsyncDisposable {
+  readonly target: StoreTarget;
+}
+
+/**
+ * What a STORE and its flags name, for `openArray` and its like. Nothing is asked yet.
+ * @throws MillraceError INVALID_OPTION, also for S3 flags beside a folder
+ */
+export function targetOf(store: string, flags: S3Flags): OpenedTarget {
+  if (!isS3Url(store)) {
+    refuseS3Flags(flags, `${store} is a folder`);
+    return { target: store, [Symbol.asyncDispose]: async () => {} };
+  }
+  const target = s3Store(placeOf(store, flags));
+  return { target, [Symbol.asyncDispose]: () => target.close() };
+}
+
+/** An s3:// URL with its flags as the library's options. */
+export function placeOf(store: string, { endpoint, region, profile }: S3Flags): S3Options {
+  return { ...parseS3Url(store), endpoint, region, profile };
+}
+
+/** The flags as they stand behind a STORE on a command line, with a space in front; "" where there are none. */
+export function repeatFlags(flags: S3Flags): string {
+  return PLACE_FLAGS.flatMap((name) => (flags[name] === undefined ? [] : [` --${name} ${flags[name]}`])).join("");
+}
+
+/** @throws MillraceError INVALID_OPTION when any of the flags is given, where none has a meaning */
+export function refuseS3Flags(flags: S3WriteFlags, why: string): void {
+  const given = WRITE_FLAGS.find((name) => flags[name] !== undefined);
+  if (given === undefined) return;
+  const flag = given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  throw new MillraceError("INVALID_OPTION", `--${flag} is for stores on s3://; ${why}.`, { context: { option: flag } });
 }

@@ -39,6 +39,12 @@ export interface Sink {
    */
   readonly announceEnd?: (rows: number) => Promise<void>;
 
+  /**
+   * The stream was aborted: calls that wait for somebody far away fail soon instead of trying on. What still comes (abandon, a last
+   * putObject, close) may take seconds, not minutes. Sinks that wait for nobody need none of this.
+   */
+  readonly hurry?: () => void;
+
   /** Ends the sink after every shard was sealed or abandoned. Idempotent. */
   close(): Promise<void>;
 }

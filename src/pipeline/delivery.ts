@@ -92,6 +92,7 @@ export class Delivery {
         break;
       case "abort":
         this.#aborted = true;
+        if (message.hurry) this.#sink.hurry?.();
         break;
       case "close":
         void this.#close(message.rows, message.afterGeneration);

@@ -34,8 +34,8 @@ export type ToEngine =
   | { readonly type: "flush"; readonly id: number }
   /** Run out everything, then stop. `rows`: final length of the append dimension. */
   | { readonly type: "close"; readonly rows: number }
-  /** Stop kicking at once; what is kicked is joined. */
-  | { readonly type: "abort" };
+  /** Stop kicking at once; what is kicked is joined. `hurry`: nobody wants what is on its way. */
+  | { readonly type: "abort"; readonly hurry: boolean };
 
 /** engine → producer */
 export type FromEngine =
@@ -50,8 +50,8 @@ export type ToDelivery =
   | { readonly type: "batch"; readonly batch: HostBatch }
   | { readonly type: "flush"; readonly id: number; readonly afterGeneration: number }
   | { readonly type: "close"; readonly rows: number; readonly afterGeneration: number }
-  /** Write nothing more; batches still come, and are only joined. */
-  | { readonly type: "abort" }
+  /** Write nothing more; batches still come, and are only joined. `hurry`: writes and seals on their way may fail. */
+  | { readonly type: "abort"; readonly hurry: boolean }
   /** The last word after an abort: give up open shards and close the sink. */
   | { readonly type: "stop"; readonly afterGeneration: number };
 

@@ -107,7 +107,7 @@ export class Schedule {
         break;
       case "abort":
         this.#aborted = true;
-        this.#init.toDelivery({ type: "abort" });
+        this.#init.toDelivery({ type: "abort", hurry: message.hurry });
         for (const batch of this.#opened.values()) batch.setFilled();
         this.#joined.notify();
         break;
@@ -284,7 +284,7 @@ export class Schedule {
     this.#failed = true;
     this.#init.counters.raise("failed", 1);
     // At once, not through the producer: later batches are encoded already, and rows behind a gap must not be published.
-    this.#init.toDelivery({ type: "abort" });
+    this.#init.toDelivery({ type: "abort", hurry: false });
     this.#init.toProducer({ type: "failed", error: toWireError(error) });
   }
 }

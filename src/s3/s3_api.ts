@@ -15,13 +15,13 @@ export interface S3Api {
   /** `attempts` above 1: an earlier attempt may have made an upload whose id nobody has. */
   createUpload(key: string, about: ObjectAbout): Promise<{ readonly uploadId: string; readonly attempts: number }>;
   /** @param partNumber from 1. `body` is borrowed until this settles. */
-  uploadPart(upload: UploadName, partNumber: number, body: Uint8Array, signal: AbortSignal): Promise<UploadedPart>;
+  uploadPart(upload: UploadName, partNumber: number, body: Uint8Array, about?: Cancelable): Promise<UploadedPart>;
   /** Makes the object visible, of the parts in the order given. */
   completeUpload(upload: UploadName, parts: readonly UploadedPart[], about: Condition): Promise<void>;
   /** No error when there is no such upload any more. */
-  abortUpload(upload: UploadName): Promise<void>;
+  abortUpload(upload: UploadName, about?: Cancelable): Promise<void>;
   /** Unfinished uploads whose keys begin with `prefix`. */
-  listUploads(prefix: string): AsyncIterable<UnfinishedUpload>;
+  listUploads(prefix: string, about?: Cancelable): AsyncIterable<UnfinishedUpload>;
 
   /** Undefined: there is no such object. */
   head(key: string): Promise<ObjectHead | undefined>;
@@ -30,20 +30,25 @@ export interface S3Api {
   /** Objects whose keys begin with `prefix`, in the order of their UTF-8 bytes. `limit`: a first page no larger than that. */
   list(prefix: string, limit?: number): AsyncIterable<ListedObject>;
   /** No error for objects that are not there. */
-  remove(keys: readonly string[]): Promise<void>;
+  remove(keys: readonly string[], about?: Cancelable): Promise<void>;
   /** Whether the bucket is there and may be looked at. */
   headBucket(): Promise<void>;
   /** Closes connections. Requests on their way fail. */
   close(): void;
 }
 
-export interface ObjectAbout {
+/** Requests on their way end with an error soon after it aborts. Whether they have landed is open then. */
+export interface Cancelable {
+  readonly signal?: AbortSignal;
+}
+
+export interface ObjectAbout extends Cancelable {
   /** User metadata (x-amz-meta-…), ASCII. */
   readonly metadata?: Readonly<Record<string, string>>;
   readonly contentType?: string;
 }
 
-export interface Condition {
+export interface Condition extends Cancelable {
   readonly ifAbsent?: boolean;
 }
 

@@ -50,6 +50,8 @@ const BY_S3_CODE: Readonly<Record<string, ErrorCode>> = {
   NotImplemented: "S3_UNSUPPORTED",
   MethodNotAllowed: "S3_UNSUPPORTED",
   TimeoutError: "S3_UNREACHABLE",
+  // Only an aborted writer cancels requests.
+  AbortError: "WRITER_ABORTED",
   SlowDown: "S3_SERVER_ERROR",
   RequestTimeout: "S3_UNREACHABLE",
 };

@@ -3,6 +3,7 @@ import type * as Sdk from "@aws-sdk/client-s3";
 import { type ErrorCode, isMillraceError, MillraceError } from "../base/errors.js";
 import type {
   ByteRange,
+  Cancelable,
   Condition,
   ListedObject,
   ObjectAbout,
@@ -120,6 +121,7 @@ class SdkApi implements S3Api {
           ...this.#checksumOf(body),
           ...(about.ifAbsent ? { IfNoneMatch: "*" } : {}),
         }),
+        { abortSignal: about.signal },
       ),
     );
   }
@@ -133,6 +135,7 @@ class SdkApi implements S3Api {
           Metadata: about.metadata,
           ...(this.#place.checksum === "none" ? {} : { ChecksumAlgorithm: "CRC32" }),
         }),
+        { abortSignal: about.signal },
       ),
     );
     if (made.UploadId === undefined) throw this.#malformed("CreateMultipartUpload", key, "an UploadId");
@@ -143,7 +146,7 @@ class SdkApi implements S3Api {
     { key, uploadId }: UploadName,
     partNumber: number,
     body: Uint8Array,
-    signal: AbortSignal,
+    about: Cancelable = {},
   ): Promise<UploadedPart> {
     const checksum = this.#checksumOf(body);
     const part = await this.#ask("UploadPart", key, () =>
@@ -156,7 +159,7 @@ class SdkApi implements S3Api {
           ContentLength: body.byteLength,
           ...checksum,
         }),
-        { abortSignal: signal },
+        { abortSignal: about.signal },
       ),
     );
     if (part.ETag === undefined) throw this.#malformed("UploadPart", key, "an ETag");
@@ -178,21 +181,24 @@ class SdkApi implements S3Api {
           },
           ...(about.ifAbsent ? { IfNoneMatch: "*" } : {}),
         }),
+        { abortSignal: about.signal },
       ),
     );
   }
 
-  async abortUpload({ key, uploadId }: UploadName): Promise<void> {
+  async abortUpload({ key, uploadId }: UploadName, about: Cancelable = {}): Promise<void> {
     try {
       await this.#ask("AbortMultipartUpload", key, () =>
-        this.#client.send(new this.#sdk.AbortMultipartUploadCommand({ ...this.#name(key), UploadId: uploadId })),
+        this.#client.send(new this.#sdk.AbortMultipartUploadCommand({ ...this.#name(key), UploadId: uploadId }), {
+          abortSignal: about.signal,
+        }),
       );
     } catch (error) {
       if (s3CodeOf(error) !== "NoSuchUpload" && statusOf(error) !== 404) throw error;
     }
   }
 
-  async *listUploads(prefix: string): AsyncIterable<UnfinishedUpload> {
+  async *listUploads(prefix: string, about: Cancelable = {}): AsyncIterable<UnfinishedUpload> {
     let keyMarker: string | undefined;
     let uploadIdMarker: string | undefined;
     do {
@@ -204,6 +210,7 @@ class SdkApi implements S3Api {
             KeyMarker: keyMarker,
             UploadIdMarker: uploadIdMarker,
           }),
+          { abortSignal: about.signal },
         ),
       );
       for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
@@ -279,7 +286,7 @@ class SdkApi implements S3Api {
     } while (token !== undefined);
   }
 
-  async remove(keys: readonly string[]): Promise<void> {
+  async remove(keys: readonly string[], about: Cancelable = {}): Promise<void> {
     for (let at = 0; at < keys.length; at += REMOVED_AT_ONCE) {
       const some = keys.slice(at, at + REMOVED_AT_ONCE);
       const answer = await this.#ask("DeleteObjects", some[0], () =>
@@ -288,6 +295,7 @@ class SdkApi implements S3Api {
             Bucket: this.#place.bucket,
             Delete: { Objects: some.map((key) => ({ Key: this.#prefix + key })), Quiet: true },
           }),
+          { abortSignal: about.signal },
         ),
       );
       const refused = (answer.Errors ?? []).filter(({ Code }) => Code !== "NoSuchKey");

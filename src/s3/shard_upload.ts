@@ -2,7 +2,7 @@ import { assert } from "../base/assert.js";
 import { sleep } from "../base/clock.js";
 import { isMillraceError } from "../base/errors.js";
 import type { PartPool } from "./part_pool.js";
-import type { S3Api, UploadedPart, UploadName } from "./s3_api.js";
+import type { ObjectAbout, S3Api, UploadedPart, UploadName } from "./s3_api.js";
 import { statusOf } from "./s3_error.js";
 import { WRITE_ID_NAME } from "./writer_marker.js";
 
@@ -14,6 +14,8 @@ export interface UploadHome {
   readonly conditional: boolean;
   /** Set once an upload could not be given up because nobody answers: the others need not try for minutes each. */
   unreachable: boolean;
+  /** Set once the stream is in a hurry: bounds what is still asked of the server. */
+  lastWords: AbortSignal | undefined;
   /** The upload is over: its object is complete, or given up. `clean`: nothing of it is left on the server. */
   ended(key: string, clean: boolean): void;
 }
@@ -115,6 +117,11 @@ export class ShardUpload {
     this.#end(clean);
   }
 
+  /** Ends what is on its way, so that a call that waits for it fails soon. `abandon` must follow. */
+  hurry(): void {
+    this.#cancel.abort();
+  }
+
   /** Gives the upload up and removes its parts from the server, as far as it can be reached. Never throws. */
   async abandon(): Promise<void> {
     if (this.#over) return;
@@ -140,7 +147,7 @@ export class ShardUpload {
         const upload = await creating;
         // One that waited for its turn while another one failed would only keep the link busy.
         if (this.#hasFailed) throw this.#failure;
-        return api.uploadPart(upload, partNumber, body, this.#cancel.signal);
+        return api.uploadPart(upload, partNumber, body, { signal: this.#cancel.signal });
       })
       .finally(() => pool.give(buffer));
     part.catch((error) => this.#fail(error));
@@ -174,7 +181,9 @@ export class ShardUpload {
     if (failed !== undefined) throw this.#failure;
     const parts = results.map((result) => (result as PromiseFulfilledResult<UploadedPart>).value);
     const upload = await (this.#creating as Promise<UploadName>);
-    await this.#settle(() => this.#home.api.completeUpload(upload, parts, { ifAbsent: this.#home.conditional }));
+    await this.#settle(() =>
+      this.#home.api.completeUpload(upload, parts, { ifAbsent: this.#home.conditional, signal: this.#cancel.signal }),
+    );
   }
 
   /** Runs what makes the object visible; a failure whose object is there all the same is none. */
@@ -182,7 +191,9 @@ export class ShardUpload {
     try {
       await run();
     } catch (error) {
-      if (!(await hasLanded(this.#home.api, this.#key, this.#writeId, this.#bytes, error))) throw error;
+      const { api } = this.#home;
+      if (this.#cancel.signal.aborted || !(await hasLanded(api, this.#key, this.#writeId, this.#bytes, error)))
+        throw error;
     }
   }
 
@@ -192,7 +203,7 @@ export class ShardUpload {
     const upload = await this.#creating?.catch(() => undefined);
     if (home.unreachable) return false;
     try {
-      if (upload !== undefined) await home.api.abortUpload(upload);
+      if (upload !== undefined) await home.api.abortUpload(upload, { signal: home.lastWords });
     } catch (error) {
       home.unreachable ||= isMillraceError(error, "S3_UNREACHABLE");
       return false;
@@ -203,10 +214,10 @@ export class ShardUpload {
 
   /** Aborts every upload under this very key. True: none is left. */
   async #sweep(): Promise<boolean> {
-    const { api } = this.#home;
+    const { api, lastWords: signal } = this.#home;
     try {
-      for await (const upload of api.listUploads(this.#key)) {
-        if (upload.key === this.#key) await api.abortUpload(upload);
+      for await (const upload of api.listUploads(this.#key, { signal })) {
+        if (upload.key === this.#key) await api.abortUpload(upload, { signal });
       }
       return true;
     } catch (error) {
@@ -215,8 +226,8 @@ export class ShardUpload {
     }
   }
 
-  get #about(): { readonly metadata: Readonly<Record<string, string>> } {
-    return { metadata: { [WRITE_ID_NAME]: this.#writeId } };
+  get #about(): ObjectAbout {
+    return { metadata: { [WRITE_ID_NAME]: this.#writeId }, signal: this.#cancel.signal };
   }
 
   #fail(error: unknown): void {

@@ -32,6 +32,7 @@ export class MeteringSink implements Sink {
   readonly location: string;
   readonly parallelShards: Sink["parallelShards"];
   readonly announceEnd: Sink["announceEnd"];
+  readonly hurry: Sink["hurry"];
 
   /** @param counters SINK_METER_LENGTH elements over a SharedArrayBuffer, see {@link SINK_METER}. */
   constructor(
@@ -43,6 +44,7 @@ export class MeteringSink implements Sink {
     this.location = inner.location;
     this.parallelShards = inner.parallelShards;
     this.announceEnd = inner.announceEnd;
+    this.hurry = inner.hurry;
   }
 
   open(mode: "create" | "overwrite"): Promise<void> {

@@ -19,6 +19,8 @@ export interface S3SinkSettings {
 
 /** The one object that every Zarr v3 node has. */
 const METADATA_NAME = "zarr.json";
+/** What an aborted stream may still take to remove its uploads and publish what is whole. What is left then, `recover` does. */
+const LAST_WORDS_MS = 10_000;
 /** Keys that one request removes. */
 const REMOVED_AT_ONCE = 1000;
 
@@ -37,7 +39,7 @@ export class S3Sink implements Sink {
   /** Names this stream; each object appends a number of its own. */
   readonly #streamId = crypto.randomUUID();
   #objects = 0;
-  readonly #openKeys = new Set<string>();
+  readonly #open = new Map<string, ShardUpload>();
   /** The last put of each key that has one on its way. */
   readonly #puts = new Map<string, Promise<void>>();
   #marker: WriterMarker | undefined;
@@ -55,8 +57,9 @@ export class S3Sink implements Sink {
       pool: new PartPool(concurrency),
       conditional: true,
       unreachable: false,
+      lastWords: undefined,
       ended: (key, clean) => {
-        this.#openKeys.delete(key);
+        this.#open.delete(key);
         this.#clean &&= clean;
       },
     };
@@ -78,10 +81,10 @@ export class S3Sink implements Sink {
 
   async openShard(key: string, expected: ShardExpectation): Promise<ShardHandle> {
     checkKey(key);
-    assert(!this.#openKeys.has(key), "a shard is opened once at a time", { key });
+    assert(!this.#open.has(key), "a shard is opened once at a time", { key });
     const partBytes = Math.min(planParts(expected.maxBytes, this.#partBytes), expected.maxBytes);
-    this.#openKeys.add(key);
     const upload = new ShardUpload(key, this.#nextId(), partBytes, this.#home);
+    this.#open.set(key, upload);
     return {
       write: (segments) => upload.write(segments),
       seal: (tail) => upload.seal(tail),
@@ -111,6 +114,11 @@ export class S3Sink implements Sink {
     await this.putObject(MARKER_KEY, encodeMarker(this.#marker));
   };
 
+  readonly hurry = (): void => {
+    this.#home.lastWords ??= AbortSignal.timeout(LAST_WORDS_MS);
+    for (const upload of this.#open.values()) upload.hurry();
+  };
+
   close(): Promise<void> {
     this.#closing ??= this.#close();
     return this.#closing;
@@ -118,10 +126,11 @@ export class S3Sink implements Sink {
 
   async #close(): Promise<void> {
     try {
-      const left = [...this.#openKeys];
+      const left = [...this.#open.keys()];
       await Promise.allSettled(this.#puts.values());
       assert(left.length === 0, "every shard is sealed or abandoned before the sink closes", { keys: left });
-      if (this.#marker !== undefined && this.#clean) await this.#api.remove([MARKER_KEY]);
+      const { lastWords: signal } = this.#home;
+      if (this.#marker !== undefined && this.#clean) await this.#api.remove([MARKER_KEY], { signal });
     } finally {
       this.#home.pool.clear();
       this.#api.close();
@@ -132,9 +141,10 @@ export class S3Sink implements Sink {
     checkKey(key);
     const id = this.#nextId();
     try {
-      await this.#api.putObject(key, bytes, this.#about(id, key));
+      await this.#api.putObject(key, bytes, { ...this.#about(id, key), signal: this.#home.lastWords });
     } catch (error) {
-      if (await hasLanded(this.#api, key, id, bytes.byteLength, error)) return;
+      const hurried = this.#home.lastWords !== undefined;
+      if (!hurried && (await hasLanded(this.#api, key, id, bytes.byteLength, error))) return;
       this.#clean = false;
       throw error;
     }

@@ -20,6 +20,7 @@ export class ThrottledSink implements Sink {
   readonly announceEnd: Sink["announceEnd"];
   /** When the line is free again, ms. In the past: it is idle, and idle time is not saved up. */
   #freeAtMs = 0;
+  readonly #hurried = new AbortController();
 
   constructor(
     private readonly inner: Sink,
@@ -29,6 +30,11 @@ export class ThrottledSink implements Sink {
     this.parallelShards = inner.parallelShards;
     this.announceEnd = inner.announceEnd;
   }
+
+  readonly hurry = (): void => {
+    this.#hurried.abort();
+    this.inner.hurry?.();
+  };
 
   async open(mode: "create" | "overwrite"): Promise<void> {
     await this.#transmit(0);
@@ -64,6 +70,9 @@ export class ThrottledSink implements Sink {
   async #transmit(bytes: number): Promise<void> {
     const at = now();
     this.#freeAtMs = Math.max(this.#freeAtMs, at) + (bytes / this.settings.bytesPerSecond) * 1000;
-    await sleep(this.#freeAtMs - at + this.settings.latencyMs);
+    const { signal } = this.#hurried;
+    await sleep(this.#freeAtMs - at + this.settings.latencyMs, signal).catch((error) => {
+      if (!signal.aborted) throw error;
+    });
   }
 }

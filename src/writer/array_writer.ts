@@ -300,6 +300,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
    */
   async abort(reason?: unknown): Promise<void> {
     if (this.#ended) return;
+    if (this.#error !== undefined) this.#threads.engine.postMessage({ type: "abort", hurry: true });
     this.#fail(
       new MillraceError("WRITER_ABORTED", "the writer was aborted.", {
         cause: reason,
@@ -424,7 +425,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#unguard = guardExit({
       counters: this.#counters,
       inline: checked.threads === "inline",
-      stop: () => this.#threads.engine.postMessage({ type: "abort" }),
+      stop: () => this.#threads.engine.postMessage({ type: "abort", hurry: true }),
     });
     const onAbort = (): void => void this.abort(options.signal?.reason);
     options.signal?.addEventListener("abort", onAbort, { once: true });
@@ -531,7 +532,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#queue.rejectAll(error);
     for (const flush of this.#flushes.values()) flush.reject(error);
     this.#flushes.clear();
-    this.#threads.engine.postMessage({ type: "abort" });
+    this.#threads.engine.postMessage({ type: "abort", hurry: error.code === "WRITER_ABORTED" });
     if (this.#closing === undefined) {
       this.#closing = this.#whilePending(this.#teardown()).then(() => {
         throw error;

@@ -29,6 +29,14 @@ describe("usage", () => {
     }
   });
 
+  it("has an example on S3 in every command that takes a store", async () => {
+    for (const command of ["write", "demo", "verify", "inspect", "doctor"]) {
+      const { stdout } = await runCli([command, "--help"]);
+      expect(stdout).toMatch(/^ .*millrace \w+ (--s3 )?s3:\/\/bucket\//m);
+      for (const flag of ["--endpoint <url>", "--region <name>", "--profile <name>"]) expect(stdout).toContain(flag);
+    }
+  });
+
   it("prints the package's version", async () => {
     const { version } = JSON.parse(await readFile(join(root, "package.json"), "utf8"));
     expect(await runCli(["--version"])).toMatchObject({ code: 0, stdout: `${version}\n` });
@@ -48,6 +56,13 @@ describe("usage", () => {
       /absent\.raw cannot be read: there is no such file/,
     ],
     [["demo", "--frames", "3", "--seconds", "1"], /cannot be used with/],
+    [["write", "a.zarr", "--dtype", "uint8", "--dims", "t:0:1", "--region", "r"], /--region is for stores on s3:/],
+    [["verify", "a.zarr", "--endpoint", "http://127.0.0.1:9000"], /--endpoint is for stores on s3:/],
+    [["inspect", "s3://"], /bucket must be the name of a bucket/],
+    [["inspect", "s3://bucket/a.zarr", "--endpoint", "127.0.0.1:9000"], /endpoint must be a URL/],
+    [["demo", "s3://bucket/a.zarr", "--part-bytes", "1"], /partBytes must be a whole number from 5242880/],
+    [["doctor", "--s3", "bucket"], /must be s3:\/\/bucket\/prefix/],
+    [["doctor", "--profile", "p"], /--profile is for stores on s3:\/\/; it goes with --s3/],
     [["inspect"], /missing required argument 'store'/],
   ])("refuses %j with exit code 2 and one line", async (args, message) => {
     const result = await runCli(args);
@@ -59,7 +74,6 @@ describe("usage", () => {
   it.each<[string[]]>([
     [["recover", "a.zarr"]],
     [["view", "a.zarr", "--port", "8080"]],
-    [["write", "s3://bucket/prefix", "--dtype", "uint8", "--dims", "t:0:1"]],
     [["write", "a.zarr", "--dtype", "uint8", "--dims", "t:0:1", "--mode", "resume"]],
     [["write", "a.zarr", "--dtype", "uint8", "--dims", "t:0:1", "--multiscale"]],
   ])("says NOT_YET to %j, also as JSON", async (args) => {

@@ -2,6 +2,7 @@ import { crc32 } from "node:zlib";
 import { MillraceError } from "../../src/base/errors.js";
 import type {
   ByteRange,
+  Cancelable,
   Condition,
   ListedObject,
   ObjectAbout,
@@ -84,68 +85,95 @@ export class FakeS3 implements S3Api {
   }
 
   async putObject(key: string, body: Uint8Array, about: ObjectAbout & Condition): Promise<void> {
-    await this.#call("putObject", key, () => {
-      if (about.ifAbsent && this.objects.has(key)) throw refusal("S3_CONFLICT", "PreconditionFailed", 412);
-      this.objects.set(key, { bytes: body.slice(), metadata: { ...about.metadata } });
-    });
+    await this.#call(
+      "putObject",
+      key,
+      () => {
+        if (about.ifAbsent && this.objects.has(key)) throw refusal("S3_CONFLICT", "PreconditionFailed", 412);
+        this.objects.set(key, { bytes: body.slice(), metadata: { ...about.metadata } });
+      },
+      about,
+    );
   }
 
   createUpload(key: string, about: ObjectAbout): Promise<{ uploadId: string; attempts: number }> {
-    return this.#call("createUpload", key, () => {
-      const uploadId = `u${++this.#lastUpload}`;
-      this.uploads.set(uploadId, { key, uploadId, parts: new Map(), metadata: { ...about.metadata } });
-      return { uploadId, attempts: this.createAttempts };
-    });
+    return this.#call(
+      "createUpload",
+      key,
+      () => {
+        const uploadId = `u${++this.#lastUpload}`;
+        this.uploads.set(uploadId, { key, uploadId, parts: new Map(), metadata: { ...about.metadata } });
+        return { uploadId, attempts: this.createAttempts };
+      },
+      about,
+    );
   }
 
   async uploadPart(
     upload: UploadName,
     partNumber: number,
     body: Uint8Array,
-    signal: AbortSignal,
+    about: Cancelable = {},
   ): Promise<UploadedPart> {
     this.sending++;
     this.sendingMax = Math.max(this.sendingMax, this.sending);
     try {
-      return await this.#call("uploadPart", upload.key, () => {
-        if (signal.aborted) throw new MillraceError("S3_UNREACHABLE", "aborted.");
-        this.#find(upload).parts.set(partNumber, body.slice());
-        return { partNumber, etag: `"${crc32(body)}"`, crc32: String(crc32(body)) };
-      });
+      return await this.#call(
+        "uploadPart",
+        upload.key,
+        () => {
+          this.#find(upload).parts.set(partNumber, body.slice());
+          return { partNumber, etag: `"${crc32(body)}"`, crc32: String(crc32(body)) };
+        },
+        about,
+      );
     } finally {
       this.sending--;
     }
   }
 
   async completeUpload(upload: UploadName, parts: readonly UploadedPart[], about: Condition): Promise<void> {
-    await this.#call("completeUpload", upload.key, () => {
-      const stored = this.#find(upload);
-      if (about.ifAbsent && this.objects.has(upload.key)) throw refusal("S3_CONFLICT", "PreconditionFailed", 412);
-      const bodies = parts.map(({ partNumber, etag, crc32: sum }, i) => {
-        const body = stored.parts.get(partNumber);
-        if (body === undefined || etag !== `"${crc32(body)}"` || sum !== String(crc32(body))) {
-          throw refusal("S3_REFUSED", "InvalidPart", 400);
-        }
-        if (i < parts.length - 1 && body.byteLength < this.partBytesMin)
-          throw refusal("S3_REFUSED", "EntityTooSmall", 400);
-        if (i > 0 && partNumber <= parts[i - 1].partNumber) throw refusal("S3_REFUSED", "InvalidPartOrder", 400);
-        return body;
-      });
-      if (bodies.length === 0) throw refusal("S3_REFUSED", "MalformedXML", 400);
-      this.objects.set(upload.key, { bytes: new Uint8Array(Buffer.concat(bodies)), metadata: stored.metadata });
-      this.uploads.delete(upload.uploadId);
-    });
+    await this.#call(
+      "completeUpload",
+      upload.key,
+      () => {
+        const stored = this.#find(upload);
+        if (about.ifAbsent && this.objects.has(upload.key)) throw refusal("S3_CONFLICT", "PreconditionFailed", 412);
+        const bodies = parts.map(({ partNumber, etag, crc32: sum }, i) => {
+          const body = stored.parts.get(partNumber);
+          if (body === undefined || etag !== `"${crc32(body)}"` || sum !== String(crc32(body))) {
+            throw refusal("S3_REFUSED", "InvalidPart", 400);
+          }
+          if (i < parts.length - 1 && body.byteLength < this.partBytesMin)
+            throw refusal("S3_REFUSED", "EntityTooSmall", 400);
+          if (i > 0 && partNumber <= parts[i - 1].partNumber) throw refusal("S3_REFUSED", "InvalidPartOrder", 400);
+          return body;
+        });
+        if (bodies.length === 0) throw refusal("S3_REFUSED", "MalformedXML", 400);
+        this.objects.set(upload.key, { bytes: new Uint8Array(Buffer.concat(bodies)), metadata: stored.metadata });
+        this.uploads.delete(upload.uploadId);
+      },
+      about,
+    );
   }
 
-  async abortUpload(upload: UploadName): Promise<void> {
-    await this.#call("abortUpload", upload.key, () => {
-      this.uploads.delete(upload.uploadId);
-    });
+  async abortUpload(upload: UploadName, about: Cancelable = {}): Promise<void> {
+    await this.#call(
+      "abortUpload",
+      upload.key,
+      () => {
+        this.uploads.delete(upload.uploadId);
+      },
+      about,
+    );
   }
 
-  async *listUploads(prefix: string): AsyncIterable<UnfinishedUpload> {
-    const found = await this.#call("listUploads", prefix, () =>
-      [...this.uploads.values()].filter(({ key }) => key.startsWith(prefix)),
+  async *listUploads(prefix: string, about: Cancelable = {}): AsyncIterable<UnfinishedUpload> {
+    const found = await this.#call(
+      "listUploads",
+      prefix,
+      () => [...this.uploads.values()].filter(({ key }) => key.startsWith(prefix)),
+      about,
     );
     for (const { key, uploadId } of found) yield { key, uploadId, startedMs: undefined };
   }
@@ -194,12 +222,21 @@ export class FakeS3 implements S3Api {
     return upload;
   }
 
-  async #call<T>(method: keyof S3Api, key: string, run: () => T): Promise<T> {
+  async #call<T>(method: keyof S3Api, key: string, run: () => T, { signal }: Cancelable = {}): Promise<T> {
     const call = { method, key, index: this.calls.length + 1 };
     this.calls.push(call);
-    await this.before(call);
+    await Promise.race([this.before(call), canceled(signal)]);
     const result = run();
     await this.after(call);
     return result;
   }
+}
+
+/** Rejects once the signal aborts; never settles without. */
+function canceled(signal: AbortSignal | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    const cancel = () => reject(new MillraceError("WRITER_ABORTED", "the request was canceled."));
+    if (signal?.aborted) cancel();
+    else signal?.addEventListener("abort", cancel, { once: true });
+  });
 }

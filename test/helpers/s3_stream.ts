@@ -11,10 +11,10 @@ import type { TestBucket } from "./s3_client.js";
 import type { S3Server } from "./s3_server.js";
 import { elementBytes } from "./stream_model.js";
 
-/** Frames of 2 MiB; a shard of six is three parts of 5 MiB; the last two frames make a shard of one request. */
+/** Frames of 2 MiB; a shard of four is two parts of 5 MiB at most; the last two frames make a shard of one request. */
 export const FRAME_BYTES = 2 ** 21;
-export const FRAMES_PER_SHARD = 6;
-export const FRAMES = 14;
+export const FRAMES_PER_SHARD = 4;
+export const FRAMES = 10;
 export const PART_BYTES = 5 * 2 ** 20;
 
 export const ARRAY = {

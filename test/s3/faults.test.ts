@@ -78,7 +78,7 @@ describe.each(s3Servers())("a stream to %s", { timeout: 60_000 }, (kind) => {
     expect(watermarks).toMatchObject({ durable: FRAMES, published: FRAMES });
     await expectWhole();
     const parts = proxy.requests("UploadPart");
-    expect(parts).toHaveLength(6);
+    expect(parts).toHaveLength(4);
     expect(parts.every(({ headers }) => headers["x-amz-checksum-crc32"] !== undefined)).toBe(true);
     expect(proxy.maxInFlight("UploadPart")).toBeGreaterThan(1);
     expect(proxy.maxInFlight("UploadPart")).toBeLessThanOrEqual(3);
@@ -172,8 +172,8 @@ describe.each(s3Servers())("a stream to %s", { timeout: 60_000 }, (kind) => {
     proxy.setPlan(() => (expired ? { refuse: "ExpiredToken" } : undefined));
     const { error, watermarks } = await streamFrames(place(), async (frame, writer) => {
       // The first shard is sealed and published by then.
-      while (frame === 8 && writer.watermarks.published === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-      expired ||= frame === 8;
+      while (frame === 6 && writer.watermarks.published === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      expired ||= frame === 6;
     });
     expect(error?.code).toBe("S3_CREDENTIALS");
     expect(watermarks.published).toBe(FRAMES_PER_SHARD);
@@ -185,7 +185,7 @@ describe.each(s3Servers())("a stream to %s", { timeout: 60_000 }, (kind) => {
 
   it("ends when the server goes away, and close returns", async () => {
     const { error, watermarks } = await streamFrames(place(), async (frame, writer) => {
-      if (frame !== 8) return;
+      if (frame !== 6) return;
       while (writer.watermarks.published === 0) await new Promise((resolve) => setTimeout(resolve, 5));
       await proxy.down();
     });
@@ -193,6 +193,20 @@ describe.each(s3Servers())("a stream to %s", { timeout: 60_000 }, (kind) => {
     expect(error?.code).toBe("S3_UNREACHABLE");
     expect(watermarks.published).toBe(FRAMES_PER_SHARD);
     expect(await readBack(bucket, prefix)).toBe(FRAMES_PER_SHARD);
+    expect(await isClean()).toBe(false);
+  });
+
+  it("aborts while no part is answered, without waiting for any", async () => {
+    proxy.setPlan(({ operation }) => (operation === "UploadPart" ? "dropAnswer" : undefined));
+    const patient = { ...place(), idleTimeoutMs: 600_000 };
+    const { error } = await streamFrames(patient, async (frame, writer) => {
+      if (frame !== 4) return;
+      while (proxy.requests("UploadPart").length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      await writer.abort();
+    });
+    expect(error?.code).toBe("WRITER_ABORTED");
+    expect(await readBack(bucket, prefix)).toBe(0);
+    if (server.features.abortUpload) expect(await uploadsLeft()).toEqual([]);
     expect(await isClean()).toBe(false);
   });
 

@@ -48,7 +48,6 @@ export async function measureS3({ place, partBytes, concurrency, bytes, objects 
 }
 
 async function uploadObject(api: S3Api, key: string, bytes: number, data: Uint8Array, pool: PartPool): Promise<void> {
-  const { signal } = new AbortController();
   if (bytes <= data.length) {
     await pool.send(() => api.putObject(key, data.subarray(0, bytes), {}));
     return;
@@ -59,7 +58,7 @@ async function uploadObject(api: S3Api, key: string, bytes: number, data: Uint8A
   const parts = await Promise.all(
     Array.from({ length: count }, (_, i) => {
       const body = data.subarray(0, Math.min(data.length, bytes - i * data.length));
-      return pool.send(() => api.uploadPart(upload, i + 1, body, signal));
+      return pool.send(() => api.uploadPart(upload, i + 1, body));
     }),
   );
   await api.completeUpload(upload, parts, {});

@@ -1,10 +1,9 @@
-import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import { nowNs } from "../../base/clock.js";
 import { MillraceError } from "../../base/errors.js";
 import { alignUp } from "../../base/integers.js";
 import type { DimensionOptions } from "../../geometry/array_geometry.js";
-import { fileSink, openArray, openWriter, verifyStore } from "../../index.js";
+import { openArray, openWriter, type SinkSpec, type StoreTarget, verifyStore } from "../../index.js";
 import type { CodecOptions } from "../../options.js";
 import { type BackendFlags, backendOption, softwareAdapterOption } from "../backend_options.js";
 import { SyntheticCamera } from "../camera.js";
@@ -17,7 +16,15 @@ import { formatBytes, formatNs, formatRate, formatRatio, parsePositive, parseSec
 import { PROGRESS_MODES, type ProgressMode, startProgress } from "../progress.js";
 import { closeAfterError, EventLoopTurns, progressSample, type WriteResult, writeResult } from "../run_writer.js";
 import { StatusLine } from "../status_line.js";
-import { parseStore } from "../store_arg.js";
+import {
+  addS3WriteFlags,
+  parseStore,
+  repeatFlags,
+  type S3WriteFlags,
+  STORE_HELP,
+  sinkOf,
+  targetOf,
+} from "../store_arg.js";
 import { formatFields } from "../table.js";
 
 const STORE_DEFAULT = "millrace-demo.zarr";
@@ -28,7 +35,7 @@ const CHUNK_FRAMES = 16;
 const SHARD_FRAMES = 64;
 const CHUNK_SIDE = 128;
 
-interface DemoFlags extends BackendFlags {
+interface DemoFlags extends BackendFlags, S3WriteFlags {
   readonly frames?: number;
   readonly seconds?: number;
   readonly size: number;
@@ -50,11 +57,16 @@ interface DemoResult extends WriteResult {
   };
 }
 
+const HELP = `
+Examples:
+  millrace demo
+  millrace demo s3://bucket/demo.zarr --endpoint http://127.0.0.1:9000 --frames 256`;
+
 /** `millrace demo`: a synthetic camera into a store, which is then read back and compared value by value. */
 export function demoCommand({ io, finish }: CommandContext): Command {
-  return new Command("demo")
+  const command = new Command("demo")
     .description("Stream a synthetic camera into a store, read it back and compare every value.")
-    .argument("[store]", "folder to write; an earlier demo store there is replaced", parseStore, STORE_DEFAULT)
+    .argument("[store]", `${STORE_HELP}; an earlier demo store there is replaced`, parseStore, STORE_DEFAULT)
     .addOption(new Option("--frames <n>", `frames to take (default: ${FRAMES_DEFAULT})`).argParser(parsePositive))
     .addOption(
       new Option("--seconds <s>", "take frames for so long instead").argParser(parseSeconds).conflicts("frames"),
@@ -66,12 +78,14 @@ export function demoCommand({ io, finish }: CommandContext): Command {
     .addOption(softwareAdapterOption())
     .option("--keep", "refuse to replace an earlier demo store")
     .addOption(new Option("--progress <mode>", "on stderr").choices(PROGRESS_MODES).default("auto"))
-    .option("--json", "print one JSON object as stdout's last line")
+    .option("--json", "print one JSON object as stdout's last line");
+  return addS3WriteFlags(command)
+    .addHelpText("after", HELP)
     .action(async (store: string, flags: DemoFlags) => {
       using interrupts = new Interrupts(io.stderr);
       try {
         const result = await demo(store, flags, io, interrupts);
-        io.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : describeResult(result));
+        io.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : describeResult(result, flags));
         if (interrupts.closing.aborted) finish(EXIT.interrupted);
       } catch (error) {
         if (!interrupts.aborting.aborted) throw error;
@@ -82,18 +96,20 @@ export function demoCommand({ io, finish }: CommandContext): Command {
 }
 
 async function demo(store: string, flags: DemoFlags, io: CliIo, interrupts: Interrupts): Promise<DemoResult> {
-  const earlier = await examineDemoStore(store);
+  const sink = sinkOf(store, flags);
+  await using opened = targetOf(store, flags);
+  const earlier = await examineDemoStore(store, opened.target);
   if (earlier === "demo" && flags.keep) {
     throw new MillraceError("STORE_EXISTS", `${store} holds an earlier demo, and --keep says to keep it.`, {
       context: { store },
-      hint: "Name another folder: millrace demo STORE.",
+      hint: "Name another place: millrace demo STORE.",
     });
   }
   const { codec } = flags;
   const camera = new SyntheticCamera(flags);
-  const written = await take(store, camera, { codec, flags, overwrite: earlier === "demo" }, io, interrupts);
-  const checked = await check(store, camera, written.rows, flags, io, interrupts);
-  return { ...written, store: resolve(store), codec: formatCodec(codec), checked };
+  const written = await take(sink, camera, { codec, flags, overwrite: earlier === "demo" }, io, interrupts);
+  const checked = await check(opened.target, sink.location, camera, written.rows, flags, io, interrupts);
+  return { ...written, store: sink.location, codec: formatCodec(codec), checked };
 }
 
 function demoDimensions(size: number): DimensionOptions[] {
@@ -113,7 +129,7 @@ interface TakeOptions {
 }
 
 async function take(
-  store: string,
+  sink: SinkSpec,
   camera: SyntheticCamera,
   { codec, flags, overwrite }: TakeOptions,
   io: CliIo,
@@ -122,7 +138,7 @@ async function take(
   const frames = flags.seconds === undefined ? (flags.frames ?? FRAMES_DEFAULT) : null;
   const startNs = nowNs();
   const writer = await openWriter({
-    sink: fileSink(store),
+    sink,
     array: {
       dtype: "uint16",
       dimensions: demoDimensions(camera.size),
@@ -164,7 +180,8 @@ async function take(
  * @throws MillraceError STORE_CORRUPT
  */
 async function check(
-  store: string,
+  target: StoreTarget,
+  location: string,
   camera: SyntheticCamera,
   rows: number,
   flags: DemoFlags,
@@ -174,20 +191,20 @@ async function check(
   const status = new StatusLine(io.stderr, flags.progress === "auto");
   const startNs = nowNs();
   try {
-    const report = await verifyStore(store, {
+    const report = await verifyStore(target, {
       signal: interrupts.aborting,
       onProgress: ({ chunksChecked }) => status.update(() => `checking: ${chunksChecked} chunks decoded`),
     });
     if (!report.ok) {
-      throw new MillraceError("STORE_CORRUPT", `${store} does not verify; run: millrace verify ${store}.`, {
-        context: { store },
+      throw new MillraceError("STORE_CORRUPT", `${location} does not verify; run: millrace verify ${location}.`, {
+        context: { store: location },
       });
     }
-    const wrong = await countWrong(store, camera, rows, status, interrupts.aborting);
+    const wrong = await countWrong(target, camera, rows, status, interrupts.aborting);
     const values = rows * camera.frameElements;
     if (wrong > 0) {
       throw new MillraceError("STORE_CORRUPT", `${wrong} of ${values} values differ from what the camera gave.`, {
-        context: { store, wrong, values },
+        context: { store: location, wrong, values },
       });
     }
     const chunks = report.arrays.reduce((sum, array) => sum + array.chunksChecked, 0);
@@ -198,13 +215,13 @@ async function check(
 }
 
 async function countWrong(
-  store: string,
+  target: StoreTarget,
   camera: SyntheticCamera,
   rows: number,
   status: StatusLine,
   signal: AbortSignal,
 ): Promise<number> {
-  const array = await openArray(store);
+  const array = await openArray(target);
   const turns = new EventLoopTurns();
   const expected = new Uint16Array(camera.frameElements);
   const { size } = camera;
@@ -224,7 +241,7 @@ async function countWrong(
   return wrong;
 }
 
-function describeResult(result: DemoResult): string {
+function describeResult(result: DemoResult, flags: DemoFlags): string {
   const { appendNs, checked } = result;
   return (
     formatFields([
@@ -245,8 +262,8 @@ function describeResult(result: DemoResult): string {
         `${checked.chunks} chunks verified, ${checked.values} values compared, 0 wrong, ${checked.seconds.toFixed(2)} s`,
       ],
     ]) +
-    `\nNext: millrace inspect ${result.store}\n` +
+    `\nNext: millrace inspect ${result.store}${repeatFlags(flags)}\n` +
     `      millrace write --help\n` +
-    `      python: zarr.open(${JSON.stringify(result.store)})\n`
+    (result.store.startsWith("s3://") ? "" : `      python: zarr.open(${JSON.stringify(result.store)})\n`)
   );
 }

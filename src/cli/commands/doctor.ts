@@ -4,34 +4,50 @@ import { Command } from "commander";
 import { availableCodecs, type CodecAvailability } from "../../codec/available_codecs.js";
 import { addonStatus } from "../../native/binding.js";
 import { askForAdapters } from "../adapters.js";
+import { EXIT } from "../exit.js";
 import type { Finding } from "../finding.js";
+import { Interrupts } from "../interrupt.js";
 import type { CommandContext } from "../io.js";
 import { formatBytes } from "../numbers.js";
+import { type S3ProbeFlags, s3ClientVersion, s3Finding, tryS3 } from "../s3_findings.js";
+import { addS3Flags, checksumOption, parseS3Store, refuseS3Flags } from "../store_arg.js";
 import { webgpuFindings } from "../webgpu_findings.js";
 
-/** Environment variables that name S3 credentials. Looked for by name; their values are never read. */
-const CREDENTIAL_VARIABLES = [
-  "AWS_ACCESS_KEY_ID",
-  "AWS_PROFILE",
-  "AWS_SHARED_CREDENTIALS_FILE",
-  "AWS_WEB_IDENTITY_TOKEN_FILE",
-  "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-  "AWS_CONTAINER_CREDENTIALS_FULL_URI",
-];
+interface DoctorFlags extends S3ProbeFlags {
+  readonly s3?: string;
+  readonly json?: boolean;
+}
 
-/** `millrace doctor`: what this machine offers, and what to install for more. */
-export function doctorCommand({ io }: CommandContext): Command {
-  return new Command("doctor")
+const HELP = `
+Exit code 1: --s3 was given, and a store cannot be written and read there. Its findings come in order and end at the first that
+fails. It writes a few small objects below prefix/.millrace/ and removes them.
+
+Examples:
+  millrace doctor
+  millrace doctor --s3 s3://bucket/prefix --endpoint http://127.0.0.1:9000`;
+
+/** `millrace doctor`: what this machine offers, and what to install for more; whether a place on S3 can hold stores. */
+export function doctorCommand({ io, finish }: CommandContext): Command {
+  const command = new Command("doctor")
     .description("Report on Node, the native addon, codecs, memory, GPU and S3; says what to install.")
-    .option("--json", "print one JSON object as stdout's last line")
-    .action(async (flags: { readonly json?: boolean }) => {
-      const findings = await examine();
+    .option("--s3 <store>", "try out s3://bucket/prefix, step by step", parseS3Store)
+    .option("--json", "print one JSON object as stdout's last line");
+  return addS3Flags(command)
+    .addOption(checksumOption())
+    .addHelpText("after", HELP)
+    .action(async (flags: DoctorFlags) => {
+      using interrupts = flags.s3 === undefined ? undefined : new Interrupts(io.stderr, "removing what was written");
+      const findings = await examine(flags, interrupts?.closing);
       const forPrograms = findings.map(({ more, ...finding }) => finding);
       io.stdout.write(flags.json ? `${JSON.stringify({ findings: forPrograms })}\n` : describe(findings));
+      const failed = findings.some(({ state }) => state === "bad");
+      finish(interrupts?.closing.aborted ? EXIT.interrupted : failed ? EXIT.bad : EXIT.done);
     });
 }
 
-async function examine(): Promise<Finding[]> {
+async function examine(flags: DoctorFlags, signal: AbortSignal | undefined): Promise<Finding[]> {
+  const { s3 } = flags;
+  if (s3 === undefined) refuseS3Flags(flags, "it goes with --s3");
   const [codecs, gpu] = await Promise.all([availableCodecs(), gpuFindings()]);
   return [
     nodeFinding(process.versions.node),
@@ -39,7 +55,9 @@ async function examine(): Promise<Finding[]> {
     ...codecs.map(codecFinding),
     ...machineFindings(),
     ...gpu,
-    credentialsFinding(process.env),
+    ...(s3 === undefined
+      ? [s3Finding(s3ClientVersion(), process.env)]
+      : await tryS3(s3, flags, crypto.randomUUID(), signal)),
   ];
 }
 
@@ -104,15 +122,6 @@ function webgpuVersion(): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** @param env names are looked at, values are not */
-export function credentialsFinding(env: Readonly<Record<string, string | undefined>>): Finding {
-  const found = CREDENTIAL_VARIABLES.filter((name) => env[name] !== undefined);
-  const later = "this version has no S3 sink yet";
-  return found.length > 0
-    ? { name: "S3", state: "ok", detail: `credentials named by ${found.join(", ")}; ${later}` }
-    : { name: "S3", state: "absent", detail: `no credentials in the environment; ${later}, nothing to do` };
 }
 
 function describe(findings: readonly Finding[]): string {

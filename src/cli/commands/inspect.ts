@@ -3,19 +3,31 @@ import { type InspectReport, inspectStore } from "../../index.js";
 import { EXIT } from "../exit.js";
 import type { CommandContext } from "../io.js";
 import { formatBytes } from "../numbers.js";
-import { parseStore } from "../store_arg.js";
+import { addS3Flags, parseStore, type S3Flags, STORE_HELP, targetOf } from "../store_arg.js";
 import { formatFields } from "../table.js";
 
 type InspectedArray = InspectReport["arrays"][number];
 
-/** `millrace inspect`: geometry, codecs and sizes of every array; reads metadata and lists files, decodes nothing. */
+interface InspectFlags extends S3Flags {
+  readonly json?: boolean;
+}
+
+const HELP = `
+Examples:
+  millrace inspect run.zarr
+  millrace inspect s3://bucket/run.zarr --region eu-central-1`;
+
+/** `millrace inspect`: geometry, codecs and sizes of every array; reads metadata and lists objects, decodes nothing. */
 export function inspectCommand({ io, finish }: CommandContext): Command {
-  return new Command("inspect")
+  const command = new Command("inspect")
     .description("Show geometry, codec, sizes and ratio of every array of a store.")
-    .argument("<store>", "folder of a Zarr v3 array or group", parseStore)
-    .option("--json", "print one JSON object as stdout's last line")
-    .action(async (store: string, flags: { readonly json?: boolean }) => {
-      const report = await inspectStore(store);
+    .argument("<store>", `${STORE_HELP}, with a Zarr v3 array or group`, parseStore)
+    .option("--json", "print one JSON object as stdout's last line");
+  return addS3Flags(command)
+    .addHelpText("after", HELP)
+    .action(async (store: string, flags: InspectFlags) => {
+      await using opened = targetOf(store, flags);
+      const report = await inspectStore(opened.target);
       io.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : describe(report));
       finish(report.broken.length === 0 ? EXIT.done : EXIT.bad);
     });

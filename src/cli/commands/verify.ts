@@ -4,24 +4,37 @@ import { EXIT } from "../exit.js";
 import type { CommandContext } from "../io.js";
 import { formatBytes } from "../numbers.js";
 import { StatusLine } from "../status_line.js";
-import { parseStore } from "../store_arg.js";
+import { addS3Flags, parseStore, type S3Flags, STORE_HELP, targetOf } from "../store_arg.js";
 import { formatFields } from "../table.js";
 
 /** Findings printed per kind; `--json` has them all. */
 const FINDINGS_SHOWN = 20;
 
+interface VerifyFlags extends S3Flags {
+  readonly json?: boolean;
+}
+
+const HELP = `
+Exit code 0: nothing is wrong. 1: the store is bad, is not there, or cannot be reached.
+
+Examples:
+  millrace verify run.zarr
+  millrace verify s3://bucket/run.zarr --region eu-central-1`;
+
 /** `millrace verify`: every shard index, every checksum, every chunk decoded. */
 export function verifyCommand({ io, finish }: CommandContext): Command {
-  return new Command("verify")
+  const command = new Command("verify")
     .description("Check every shard index and checksum, decode every chunk, list what is bad.")
-    .argument("<store>", "folder of a Zarr v3 array or group", parseStore)
-    .option("--json", "print one JSON object as stdout's last line")
-    .addHelpText("after", "\nExit code 0: nothing is wrong. 1: the store is bad, or is not there.")
-    .action(async (store: string, flags: { readonly json?: boolean }) => {
+    .argument("<store>", `${STORE_HELP}, with a Zarr v3 array or group`, parseStore)
+    .option("--json", "print one JSON object as stdout's last line");
+  return addS3Flags(command)
+    .addHelpText("after", HELP)
+    .action(async (store: string, flags: VerifyFlags) => {
+      await using opened = targetOf(store, flags);
       const status = new StatusLine(io.stderr);
       let report: VerifyReport;
       try {
-        report = await verifyStore(store, {
+        report = await verifyStore(opened.target, {
           onProgress: ({ objectsChecked, chunksChecked, bytesStored }) =>
             status.update(
               () => `checked ${objectsChecked} shards, ${chunksChecked} chunks, ${formatBytes(bytesStored)}`,

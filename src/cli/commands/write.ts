@@ -3,7 +3,7 @@ import { nowNs } from "../../base/clock.js";
 import { MillraceError } from "../../base/errors.js";
 import type { DimensionOptions } from "../../geometry/array_geometry.js";
 import { DTYPE_NAMES, type DType, itemBytes } from "../../geometry/dtype.js";
-import { type ArrayWriter, fileSink, openWriter } from "../../index.js";
+import { type ArrayWriter, openWriter } from "../../index.js";
 import type { CodecOptions, Durability, WriterOptions } from "../../options.js";
 import { type BackendFlags, backendOption, softwareAdapterOption } from "../backend_options.js";
 import { parseCodec } from "../codec_arg.js";
@@ -23,10 +23,10 @@ import {
   type WriteResult,
   writeResult,
 } from "../run_writer.js";
-import { parseStore } from "../store_arg.js";
+import { addS3WriteFlags, parseStore, type S3WriteFlags, STORE_HELP, sinkOf } from "../store_arg.js";
 import { formatFields } from "../table.js";
 
-interface WriteFlags extends BackendFlags {
+interface WriteFlags extends BackendFlags, S3WriteFlags {
   readonly dtype: DType;
   readonly dims: readonly DimensionOptions[];
   readonly codec?: CodecOptions;
@@ -47,14 +47,17 @@ Examples:
   # raw files one after the other, then TIFF files: every page is a frame
   millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 --input a.raw b.raw c.tif
 
+  # into a bucket; credentials are found as the AWS command line finds them
+  camera | millrace write s3://bucket/run.zarr --endpoint http://127.0.0.1:9000 --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696
+
 Input that ends in the middle of a row is an error (exit code 1); the whole rows before it are in the store.
 Ctrl-C closes the store with what has arrived (exit code 130); a second Ctrl-C aborts.`;
 
 /** `millrace write`: streams stdin, raw files or TIFF files into a new array. */
 export function writeCommand({ io, finish }: CommandContext): Command {
-  return new Command("write")
+  const command = new Command("write")
     .description("Write elements from stdin, raw files or TIFF files into a sharded Zarr v3 array.")
-    .argument("<store>", "folder of the array to write", parseStore)
+    .argument("<store>", `${STORE_HELP}, where the array is written`, parseStore)
     .addOption(new Option("--dtype <dtype>", "element type").choices(DTYPE_NAMES).makeOptionMandatory())
     .requiredOption(
       "--dims <list>",
@@ -91,9 +94,8 @@ export function writeCommand({ io, finish }: CommandContext): Command {
         .choices(PROGRESS_MODES)
         .default("auto"),
     )
-    .option("--endpoint <url>", "object storage for s3:// stores (not yet)")
-    .option("--region <name>", "region of s3:// stores (not yet)")
-    .option("--json", "print one JSON object as stdout's last line")
+    .option("--json", "print one JSON object as stdout's last line");
+  return addS3WriteFlags(command)
     .addHelpText("after", EXAMPLES)
     .action(async (store: string, flags: WriteFlags) => {
       using interrupts = new Interrupts(io.stderr);
@@ -117,6 +119,7 @@ async function write(
 ): Promise<WriteResult> {
   if (flags.mode === "resume") throw notYet("--mode resume", "Use --mode create, or overwrite to start again.");
   if (flags.multiscale) throw notYet("--multiscale");
+  const sink = sinkOf(store, flags);
   const inputs = chooseInputs(flags.input, io.stdin.isTTY === true);
   const pieces = readInputs({
     inputs,
@@ -133,7 +136,7 @@ async function write(
     const first = inputs[0] === "-" ? undefined : await pieces.next();
     const startNs = nowNs();
     const writer = await openWriter({
-      sink: fileSink(store),
+      sink,
       array: { dtype: flags.dtype, dimensions: flags.dims, codec: flags.codec },
       mode: flags.mode,
       backend: flags.backend,

@@ -170,12 +170,12 @@ it("abort kicks no more, waits for what is kicked, and has the last word", async
   s.fill(s.open());
   await turn();
   s.fill(s.open());
-  s.schedule.receive({ type: "abort" });
+  s.schedule.receive({ type: "abort", hurry: true });
   await turn();
   expect(ended).toBe(false);
   for (const { finish } of s.backend.kicked.values()) finish();
   await running;
-  expect(s.toDelivery[0]).toEqual({ type: "abort" });
+  expect(s.toDelivery[0]).toEqual({ type: "abort", hurry: true });
   expect(s.toDelivery.at(-1)).toEqual({ type: "stop", afterGeneration: s.kicked().length });
   expect(s.batches()).toEqual(s.kicked());
 });
@@ -190,7 +190,7 @@ it.each(["a slot", "the sink"])("abort wakes a schedule that waits for %s", asyn
   await turn();
   if (what === "a slot") s.fill(s.open());
   await turn();
-  s.schedule.receive({ type: "abort" });
+  s.schedule.receive({ type: "abort", hurry: true });
   await turn();
   for (const { finish } of s.backend.kicked.values()) finish();
   await running;
@@ -212,6 +212,6 @@ it("a batch that fails stops delivery before any later one reaches it, and later
   expect(s.kicked()).toEqual([1, 2]);
   expect(s.freed()).toEqual([1, 2, 3]);
   expect(s.toProducer.filter((m) => m.type === "failed").length).toBe(1);
-  s.schedule.receive({ type: "abort" });
+  s.schedule.receive({ type: "abort", hurry: true });
   await running;
 });

@@ -15,7 +15,6 @@ import { FakeS3, s3Failure } from "../../helpers/fake_s3.js";
 const MARKER = { writeId: "w", started: "2026-01-02T03:04:05.000Z", endsAt: undefined };
 /** Four rows of elements in a row of shards, which are two shards side by side. */
 const ARRAY: CraftedArray = { dtype: "uint16", shape: [24, 6], chunk: [2, 2], shard: [4, 4] };
-const SIGNAL = new AbortController().signal;
 
 /** Nobody waits for the pauses between two looks. */
 const HASTY: Clock = { nowNs: () => 0, wallMs: () => 0, sleep: async () => {} };
@@ -30,7 +29,7 @@ const put = (s3: FakeS3, key: string, bytes: Uint8Array, metadata: Record<string
 
 async function startUpload(s3: FakeS3, key: string): Promise<void> {
   const { uploadId } = await s3.createUpload(key, {});
-  await s3.uploadPart({ key, uploadId }, 1, new Uint8Array(10), SIGNAL);
+  await s3.uploadPart({ key, uploadId }, 1, new Uint8Array(10));
 }
 
 /** A store of 24 rows of elements, six rows of shards, of which `published` rows of elements are visible. */

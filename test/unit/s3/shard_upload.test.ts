@@ -24,6 +24,7 @@ beforeEach(() => {
     pool: new PartPool(2),
     conditional: true,
     unreachable: false,
+    lastWords: undefined,
     ended: (key, clean) => ended.push({ key, clean }),
   };
 });
@@ -236,6 +237,23 @@ describe("a shard's upload", () => {
     // Only under its own key: another shard's upload may be at work.
     expect([...s3.uploads.keys()]).toEqual(["other"]);
   });
+
+  it.each(["createUpload", "uploadPart", "completeUpload", "putObject"])(
+    "hurries out of a %s that is never answered",
+    async (method) => {
+      s3.before = (call) => (call.method === method ? new Promise(() => {}) : undefined);
+      const upload = begin();
+      await upload.write([coordinateBytes(8, method === "putObject" ? 1 : 2 * PART)]);
+      const sealing = failureOf(upload.seal(TAIL));
+      await until(() => methods().includes(method as never));
+      upload.hurry();
+      expect(isMillraceError(await sealing, "WRITER_ABORTED")).toBe(true);
+      await upload.abandon();
+      expect(s3.uploads.size).toBe(0);
+      // Whether it has landed is nobody's concern any more.
+      expect(methods()).not.toContain("head");
+    },
+  );
 
   it("is not clean when nobody answers any more, and the next one does not try again", async () => {
     const uploads = [begin(), new ShardUpload("c/0/1", "id.2", PART, home)];

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { isMillraceError } from "../../../src/base/errors.js";
 import { MARKER_KEY, WRITE_ID_NAME } from "../../../src/s3/writer_marker.js";
 import { S3Sink } from "../../../src/sinks/s3.js";
@@ -106,6 +106,24 @@ describe("the S3 sink", () => {
     const refused = results.filter((result) => result.status === "rejected");
     expect(refused).toHaveLength(1);
     expect(isMillraceError(refused[0].reason, "STORE_EXISTS")).toBe(true);
+  });
+
+  it("bounds what a stream in a hurry still asks of a server that does not answer", async () => {
+    const timeout = vi.spyOn(AbortSignal, "timeout").mockImplementation(() => lastWords.signal);
+    const lastWords = new AbortController();
+    const sink = sinkOn(s3);
+    await sink.open("create");
+    const shard = await sink.openShard("c/0", { maxBytes: 20_000 });
+    await shard.write([coordinateBytes(1, 3 * PART)]);
+    s3.before = () => new Promise(() => {});
+    sink.hurry();
+    expect(timeout).toHaveBeenCalledOnce();
+    timeout.mockRestore();
+    const ends = Promise.allSettled([shard.abandon(true), sink.putObject("zarr.json", coordinateBytes(1, 9))]);
+    lastWords.abort();
+    expect((await ends).map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+    await sink.close();
+    expect(s3.keys()).toEqual([MARKER_KEY]);
   });
 
   it("does without conditions where the server has none", async () => {
