@@ -1,16 +1,12 @@
 import { Command } from "commander";
-import { type RecoverProgress, type RecoverReport, recoverStore, s3Sink } from "../../index.js";
-import { isS3Url, parseS3Url } from "../../s3/s3_options.js";
+import { type RecoverProgress, type RecoverReport, recoverStore } from "../../index.js";
 import { EXIT } from "../exit.js";
 import type { CommandContext } from "../io.js";
 import { StatusLine } from "../status_line.js";
+import { addS3Flags, checksumOption, parseStore, type S3WriteFlags, sinkOf } from "../store_arg.js";
 import { formatFields } from "../table.js";
 
-interface RecoverFlags {
-  readonly endpoint?: string;
-  readonly region?: string;
-  readonly profile?: string;
-  readonly checksum?: "crc32" | "none";
+interface RecoverFlags extends S3WriteFlags {
   readonly dryRun?: boolean;
   readonly discardDamaged?: boolean;
   readonly json?: boolean;
@@ -28,27 +24,26 @@ Examples:
 
 /** `millrace recover`: after a crash, publishes what is complete and removes the rest. */
 export function recoverCommand({ io, finish }: CommandContext): Command {
-  return new Command("recover")
+  const command = new Command("recover")
     .description("After a crash: publish every complete row, remove what is incomplete, give up unfinished uploads.")
-    .argument("<store>", "s3://bucket/prefix")
-    .option("--endpoint <url>", "server (default: AWS_ENDPOINT_URL_S3, or AWS itself)")
-    .option("--region <name>", "region of the bucket (default: AWS_REGION, or the profile's)")
-    .option("--profile <name>", "profile of ~/.aws/config (default: AWS_PROFILE)")
+    .argument("<store>", "s3://bucket/prefix", parseStore)
     .option("--dry-run", "look, change nothing, and say what would be done")
     .option("--discard-damaged", "give up every row from a damaged or missing shard on, whole ones included")
-    .option("--json", "print one JSON object as stdout's last line")
+    .option("--json", "print one JSON object as stdout's last line");
+  return addS3Flags(command)
+    .addOption(checksumOption())
     .addHelpText("after", HELP)
-    .action(async (store: string, { endpoint, region, profile, dryRun, discardDamaged, json }: RecoverFlags) => {
+    .action(async (store: string, flags: RecoverFlags) => {
+      const { dryRun, discardDamaged } = flags;
       const status = new StatusLine(io.stderr);
       let report: RecoverReport;
       try {
-        const target = isS3Url(store) ? s3Sink({ ...parseS3Url(store), endpoint, region, profile }) : store;
         const onProgress = (progress: RecoverProgress) => status.update(() => describeProgress(progress));
-        report = await recoverStore(target, { dryRun, discardDamaged, onProgress });
+        report = await recoverStore(sinkOf(store, flags), { dryRun, discardDamaged, onProgress });
       } finally {
         status.clear();
       }
-      io.stdout.write(json ? `${JSON.stringify(report)}\n` : describe(report));
+      io.stdout.write(flags.json ? `${JSON.stringify(report)}\n` : describe(report));
       finish(report.status === "clean" || report.status === "recovered" ? EXIT.done : EXIT.bad);
     });
 }
