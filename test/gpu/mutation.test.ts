@@ -22,14 +22,26 @@ afterEach(() => {
   delete process.env.MILLRACE_RULES_OFF;
 });
 
+const DEPTH = 3;
+/** Two epochs of two frames. */
+const BATCH_ROWS = 4;
+/** With the rule on, no write gets to see its slot refilled, so it waits this long. */
+const LATE_MS = 60;
+/** With it off, until it sees that, however busy the machine is. */
+const LATE_MS_MAX = 20_000;
+
 /** Throws when values, or files against `reference`, are wrong, or when not every chunk came from the GPU without a warning. */
-async function stream(reference?: ReadonlyMap<string, Uint8Array>): Promise<Map<string, Uint8Array>> {
-  // Longer than a software device takes for a batch.
-  const sink = new LateSink(60);
+async function stream(reference?: ReadonlyMap<string, Uint8Array>, lateMs = LATE_MS): Promise<Map<string, Uint8Array>> {
+  const sink = new LateSink(lateMs, LATE_MS);
   const writer = await openGpuWriter(
-    { sink: sink.spec(), depth: 3, batchEpochs: 2, publishIntervalMs: 0, array: RULE_ARRAY },
+    { sink: sink.spec(), depth: DEPTH, batchEpochs: 2, publishIntervalMs: 0, array: RULE_ARRAY },
     { host },
   );
+  // Until the slot that a write reads may hold a later batch. The last batches have none behind them.
+  sink.lateEnough = () => {
+    const refilled = writer.watermarks.encoded + DEPTH * BATCH_ROWS;
+    return () => writer.watermarks.encoded >= Math.min(refilled, writer.watermarks.accepted - BATCH_ROWS);
+  };
   let warned: Error | undefined;
   writer.on("warning", ({ message }) => {
     if (message.includes("GPU")) warned ??= new Error(message);
@@ -61,7 +73,8 @@ describe.skipIf(noGpu)("a stream on a GPU", { timeout: GPU_TIMEOUT_MS }, () => {
       const before = process.env.MILLRACE_DEBUG;
       process.env.MILLRACE_DEBUG = debug;
       try {
-        await expect(stream(reference)).rejects.toThrow();
+        const lateMs = rule === "JOIN_BEFORE_REFILL" ? LATE_MS_MAX : LATE_MS;
+        await expect(stream(reference, lateMs)).rejects.toThrow();
       } finally {
         process.env.MILLRACE_DEBUG = before;
       }

@@ -31,16 +31,22 @@ export class LateBackend implements Backend {
   }
 }
 
+const STEP_MS = 10;
+
 export class LateSink implements Sink {
   readonly kind = "late";
   readonly location = "late";
   readonly files = new Map<string, Uint8Array>();
   /** Rows that zarr.json covered at some time, and shards visible at that time. */
   readonly published: { readonly rows: number; readonly shards: readonly string[] }[] = [];
-  readonly #lateMs: number;
+  readonly #writeMs: number;
+  readonly #sealMs: number;
+  /** Asked when a write begins; what it returns says whether the write has waited long enough, before its time has passed. */
+  lateEnough: () => () => boolean = () => () => false;
 
-  constructor(lateMs = 8) {
-    this.#lateMs = lateMs;
+  constructor(writeMs = 8, sealMs = writeMs) {
+    this.#writeMs = writeMs;
+    this.#sealMs = sealMs;
   }
 
   async open(): Promise<void> {}
@@ -49,11 +55,13 @@ export class LateSink implements Sink {
     const parts: Uint8Array[] = [];
     return {
       write: async (segments) => {
-        await after(this.#lateMs);
+        const lateEnough = this.lateEnough();
+        for (let ms = 0; ms < this.#writeMs && !lateEnough(); ms += STEP_MS)
+          await after(Math.min(STEP_MS, this.#writeMs - ms));
         for (const segment of segments) parts.push(segment.slice());
       },
       seal: async (tail) => {
-        await after(this.#lateMs);
+        await after(this.#sealMs);
         this.files.set(key, new Uint8Array(Buffer.concat([...parts, tail])));
       },
       abandon: async () => {},
