@@ -45,14 +45,19 @@ export function storeOf(s3: FakeS3): Map<string, Uint8Array> {
   return new Map(s3.keys().map((key) => [key, s3.bytes(key)!]));
 }
 
+function openOn(s3: FakeS3, options: CrashOptions): Promise<ArrayWriter> {
+  const { array, mode, partBytes = 100, concurrency = 3, publishIntervalMs = 0, batchEpochs, depth } = options;
+  s3.partBytesMin = partBytes;
+  const sink = inlineSpec(new S3Sink({ api: s3, partBytes, concurrency }));
+  return openWriter({ sink, threads: "inline", backend: "cpu", array, mode, publishIntervalMs, batchEpochs, depth });
+}
+
 /** Streams into a bucket, and keeps an image of it from before and after every call. `feed` returns the content so far. */
 export async function crashImages(
   options: CrashOptions,
   feed: (writer: ArrayWriter) => Promise<Uint8Array>,
 ): Promise<CrashedStream> {
-  const { array, partBytes = 100, concurrency = 3, publishIntervalMs = 0, batchEpochs, depth, delay } = options;
-  const { s3 = new FakeS3(), mode } = options;
-  s3.partBytesMin = partBytes;
+  const { s3 = new FakeS3(), delay } = options;
   const images: CrashImage[] = [];
   let writer: ArrayWriter | undefined;
   const keep =
@@ -69,22 +74,33 @@ export async function crashImages(
     await delay?.(call);
   };
   s3.after = keep("after");
-  writer = await openWriter({
-    sink: inlineSpec(new S3Sink({ api: s3, partBytes, concurrency })),
-    threads: "inline",
-    backend: "cpu",
-    array,
-    mode,
-    publishIntervalMs,
-    batchEpochs,
-    depth,
-  });
+  writer = await openOn(s3, options);
   const content = await feed(writer);
   await writer.close().catch((error: unknown) => {
     // The part of a row that is left is not stored; all else is.
     if (!isMillraceError(error, "INCOMPLETE_ROW")) throw error;
   });
   return { images, content, rowBytes: writer.geometry.rowBytes };
+}
+
+/** Streams into a bucket of which calls fail, and keeps what is left in the end, when the writer has given up or has got over it. */
+export async function failedStream(
+  options: CrashOptions,
+  feed: (writer: ArrayWriter) => Promise<Uint8Array>,
+  fail: (s3: FakeS3) => void,
+): Promise<CrashImage> {
+  const s3 = new FakeS3();
+  fail(s3);
+  let writer: ArrayWriter | undefined;
+  try {
+    writer = await openOn(s3, options);
+    await feed(writer);
+    await writer.close();
+  } catch (error) {
+    if (!isMillraceError(error, "S3_UNREACHABLE")) throw error;
+    await writer?.abort();
+  }
+  return { at: "in the end", s3: s3.copy(), durable: writer?.watermarks.durable ?? 0 };
 }
 
 /** Recovers a copy of the image and checks everything that recovery promises. Returns the recovered bucket. */

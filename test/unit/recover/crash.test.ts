@@ -12,6 +12,7 @@ import {
   checkRecovered,
   contentOf,
   crashImages,
+  failedStream,
   rowsOf,
 } from "../../helpers/crash_images.js";
 import { FakeS3, type S3Call, s3Failure } from "../../helpers/fake_s3.js";
@@ -75,6 +76,34 @@ describe.each(SCENES)("a crash at any call of a stream with %s", (_, options, fe
     await checkAll(stream);
   });
 });
+
+it.each([
+  ["whole rows of shards", { array: array(), publishIntervalMs: 1e9, batchEpochs: 1 }, rows(12)],
+  ["skipped rows", { array: array(), batchEpochs: 1 }, rows(5, 4, 2)],
+  ["an end inside an epoch", { array: array(), publishIntervalMs: 1e9, partBytes: 5000 }, rows(9)],
+] as const)(
+  "a failure at any call of a stream with %s leaves a store from which every durable row is recovered",
+  async (_, options, feed) => {
+    const stream = await crashImages(options, feed);
+    const ends = new Set<string>();
+    for (const when of ["before", "after"] as const) {
+      for (const isHit of [(index: number, at: number) => index === at, (index: number, at: number) => index >= at]) {
+        for (let at = 1; at <= stream.images.length / 2; at++) {
+          const image = await failedStream(options, feed, (s3) => {
+            s3[when] = (call) => {
+              if (isHit(call.index, at)) throw s3Failure("S3_UNREACHABLE", call);
+            };
+          });
+          await checkRecovered(image, stream).catch((cause) => {
+            throw new Error(`failed ${when} call ${at}`, { cause });
+          });
+          ends.add(image.s3.objects.has(MARKER_KEY) ? "with a marker" : "without one");
+        }
+      }
+    }
+    expect(ends.size).toBe(2);
+  },
+);
 
 /** Recovers a copy of the bucket, but for the call with that number, which fails: before it has done anything, or after. */
 async function interrupted(image: CrashImage, index: number, when: "before" | "after"): Promise<FakeS3> {
