@@ -11,16 +11,20 @@ import { cpuSecondsSince, gbPerSecond } from "../statistics.js";
 const OBJECTS_AT_ONCE = 4;
 
 /**
- * The server by itself: the same volume in as many objects, in parts of the same size, from one buffer, through the same client with as many
- * connections. What it uploaded is removed when the clock has stopped.
+ * The server by itself: the same volume in as many objects, in parts of the same size, through the same client with as many connections,
+ * from a buffer for each: a single one would stay in the cache, which data that arrives does not. What it uploaded is removed when the clock
+ * has stopped.
  */
 export async function measureS3({ place, partBytes, concurrency, bytes, objects }: S3Upload): Promise<CeilingRun> {
   const prefix = `bare-${crypto.randomUUID()}`;
   const { prefix: parent = "" } = place;
   const own = checkS3Options("bench", { ...place, prefix: parent === "" ? prefix : `${parent}/${prefix}` });
   const api = await openSdkApi(own, concurrency + OBJECTS_AT_ONCE);
-  const data = new Uint8Array(Math.min(partBytes, Math.ceil(bytes / objects)));
-  for (let i = 0; i < data.length; i++) data[i] = Math.imul(i, 0x9e3779b1) >>> 24;
+  const buffers = Array.from({ length: concurrency }, (_, b) => {
+    const data = new Uint8Array(Math.min(partBytes, Math.ceil(bytes / objects)));
+    for (let i = 0; i < data.length; i++) data[i] = Math.imul(i + b, 0x9e3779b1) >>> 24;
+    return data;
+  });
   const pool = new PartPool(concurrency);
   const sizes = Array.from(
     { length: objects },
@@ -29,12 +33,12 @@ export async function measureS3({ place, partBytes, concurrency, bytes, objects 
   try {
     const cpuFrom = process.cpuUsage();
     const fromNs = nowNs();
-    await forEachLimited(sizes, OBJECTS_AT_ONCE, (size, i) => uploadObject(api, `object-${i}`, size, data, pool));
+    await forEachLimited(sizes, OBJECTS_AT_ONCE, (size, i) => uploadObject(api, `object-${i}`, size, buffers, pool));
     const rate = gbPerSecond(bytes, nowNs() - fromNs);
     const cpuSeconds = cpuSecondsSince(cpuFrom);
     return {
       kind: "s3",
-      what: `${objects} objects uploaded in parts of ${data.length} bytes, ${concurrency} at once, the stored bytes`,
+      what: `${objects} objects uploaded in parts of ${buffers[0].length} bytes, ${concurrency} at once, the stored bytes`,
       threads: 1,
       bytes,
       gbPerSecond: rate,
@@ -47,17 +51,24 @@ export async function measureS3({ place, partBytes, concurrency, bytes, objects 
   }
 }
 
-async function uploadObject(api: S3Api, key: string, bytes: number, data: Uint8Array, pool: PartPool): Promise<void> {
-  if (bytes <= data.length) {
-    await pool.send(() => api.putObject(key, data.subarray(0, bytes), {}));
+async function uploadObject(
+  api: S3Api,
+  key: string,
+  bytes: number,
+  buffers: readonly Uint8Array[],
+  pool: PartPool,
+): Promise<void> {
+  const partBytes = buffers[0].length;
+  if (bytes <= partBytes) {
+    await pool.send(() => api.putObject(key, buffers[0].subarray(0, bytes), {}));
     return;
   }
   const { uploadId } = await api.createUpload(key, {});
   const upload = { key, uploadId };
-  const count = Math.ceil(bytes / data.length);
+  const count = Math.ceil(bytes / partBytes);
   const parts = await Promise.all(
     Array.from({ length: count }, (_, i) => {
-      const body = data.subarray(0, Math.min(data.length, bytes - i * data.length));
+      const body = buffers[i % buffers.length].subarray(0, Math.min(partBytes, bytes - i * partBytes));
       return pool.send(() => api.uploadPart(upload, i + 1, body));
     }),
   );
