@@ -194,7 +194,10 @@ class SdkApi implements S3Api {
         }),
       );
     } catch (error) {
-      if (s3CodeOf(error) !== "NoSuchUpload" && statusOf(error) !== 404) throw error;
+      // Some servers have no code for it; a bucket or a user that is not there is another 404.
+      const isGone =
+        s3CodeOf(error) === "NoSuchUpload" || (statusOf(error) === 404 && isMillraceError(error, "S3_REFUSED"));
+      if (!isGone) throw error;
     }
   }
 

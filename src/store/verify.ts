@@ -209,8 +209,9 @@ function classify(
   if (name.endsWith(PARTIAL_SUFFIX)) warnings.add("PARTIAL_SHARD", key, `an unfinished shard of ${size} bytes`);
   else if (name.endsWith(TEMPORARY_SUFFIX))
     warnings.add("TEMPORARY_FILE", key, `an unfinished object of ${size} bytes`);
-  else if (key.split("/").includes(JOURNAL_FOLDER)) warnings.add("JOURNAL", key, `a journal of ${size} bytes`);
-  else if (!ancestors(key).some((path) => unread.has(path))) {
+  else if (key.split("/").includes(JOURNAL_FOLDER)) {
+    warnings.add("JOURNAL", key, "of a writer that is at work, or that ended without closing: then recover the store");
+  } else if (!ancestors(key).some((path) => unread.has(path))) {
     warnings.add("STRAY_KEY", key, `an object of ${size} bytes that belongs to no node`);
   }
 }

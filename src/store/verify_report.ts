@@ -18,7 +18,7 @@ export type DefectCode = keyof typeof DEFECT_CODES;
 export const WARNING_CODES = {
   PARTIAL_SHARD: "an unfinished shard of a writer that is at work, or has crashed",
   TEMPORARY_FILE: "an unfinished small object of a writer that is at work, or has crashed",
-  JOURNAL: "the journal of a writer that is at work, or has crashed",
+  JOURNAL: "the journal or marker of a writer that is at work, or that ended without closing",
   STRAY_KEY: "an object that belongs to no node",
 } as const;
 
