@@ -10,8 +10,8 @@ import { WRITE_ID_NAME } from "./writer_marker.js";
 export interface UploadHome {
   readonly api: S3Api;
   readonly pool: PartPool;
-  /** Whether the server knows If-None-Match. */
-  readonly conditional: boolean;
+  /** Whether the server knows If-None-Match, as far as it has been asked. */
+  conditional: boolean;
   /** Set once an upload could not be given up because nobody answers: the others need not try for minutes each. */
   unreachable: boolean;
   /** Set once the stream is in a hurry: bounds what is still asked of the server. */
@@ -166,11 +166,9 @@ export class ShardUpload {
   }
 
   async #put(): Promise<void> {
-    const { api, pool, conditional } = this.#home;
+    const { api, pool } = this.#home;
     const body = this.#buffer?.subarray(0, this.#filled) ?? new Uint8Array(0);
-    await this.#settle(() =>
-      pool.send(() => api.putObject(this.#key, body, { ...this.#about, ifAbsent: conditional })),
-    );
+    await this.#settle((ifAbsent) => pool.send(() => api.putObject(this.#key, body, { ...this.#about, ifAbsent })));
   }
 
   async #complete(): Promise<void> {
@@ -181,17 +179,22 @@ export class ShardUpload {
     if (failed !== undefined) throw this.#failure;
     const parts = results.map((result) => (result as PromiseFulfilledResult<UploadedPart>).value);
     const upload = await (this.#creating as Promise<UploadName>);
-    await this.#settle(() =>
-      this.#home.api.completeUpload(upload, parts, { ifAbsent: this.#home.conditional, signal: this.#cancel.signal }),
-    );
+    const { signal } = this.#cancel;
+    await this.#settle((ifAbsent) => this.#home.api.completeUpload(upload, parts, { ifAbsent, signal }));
   }
 
   /** Runs what makes the object visible; a failure whose object is there all the same is none. */
-  async #settle(run: () => Promise<void>): Promise<void> {
+  async #settle(run: (ifAbsent: boolean) => Promise<void>): Promise<void> {
+    const { api, conditional } = this.#home;
     try {
-      await run();
+      await run(conditional);
     } catch (error) {
-      const { api } = this.#home;
+      // Some servers know the condition on PutObject alone, some not at all.
+      if (conditional && isMillraceError(error, "S3_UNSUPPORTED")) {
+        this.#home.conditional = false;
+        await this.#settle(run);
+        return;
+      }
       if (this.#cancel.signal.aborted || !(await hasLanded(api, this.#key, this.#writeId, this.#bytes, error)))
         throw error;
     }

@@ -35,7 +35,7 @@ export class S3Sink implements Sink {
   readonly parallelShards: number;
   readonly #api: S3Api;
   readonly #partBytes: number | undefined;
-  readonly #home: UploadHome & { conditional: boolean };
+  readonly #home: UploadHome;
   /** Names this stream; each object appends a number of its own. */
   readonly #streamId = crypto.randomUUID();
   #objects = 0;

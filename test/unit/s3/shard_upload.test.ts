@@ -224,6 +224,26 @@ describe("a shard's upload", () => {
     expect(s3.objects.get(KEY)).toBe(foreign);
   });
 
+  it.each(["putObject", "completeUpload"] as const)(
+    "does without the condition where the server has none on %s",
+    async (method) => {
+      const asked: unknown[] = [];
+      const original = s3[method].bind(s3) as (...args: unknown[]) => Promise<void>;
+      vi.spyOn(s3, method).mockImplementation(async (...args: unknown[]) => {
+        const { ifAbsent } = args[2] as { ifAbsent: boolean };
+        asked.push(ifAbsent);
+        if (ifAbsent) throw s3Failure("S3_UNSUPPORTED", { method, key: KEY, index: 0 });
+        await original(...args);
+      });
+      const upload = begin();
+      await upload.write([coordinateBytes(8, method === "putObject" ? 1 : 2 * PART)]);
+      await upload.seal(TAIL);
+      expect(asked).toEqual([true, false]);
+      expect(home.conditional).toBe(false);
+      expect(s3.bytes(KEY)).toBeDefined();
+    },
+  );
+
   it("removes the twin of an upload whose first answer was lost", async () => {
     s3.createAttempts = 2;
     s3.before = ({ method }) => {
