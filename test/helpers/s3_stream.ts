@@ -51,8 +51,8 @@ export function placeOn(server: S3Server, prefix: string, endpoint = server.endp
     partBytes: PART_BYTES,
     concurrency: 3,
     maxAttempts: 3,
-    connectTimeoutMs: 1_000,
-    idleTimeoutMs: 700,
+    connectTimeoutMs: 3_000,
+    idleTimeoutMs: 1_500,
   };
 }
 
