@@ -16,6 +16,8 @@ const NEVER_RUN: Readonly<Record<string, string>> = {
   "cpu/cpu_backend.ts → cpu/worker_executor.ts": "for streams with threads; a page's is inline",
   "sinks/make_sink.ts → native/binding.ts": "for fileSink with directIo; fileSink refuses to be made without Node",
   "sinks/make_sink.ts → sinks/direct_file.ts": "the same",
+  "sinks/make_sink.ts → s3/sdk_api.ts": "for s3Sink, which pages do not have",
+  "sinks/make_sink.ts → sinks/s3.ts": "the same",
   "sinks/make_sink.ts → sinks/file.ts": "for fileSink, which refuses to be made without Node",
 };
 

@@ -127,13 +127,18 @@ describe.runIf(hasAddon)("encode pool", () => {
 
   test("regions of a job are busy until it is done; a copy meanwhile works", async () => {
     const pool = addon.encodePoolCreate(1);
-    const batch = makeBatch(200);
-    const jobs = Array.from({ length: 50 }, () => submit(pool, batch.job));
-    expect(codeOf(() => addon.regionRemove(batch.regions[0]))).toBe("NATIVE_REGION_BUSY");
-    addon.copy(batch.regions[2], 0, new Uint8Array(8), 0, 8);
-    await Promise.all(jobs);
-    batch.check();
-    batch.release();
+    let refused = "";
+    // On a busy machine this thread may be away for as long as all jobs take; not every time.
+    for (let round = 0; round < 20 && refused === ""; round++) {
+      const batch = makeBatch(200);
+      const jobs = Array.from({ length: 50 }, () => submit(pool, batch.job));
+      refused = codeOf(() => addon.regionRemove(batch.regions[0]));
+      addon.copy(batch.regions[2], 0, new Uint8Array(8), 0, 8);
+      await Promise.all(jobs);
+      batch.check();
+      if (refused === "NATIVE_REGION_BUSY") batch.release();
+    }
+    expect(refused).toBe("NATIVE_REGION_BUSY");
     await close(pool);
   });
 
