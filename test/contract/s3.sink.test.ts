@@ -1,20 +1,17 @@
-import { afterAll, beforeAll, describe } from "vitest";
+import { describe } from "vitest";
 import { makeSink } from "../../src/sinks/make_sink.js";
 import { s3Sink } from "../../src/sinks/s3_spec.js";
-import { TestBucket } from "../helpers/s3_client.js";
-import { randomPrefix, type S3Server, s3Servers, startS3Server } from "../helpers/s3_server.js";
+import type { TestBucket } from "../helpers/s3_client.js";
+import { randomPrefix, type S3Server, s3Servers } from "../helpers/s3_server.js";
+import { withS3Server } from "../helpers/with_s3_server.js";
 import { sinkContract } from "./sink.contract.js";
 
 describe.each(s3Servers())("on %s", { timeout: 60_000 }, (kind) => {
   let server: S3Server;
   let bucket: TestBucket;
-  beforeAll(async () => {
-    server = await startS3Server(kind);
-    bucket = new TestBucket(server);
-  });
-  afterAll(async () => {
-    bucket?.close();
-    await server?.stop();
+  withS3Server(kind, (started, opened) => {
+    server = started;
+    bucket = opened;
   });
 
   sinkContract(`s3 (${kind})`, async () => {

@@ -1,9 +1,10 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { ErrorCode } from "../../src/base/errors.js";
-import { TestBucket } from "../helpers/s3_client.js";
+import type { TestBucket } from "../helpers/s3_client.js";
 import { type Fault, type S3ErrorCode, S3Proxy, type S3Request } from "../helpers/s3_proxy.js";
-import { randomPrefix, type S3Server, s3Servers, startS3Server } from "../helpers/s3_server.js";
+import { randomPrefix, type S3Server, s3Servers } from "../helpers/s3_server.js";
 import { FRAMES, FRAMES_PER_SHARD, placeOn, readBack, streamFrames } from "../helpers/s3_stream.js";
+import { withS3Server } from "../helpers/with_s3_server.js";
 
 /**
  * A real server behind a proxy that does to requests what networks and servers do. Whatever happens: the store is whole and nobody was told
@@ -43,16 +44,14 @@ describe.each(s3Servers())("a stream to %s", { timeout: 60_000 }, (kind) => {
   let bucket: TestBucket;
   let proxy: S3Proxy;
   let prefix: string;
+  withS3Server(kind, (started, opened) => {
+    server = started;
+    bucket = opened;
+  });
   beforeAll(async () => {
-    server = await startS3Server(kind);
-    bucket = new TestBucket(server);
     proxy = await S3Proxy.start(server.endpoint);
   });
-  afterAll(async () => {
-    bucket?.close();
-    await proxy?.stop();
-    await server?.stop();
-  });
+  afterAll(() => proxy?.stop());
   beforeEach(() => {
     prefix = randomPrefix();
     proxy.clear();

@@ -1,11 +1,12 @@
 import { createServer } from "node:net";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { ErrorCode } from "../../src/base/errors.js";
 import { type S3SinkOptions, s3Sink } from "../../src/sinks/s3_spec.js";
 import { openWriter } from "../../src/writer/open_writer.js";
-import { TestBucket } from "../helpers/s3_client.js";
-import { randomPrefix, type S3Server, s3Servers, startS3Server } from "../helpers/s3_server.js";
+import type { TestBucket } from "../helpers/s3_client.js";
+import { randomPrefix, type S3Server, s3Servers } from "../helpers/s3_server.js";
 import { placeOn } from "../helpers/s3_stream.js";
+import { withS3Server } from "../helpers/with_s3_server.js";
 
 const ARRAY = { dtype: "uint8", dimensions: [{ name: "t", size: null, chunk: 4, shard: 8 }] } as const;
 
@@ -25,13 +26,9 @@ async function closedPort(): Promise<number> {
 describe.each(s3Servers())("opening a store on %s", { timeout: 60_000 }, (kind) => {
   let server: S3Server;
   let bucket: TestBucket;
-  beforeAll(async () => {
-    server = await startS3Server(kind);
-    bucket = new TestBucket(server);
-  });
-  afterAll(async () => {
-    bucket?.close();
-    await server?.stop();
+  withS3Server(kind, (started, opened) => {
+    server = started;
+    bucket = opened;
   });
 
   it.each<[string, ErrorCode, (place: S3SinkOptions) => Promise<S3SinkOptions>]>([

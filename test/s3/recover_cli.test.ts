@@ -1,22 +1,19 @@
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it } from "vitest";
 import { encodeMarker, MARKER_KEY } from "../../src/s3/writer_marker.js";
 import { withRows } from "../../src/zarr/with_rows.js";
 import { lastJson, runCli } from "../cli/run_cli.js";
 import { craftStore } from "../helpers/craft_store.js";
-import { TestBucket } from "../helpers/s3_client.js";
-import { randomPrefix, type S3Server, s3Servers, startS3Server } from "../helpers/s3_server.js";
+import type { TestBucket } from "../helpers/s3_client.js";
+import { randomPrefix, type S3Server, s3Servers } from "../helpers/s3_server.js";
+import { withS3Server } from "../helpers/with_s3_server.js";
 
 describe.each(s3Servers())("millrace recover on %s", { timeout: 60_000 }, (kind) => {
   let server: S3Server;
   let bucket: TestBucket;
   let prefix: string;
-  beforeAll(async () => {
-    server = await startS3Server(kind);
-    bucket = new TestBucket(server);
-  });
-  afterAll(async () => {
-    bucket?.close();
-    await server?.stop();
+  withS3Server(kind, (started, opened) => {
+    server = started;
+    bucket = opened;
   });
   beforeEach(() => {
     prefix = randomPrefix();
