@@ -1,18 +1,14 @@
 import { tracingChannels } from "../base/channels.js";
 import { now, nowNs } from "../base/clock.js";
-import { deferred } from "../base/deferred.js";
 import { Emitter } from "../base/emitter.js";
-import { fromWireError, MillraceError } from "../base/errors.js";
+import { MillraceError } from "../base/errors.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { Counters } from "../metrics/counters.js";
 import { AppendLatency } from "../metrics/latency.js";
 import { type MetricsSnapshot, takeSnapshot } from "../metrics/snapshot.js";
 import type { Watermarks, WriterOptions } from "../options.js";
 import type { CheckedOptions } from "../options_check.js";
-import { guardExit } from "../pipeline/exit_handshake.js";
-import type { DeliveryNews, FromEngine } from "../pipeline/messages.js";
 import { allocateStreamMemory, prefault, releaseStreamMemory, type StreamMemory } from "../pipeline/stream_memory.js";
-import type { StreamThreads } from "../pipeline/stream_threads.js";
 import type { MemoryPlan } from "../plan/memory_plan.js";
 import { Ordering, orderingFromEnvironment } from "../slots/ordering.js";
 import { SlotRing } from "../slots/slot_ring.js";
@@ -34,6 +30,7 @@ import { EarlyWarnings } from "./early_warnings.js";
 import { OperationQueue, type Work } from "./operation_queue.js";
 import type { Platform } from "./platform.js";
 import { streamInit } from "./stream_init.js";
+import { StreamLink } from "./stream_link.js";
 import { readWatermarks } from "./watermarks.js";
 import type { AppendOptions, WriterEvents } from "./writer_types.js";
 
@@ -54,27 +51,17 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   readonly #intake: Intake;
   readonly #latency = new AppendLatency();
   readonly #queue = new OperationQueue();
-  readonly #flushes = new Map<number, { resolve: () => void; reject: (error: unknown) => void }>();
-  readonly #stopped: Promise<void>;
-  #threads!: StreamThreads;
-  #unguard: (() => void) | undefined;
-  #nextFlush = 1;
-  #pending = 0;
+  readonly #link: StreamLink;
   #error: MillraceError | undefined;
   /** Some call has thrown the failure, or will. */
   #reported = false;
   #closing: Promise<void> | undefined;
   #ended = false;
-  #ready: { resolve: () => void; reject: (error: unknown) => void; left: number } | undefined;
   readonly #warnings = new EarlyWarnings((message) => this.emit("warning", { message }));
-  #adapter = "";
-  #backend: "cpu" | "gpu" = "cpu";
   #copyNs = 0;
   #copyCount = 0;
   #copyBytes = 0;
   #progressMs = 0;
-  readonly #engineStopped = deferred();
-  readonly #deliveryStopped = deferred();
   #writable: WritableStream<ArrayBufferView> | undefined;
 
   /** @internal */
@@ -111,26 +98,32 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       totalBytesMax: g.rowCount === null ? Number.POSITIVE_INFINITY : g.rowCount * g.rowBytes,
       fill: checked.fill.bytes,
       onOpened: (slot, firstEpoch) =>
-        this.#threads.engine.postMessage({ type: "opened", ...slot, firstEpoch, rowFrom: firstEpoch * g.epochRows }),
+        this.#link.send({ type: "opened", ...slot, firstEpoch, rowFrom: firstEpoch * g.epochRows }),
       onFilled: (slot, epochCount, rowTo, skippedEpochs) =>
-        this.#threads.engine.postMessage({
-          type: "filled",
-          generation: slot.generation,
-          epochCount,
-          rowTo,
-          skippedEpochs,
-        }),
+        this.#link.send({ type: "filled", generation: slot.generation, epochCount, rowTo, skippedEpochs }),
     });
-    this.#stopped = Promise.all([this.#engineStopped.promise, this.#deliveryStopped.promise]).then(() => {});
+    this.#link = new StreamLink(this.#counters, {
+      stagingFree: () => {
+        if (this.#error === undefined) this.#queue.pump();
+        this.#progress(false);
+      },
+      failed: (error) => this.#fail(error),
+      warning: (message) => this.#warnings.say(message),
+      shard: (shard) => {
+        tracingChannels.shard(shard);
+        this.emit("shard", shard);
+      },
+      published: () => this.#progress(true),
+    });
   }
 
   /** "cpu" or "gpu", and what does the work there. */
   get backend(): "cpu" | "gpu" {
-    return this.#backend;
+    return this.#link.backend;
   }
 
   get adapter(): string {
-    return this.#adapter;
+    return this.#link.adapter;
   }
 
   /** How far the rows of the append dimension are. Cheap; any time. */
@@ -265,13 +258,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     await this.#enqueue({ step: () => this.#intake.split(), bytesLeft: () => 0 });
     // Failed since: nobody would answer.
     if (this.#error !== undefined) throw this.#error;
-    const id = this.#nextFlush++;
-    await this.#whilePending(
-      new Promise<void>((resolve, reject) => {
-        this.#flushes.set(id, { resolve, reject });
-        this.#threads.engine.postMessage({ type: "flush", id });
-      }),
-    );
+    await this.#link.flush();
   }
 
   /**
@@ -300,7 +287,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
    */
   async abort(reason?: unknown): Promise<void> {
     if (this.#ended) return;
-    if (this.#error !== undefined) this.#threads.engine.postMessage({ type: "abort", hurry: true });
+    if (this.#error !== undefined) this.#link.send({ type: "abort", hurry: true });
     this.#fail(
       new MillraceError("WRITER_ABORTED", "the writer was aborted.", {
         cause: reason,
@@ -387,7 +374,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   }
 
   #enqueue(work: Work, signal?: AbortSignal): Promise<void> {
-    return this.#whilePending(this.#queue.add(work, signal));
+    return this.#link.whilePending(this.#queue.add(work, signal));
   }
 
   #rowsAccepted(): number {
@@ -411,99 +398,29 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   async #open(checked: CheckedOptions, options: WriterOptions): Promise<void> {
     const { geometry } = this;
     const init = streamInit(checked, options, this.#memory, this.plan);
-    const ready = new Promise<void>((resolve, reject) => {
-      this.#ready = { resolve, reject, left: 2 };
-    });
+    const ready = this.#link.ready();
     try {
-      this.#threads = await this.#platform.startThreads(checked.threads, init, (error) => this.#threadLost(error));
+      const threads = await this.#platform.startThreads(checked.threads, init, (error) => this.#threadLost(error));
+      this.#link.attach(threads, checked.threads === "inline");
     } catch (error) {
       this.#copier.close();
       throw error;
     }
-    this.#threads.engine.onmessage = ({ data }) => this.#onEngine(data);
-    this.#threads.delivery.onmessage = ({ data }) => this.#onDelivery(data);
-    this.#unguard = guardExit({
-      counters: this.#counters,
-      inline: checked.threads === "inline",
-      stop: () => this.#threads.engine.postMessage({ type: "abort", hurry: true }),
-    });
     const onAbort = (): void => void this.abort(options.signal?.reason);
     options.signal?.addEventListener("abort", onAbort, { once: true });
     if (options.signal?.aborted) onAbort();
-    void this.#stopped.then(() => options.signal?.removeEventListener("abort", onAbort));
+    void this.#link.stopped.then(() => options.signal?.removeEventListener("abort", onAbort));
     try {
       await ready;
     } catch (error) {
       await this.#closing?.catch(() => {});
       throw error;
     }
-    this.#threads.keepAlive(this.#pending > 0);
-    tracingChannels.open({ location: options.sink.location, geometry, backend: this.#backend, adapter: this.#adapter });
+    this.#link.opened();
+    tracingChannels.open({ location: options.sink.location, geometry, backend: this.backend, adapter: this.adapter });
     this.#warnings.say(...this.#platform.warnings(), ...this.plan.reductions);
     // After the caller had a chance to listen.
     setTimeout(() => this.#warnings.release(), 0).unref?.();
-  }
-
-  #onEngine(message: FromEngine): void {
-    switch (message.type) {
-      case "ready":
-        this.#adapter = message.adapter;
-        this.#backend = message.backend;
-        this.#oneReady();
-        break;
-      case "stagingFree":
-        if (this.#error === undefined) this.#queue.pump();
-        this.#progress(false);
-        break;
-      case "failed":
-        this.#fail(fromWireError(message.error));
-        break;
-      case "warning":
-        this.#warnings.say(message.message);
-        break;
-      case "stopped":
-        this.#engineStopped.resolve();
-        break;
-    }
-  }
-
-  #onDelivery(news: DeliveryNews): void {
-    switch (news.type) {
-      case "ready":
-        this.#oneReady();
-        break;
-      case "flushed":
-        // The engine's news come on another port, maybe later: a failure is on its way, and the flush reports that.
-        if (this.#counters.get("failed") > 0) break;
-        this.#flushes.get(news.id)?.resolve();
-        this.#flushes.delete(news.id);
-        break;
-      case "failed":
-        this.#fail(fromWireError(news.error));
-        break;
-      case "warning":
-        this.#warnings.say(news.message);
-        break;
-      case "shard": {
-        const { type: _, ...shard } = news;
-        tracingChannels.shard(shard);
-        this.emit("shard", shard);
-        break;
-      }
-      case "published":
-        this.#progress(true);
-        break;
-      case "stopped":
-        this.#deliveryStopped.resolve();
-        break;
-    }
-  }
-
-  #oneReady(): void {
-    if (this.#ready !== undefined && --this.#ready.left === 0) {
-      this.#ready.resolve();
-      this.#ready = undefined;
-    }
   }
 
   #progress(always: boolean): void {
@@ -519,33 +436,26 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   #threadLost(error: MillraceError): void {
     if (this.#ended) return;
     this.#fail(error);
-    // The other thread may wait for the lost one for ever; teardown must not.
-    this.#engineStopped.resolve();
-    this.#deliveryStopped.resolve();
+    this.#link.lost();
   }
 
   /** The first failure: intake stops, everybody who waits wakes, teardown begins. Later ones change nothing. */
   #fail(error: MillraceError): void {
     if (this.#error !== undefined || this.#ended) return;
     this.#error = error;
-    if (this.#queue.length + this.#flushes.size > 0 || error.code === "WRITER_ABORTED") this.#reported = true;
+    if (this.#queue.length + this.#link.waiting > 0 || error.code === "WRITER_ABORTED") this.#reported = true;
     this.#queue.rejectAll(error);
-    for (const flush of this.#flushes.values()) flush.reject(error);
-    this.#flushes.clear();
-    this.#threads.engine.postMessage({ type: "abort", hurry: error.code === "WRITER_ABORTED" });
+    this.#link.rejectFlushes(error);
+    this.#link.send({ type: "abort", hurry: error.code === "WRITER_ABORTED" });
     if (this.#closing === undefined) {
-      this.#closing = this.#whilePending(this.#teardown()).then(() => {
+      this.#closing = this.#link.whilePending(this.#teardown()).then(() => {
         throw error;
       });
       this.#closing.catch(() => {});
     }
-    const ready = this.#ready;
-    this.#ready = undefined;
-    ready?.reject(error);
-    if (ready === undefined) {
-      tracingChannels.error({ error });
-      this.emit("error", error);
-    }
+    if (this.#link.openFailed(error)) return;
+    tracingChannels.error({ error });
+    this.emit("error", error);
   }
 
   async #close(): Promise<void> {
@@ -558,42 +468,26 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
         },
         bytesLeft: () => 0,
       });
-      this.#threads.engine.postMessage({ type: "close", rows: this.#rowsAccepted() });
+      this.#link.send({ type: "close", rows: this.#rowsAccepted() });
     } catch (error) {
       if (this.#error === undefined) throw error;
     }
-    await this.#whilePending(this.#teardown());
+    await this.#link.whilePending(this.#teardown());
     if (this.#error !== undefined) throw this.#error;
     if (leftOver > 0) throw incompleteRow(leftOver, this.geometry.rowBytes, this.#rowsAccepted());
   }
 
   /** Waits for both threads, then lets go of everything. Slots are released last: until then a thread may use them. */
   async #teardown(): Promise<void> {
-    await this.#stopped;
+    await this.#link.stopped;
     this.#ended = true;
     // A stream may be over before the timer.
     this.#warnings.release();
     this.#progress(true);
-    this.#unguard?.();
+    this.#link.unguard();
     this.#copier.close();
     tracingChannels.close({ rows: this.#rowsAccepted(), bytesIn: this.#intake.totalBytes });
-    await this.#threads.end();
+    await this.#link.end();
     releaseStreamMemory(this.#memory, this.#platform.addon());
-  }
-
-  /** Keeps the process alive until `promise` settles: a waiting caller must not be cut off by an empty event loop. */
-  async #whilePending<T>(promise: Promise<T>): Promise<T> {
-    this.#setPending(this.#pending + 1);
-    try {
-      return await promise;
-    } finally {
-      this.#setPending(this.#pending - 1);
-    }
-  }
-
-  #setPending(count: number): void {
-    const changed = this.#pending > 0 !== count > 0;
-    this.#pending = count;
-    if (changed) this.#threads.keepAlive(count > 0);
   }
 }
