@@ -2,6 +2,7 @@ import { now, nowNs } from "../base/clock.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import type { Sink } from "../handoff/sink.js";
 import type { Counters } from "../metrics/counters.js";
+import type { Ordering } from "../slots/ordering.js";
 import { arrayMetadata } from "../zarr/array_metadata.js";
 import type { MetadataInit } from "./messages.js";
 
@@ -14,6 +15,7 @@ export class Publisher {
   readonly #metadata: MetadataInit;
   readonly #sink: Sink;
   readonly #counters: Counters;
+  readonly #order: Ordering;
   readonly #durable: boolean;
   readonly #intervalMs: number;
   readonly #onPublished: (rows: number) => void;
@@ -29,6 +31,7 @@ export class Publisher {
     metadata: MetadataInit;
     sink: Sink;
     counters: Counters;
+    order: Ordering;
     durable: boolean;
     intervalMs: number;
     onPublished: (rows: number) => void;
@@ -39,6 +42,7 @@ export class Publisher {
     this.#metadata = init.metadata;
     this.#sink = init.sink;
     this.#counters = init.counters;
+    this.#order = init.order;
     this.#durable = init.durable;
     this.#intervalMs = init.intervalMs;
     this.#onPublished = init.onPublished;
@@ -85,7 +89,7 @@ export class Publisher {
       fill: this.#metadata.fill,
       attributes: this.#metadata.attributes,
     });
-    await this.#sink.putObject("zarr.json", bytes, this.#durable);
+    await this.#order.shown("PUBLISH_AFTER_DURABLE", this.#sink.putObject("zarr.json", bytes, this.#durable));
     this.#published = rows;
     this.#lastMs = now();
     this.#counters.add("publishNs", nowNs() - from);

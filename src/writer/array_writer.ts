@@ -5,6 +5,7 @@ import { MillraceError } from "../base/errors.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { Counters } from "../metrics/counters.js";
 import { AppendLatency } from "../metrics/latency.js";
+import { OwnerWaits } from "../metrics/owner_waits.js";
 import { type MetricsSnapshot, takeSnapshot } from "../metrics/snapshot.js";
 import type { Watermarks, WriterOptions } from "../options.js";
 import type { CheckedOptions } from "../options_check.js";
@@ -50,13 +51,16 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   readonly #copier: Copier;
   readonly #intake: Intake;
   readonly #latency = new AppendLatency();
-  readonly #queue = new OperationQueue();
+  readonly #order: Ordering;
+  readonly #queue: OperationQueue;
   readonly #link: StreamLink;
   #error: MillraceError | undefined;
   /** Some call has thrown the failure, or will. */
   #reported = false;
   #closing: Promise<void> | undefined;
   #ended = false;
+  /** The threads are gone. */
+  #released = false;
   readonly #warnings = new EarlyWarnings((message) => this.emit("warning", { message }));
   #copyNs = 0;
   #copyCount = 0;
@@ -80,7 +84,9 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#memory = allocateStreamMemory(plan.batch);
     prefault(this.#memory);
     this.#counters = new Counters(this.#memory.counters);
-    const order = new Ordering(orderingFromEnvironment());
+    const order = new Ordering(orderingFromEnvironment(), new OwnerWaits(this.#counters, "producer"));
+    this.#order = order;
+    this.#queue = new OperationQueue(() => order.show("STAGING_FREE"));
     this.#staging = new SlotRing(this.#memory.stagingControl, this.#memory.staging.length, order, "STAGING_FREE");
     this.#output = new SlotRing(this.#memory.outputControl, this.#memory.output.length, order, "JOIN_BEFORE_REFILL");
     const helpers = checked.threads === "inline" ? 0 : checked.copyHelpers;
@@ -144,6 +150,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       stagingSlotsBusyPeak: this.#staging.busyPeak(),
       outputSlots: this.#output.depth,
       outputSlotsBusy: this.#output.busy(),
+      ended: this.#released,
     });
   }
 
@@ -258,7 +265,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     await this.#enqueue({ step: () => this.#intake.split(), bytesLeft: () => 0 });
     // Failed since: nobody would answer.
     if (this.#error !== undefined) throw this.#error;
-    await this.#link.flush();
+    await this.#order.shown("PUBLISH_AFTER_DURABLE", this.#link.flush());
   }
 
   /**
@@ -479,7 +486,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
 
   /** Waits for both threads, then lets go of everything. Slots are released last: until then a thread may use them. */
   async #teardown(): Promise<void> {
-    await this.#link.stopped;
+    await this.#order.shown("STOP_JOIN_BEFORE_RELEASE", this.#link.stopped);
     this.#ended = true;
     // A stream may be over before the timer.
     this.#warnings.release();
@@ -487,7 +494,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#link.unguard();
     this.#copier.close();
     tracingChannels.close({ rows: this.#rowsAccepted(), bytesIn: this.#intake.totalBytes });
-    await this.#link.end();
+    await this.#order.shown("STOP_JOIN_BEFORE_RELEASE", this.#link.end());
+    this.#released = true;
     releaseStreamMemory(this.#memory, this.#platform.addon());
   }
 }
