@@ -21,6 +21,7 @@ import {
   checkByteCount,
   checkRowCount,
   checkUnchanged,
+  closed,
   elementBytesOf,
   incompleteRow,
   notRowAligned,
@@ -33,6 +34,7 @@ import type { Platform } from "./platform.js";
 import { streamInit } from "./stream_init.js";
 import { StreamLink } from "./stream_link.js";
 import { readWatermarks } from "./watermarks.js";
+import { drainSource, type WriterEnd, writableOf } from "./write_from.js";
 import type { AppendOptions, WriterEvents } from "./writer_types.js";
 
 const RESOLVED = Promise.resolve();
@@ -61,6 +63,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   #ended = false;
   /** The threads are gone. */
   #released = false;
+  readonly #endListeners = new Set<(reason: unknown) => void>();
+  readonly #end: WriterEnd = { onEnd: (listener) => this.#onEnd(listener) };
   readonly #warnings = new EarlyWarnings((message) => this.emit("warning", { message }));
   #copyNs = 0;
   #copyCount = 0;
@@ -283,6 +287,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       }
       this.#closing = this.#close();
       this.#closing.catch(() => {});
+      this.#tellEnd(closed());
     }
     this.#reported = true;
     return this.#closing;
@@ -310,19 +315,27 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     else await this.abort();
   }
 
-  /** The writer as a WHATWG stream: one chunk is one append, closing it closes the writer. `Writable.fromWeb` takes it. */
+  /**
+   * The writer as a WHATWG stream: one chunk is one append, closing it closes the writer, aborting it aborts the writer at once, also while
+   * an append waits. A writer that fails, or is closed by itself, errors the stream. `Writable.fromWeb` takes it.
+   */
   get writable(): WritableStream<ArrayBufferView> {
-    this.#writable ??= new WritableStream<ArrayBufferView>({
-      write: (chunk) => this.append(chunk),
+    this.#writable ??= writableOf({
+      append: (data) => this.append(data),
       close: () => this.close(),
       abort: (reason) => this.abort(reason),
+      ...this.#end,
     });
     return this.#writable;
   }
 
-  /** Appends everything that `source` yields, at the writer's pace. Does not close. An error of the source is thrown on. */
+  /**
+   * Appends everything that `source` yields, at the writer's pace. Does not close. An error of the source is thrown on. When the writer fails,
+   * is aborted or closed meanwhile, it rejects at once, also while the source gives nothing, and the source is told to return.
+   * @throws MillraceError as {@link append}
+   */
   async writeFrom(source: AsyncIterable<ArrayBufferView> | Iterable<ArrayBufferView>): Promise<void> {
-    for await (const data of source) await this.append(data);
+    await drainSource(source, (data) => this.append(data), this.#end);
   }
 
   // ---------------------------------------------------------------------------------------------------------------- intake
@@ -341,6 +354,18 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     if (this.#error !== undefined || this.#closing !== undefined) this.#checkOpen();
     if (this.#intake.reservedBytes > 0) this.#checkNoReservation("append");
     return elementBytesOf(data, this.geometry);
+  }
+
+  #onEnd(listener: (reason: unknown) => void): () => void {
+    if (this.#error !== undefined || this.#closing !== undefined) listener(this.#error ?? closed());
+    else this.#endListeners.add(listener);
+    return () => this.#endListeners.delete(listener);
+  }
+
+  #tellEnd(reason: unknown): void {
+    const listeners = [...this.#endListeners];
+    this.#endListeners.clear();
+    for (const listener of listeners) listener(reason);
   }
 
   /** Queues what an append has left. `startNs` 0: it is not in the latency sample. */
@@ -391,9 +416,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   #checkOpen(): void {
     this.#reported ||= this.#error !== undefined;
     if (this.#error !== undefined) throw this.#error;
-    if (this.#closing !== undefined) {
-      throw new MillraceError("WRITER_CLOSED", "the writer is closed.", { hint: "Open a new writer." });
-    }
+    if (this.#closing !== undefined) throw closed();
   }
 
   #checkNoReservation(call: string): void {
@@ -460,6 +483,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       });
       this.#closing.catch(() => {});
     }
+    this.#tellEnd(error);
     if (this.#link.openFailed(error)) return;
     tracingChannels.error({ error });
     this.emit("error", error);
