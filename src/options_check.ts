@@ -11,7 +11,7 @@ import { nameHint, nearestName } from "./base/nearest_name.js";
 import { type CodecSpec, defaultCodec, encoderKind, resolveCodec } from "./codec/codec.js";
 import { type ArrayGeometry, type DimensionOptions, describeGeometry } from "./geometry/array_geometry.js";
 import type { SinkSpec } from "./handoff/sink.js";
-import type { ArrayOptions, WriterOptions } from "./options.js";
+import type { ArrayOptions, Durability, WriterOptions } from "./options.js";
 import { copyAttributes } from "./zarr/attributes.js";
 import { type FillValue, fillValue } from "./zarr/fill_value.js";
 
@@ -38,7 +38,7 @@ export interface CheckedOptions {
   readonly mode: "create" | "overwrite";
   readonly backend: "auto" | "cpu" | "gpu";
   readonly allowSoftwareAdapter: boolean;
-  readonly durability: "none" | "shard";
+  readonly durability: Durability;
   /** Undefined: the plan chooses. */
   readonly batchEpochs: number | undefined;
   /** Undefined: the plan chooses, 3 unless memory is short. */
@@ -96,7 +96,7 @@ const DIMENSION_KEYS = Object.keys({
  * Checks the options of a writer at run time and fills in the defaults that `options.ts` states. A member that is `undefined`
  * counts as left out; an unknown one is refused, because it is a misspelt one.
  * @throws MillraceError INVALID_OPTION, UNKNOWN_DTYPE, BAD_GEOMETRY, UNKNOWN_CODEC, CODEC_NOT_ON_BACKEND, and NOT_YET for what
- *   is documented but not there: mode "resume", durability "batch". The context names the option.
+ *   is documented but not there: mode "resume". The context names the option.
  */
 export function checkWriterOptions(options: WriterOptions, machine: Machine): CheckedOptions {
   const given = members(options, "options", "", WRITER_KEYS);
@@ -118,7 +118,7 @@ export function checkWriterOptions(options: WriterOptions, machine: Machine): Ch
   const mode = oneOf("mode", given.mode, ["create", "overwrite", "resume"], "create");
   if (mode === "resume") throw notYet("mode", mode);
   const durability = oneOf("durability", given.durability, ["none", "shard", "batch"], "shard");
-  if (durability === "batch") throw notYet("durability", durability);
+  if (durability === "batch") checkJournal(given.sink);
   return Object.freeze({
     ...array,
     mode,
@@ -207,6 +207,15 @@ function checkSink(value: unknown, threads: "workers" | "inline"): asserts value
       hint: 'Set threads to "inline".',
     });
   }
+}
+
+/** Where only the sink itself knows, it is asked when it is made. */
+function checkJournal({ kind, journal, instance }: SinkSpec): void {
+  if (journal !== false && (instance === undefined || instance.journal !== undefined)) return;
+  throw new MillraceError("INVALID_OPTION", `Option durability: "batch" needs a journal, which sink ${kind} has not.`, {
+    context: { option: "durability", given: "batch", sink: kind },
+    hint: 'Use fileSink, or durability "shard".',
+  });
 }
 
 function checkSignal(value: unknown): void {

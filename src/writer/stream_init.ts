@@ -39,7 +39,7 @@ export function streamInit(
       ordering,
       sink: { kind: sink.kind, location: sink.location, options: sink.options },
       mode: checked.mode,
-      durable: checked.durability !== "none",
+      durability: checked.durability,
       publishIntervalMs: checked.publishIntervalMs,
       metadata: {
         codecs: codecJson(codec, geometry.dtype),
