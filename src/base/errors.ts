@@ -28,6 +28,7 @@ export const ERROR_CODES = {
   WRITER_ABORTED: "the writer was aborted",
   // The store
   STORE_EXISTS: "the store already holds data and the mode is create",
+  STORE_IN_USE: "a writer, or another recovery, is at work on the store",
   STORE_NOT_FOUND: "there is no store at this place",
   STORE_CORRUPT: "the store's bytes contradict the Zarr v3 specification or their checksum",
   STORE_UNSUPPORTED: "the store is valid Zarr but uses something this reader does not know",
