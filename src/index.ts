@@ -2,7 +2,7 @@
 export { ERROR_CODES, type ErrorCode, type ErrorContext, isMillraceError, MillraceError } from "./base/errors.js";
 export type { ArrayGeometry, DimensionOptions } from "./geometry/array_geometry.js";
 export { DTYPES, type DType } from "./geometry/dtype.js";
-export type { ShardExpectation, ShardHandle, Sink, SinkSpec } from "./handoff/sink.js";
+export type { JournalFile, ShardExpectation, ShardHandle, Sink, SinkJournal, SinkSpec } from "./handoff/sink.js";
 export type { CurrentWait, MetricsSnapshot, StageMetrics, WaitMetrics } from "./metrics/snapshot.js";
 export type { ArrayOptions, CodecOptions, Durability, Json, Watermarks, WriterOptions } from "./options.js";
 export {

@@ -1,9 +1,10 @@
 import { dirname, join } from "node:path";
 import { assert } from "../base/assert.js";
 import { OPEN_SHARD_FILES_MAX } from "../base/limits.js";
-import type { ShardExpectation, ShardHandle, Sink } from "../handoff/sink.js";
+import type { ShardExpectation, ShardHandle, Sink, SinkJournal } from "../handoff/sink.js";
 import { BufferedFile } from "./buffered_file.js";
 import type { DirectFiles } from "./direct_file.js";
+import { FileJournal } from "./file_journal.js";
 import { FileShard, type PartialFile, type ShardHome } from "./file_shard.js";
 import { type FileSystem, nodeFileSystem } from "./file_system.js";
 import { Folders } from "./folders.js";
@@ -20,6 +21,8 @@ export interface FileSinkSettings {
   readonly maxOpenFiles?: number;
   /** Writes past the page cache where the file system can; undefined: through it. */
   readonly direct?: DirectFiles;
+  /** The addon's, where it is there. */
+  readonly crc32c?: (bytes: Uint8Array) => number;
   /** For tests. */
   readonly fs?: FileSystem;
 }
@@ -38,6 +41,7 @@ export class FileSink implements Sink, ShardHome {
   readonly #files: OpenFiles;
   readonly #folders: Folders;
   readonly #direct: DirectFiles | undefined;
+  readonly #journal: FileJournal;
   /** By key; undefined while one is being opened, so that a second openShard of its key meets it. */
   readonly #shards = new Map<string, FileShard | undefined>();
   /** The last putObject of each key under way: two of one key must not share a temporary file. */
@@ -51,6 +55,17 @@ export class FileSink implements Sink, ShardHome {
     this.#files = new OpenFiles(this.#fs, limit);
     this.#folders = new Folders(this.#fs, this.#files, this.location);
     this.#direct = settings.direct;
+    this.#journal = new FileJournal({
+      root: this.location,
+      fs: this.#fs,
+      files: this.#files,
+      folders: this.#folders,
+      crc32c: settings.crc32c,
+    });
+  }
+
+  get journal(): SinkJournal {
+    return this.#journal;
   }
 
   /** Handles open right now; 0 after close. For tests and metrics. */
@@ -84,7 +99,8 @@ export class FileSink implements Sink, ShardHome {
 
   /** Makes the empty file at once, so that a second writer on the same store fails here and not at its first seal. */
   async #create(path: string, expected: ShardExpectation): Promise<PartialFile> {
-    const direct = this.#direct?.create(path);
+    // Past the page cache the bytes behind the last page are held back, so that file cannot be synced between writes.
+    const direct = expected.synced ? undefined : this.#direct?.create(path);
     if (direct !== undefined) return direct;
     const buffered = new BufferedFile(path, this.#files, expected.durable ?? true);
     await buffered.create();
@@ -95,6 +111,10 @@ export class FileSink implements Sink, ShardHome {
     const path = join(this.location, key);
     await guarded({ what: "rename to its final name", path, key }, () => this.#fs.rename(partialPath, path));
     if (durable) await this.#folders.syncPath(dirname(path));
+  }
+
+  keepName(partialPath: string): Promise<void> {
+    return this.#folders.syncPath(dirname(partialPath));
   }
 
   remove(path: string): Promise<void> {
@@ -152,6 +172,7 @@ export class FileSink implements Sink, ShardHome {
     await Promise.allSettled(this.#puts.values());
     const left = [...this.#shards.keys()];
     for (const shard of [...this.#shards.values()]) await shard?.abandon(true);
+    await this.#journal.end();
     assert(left.length === 0, "every shard is sealed or abandoned before the sink closes", { keys: left });
   }
 }

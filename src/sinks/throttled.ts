@@ -1,5 +1,5 @@
 import { now, sleep } from "../base/clock.js";
-import type { ShardExpectation, ShardHandle, Sink } from "../handoff/sink.js";
+import type { ShardExpectation, ShardHandle, Sink, SinkJournal } from "../handoff/sink.js";
 import { totalBytes } from "./write_all.js";
 
 export interface ThrottleSettings {
@@ -18,6 +18,7 @@ export class ThrottledSink implements Sink {
   readonly location: string;
   readonly parallelShards: Sink["parallelShards"];
   readonly announceEnd: Sink["announceEnd"];
+  readonly journal: Sink["journal"];
   /** When the line is free again, ms. In the past: it is idle, and idle time is not saved up. */
   #freeAtMs = 0;
   readonly #hurried = new AbortController();
@@ -29,6 +30,7 @@ export class ThrottledSink implements Sink {
     this.location = inner.location;
     this.parallelShards = inner.parallelShards;
     this.announceEnd = inner.announceEnd;
+    this.journal = inner.journal && this.#throttle(inner.journal);
   }
 
   readonly hurry = (): void => {
@@ -49,6 +51,12 @@ export class ThrottledSink implements Sink {
         await this.#transmit(totalBytes(segments));
         await shard.write(segments);
       },
+      sync:
+        shard.sync &&
+        (async () => {
+          await this.#transmit(0);
+          await shard.sync?.();
+        }),
       seal: async (tail, durable) => {
         await this.#transmit(tail.byteLength);
         await shard.seal(tail, durable);
@@ -64,6 +72,30 @@ export class ThrottledSink implements Sink {
 
   close(): Promise<void> {
     return this.inner.close();
+  }
+
+  /** A journal is small, but what it says travels the same line. */
+  #throttle(journal: SinkJournal): SinkJournal {
+    return {
+      begin: async (writeId, durable) => {
+        await this.#transmit(0);
+        await journal.begin(writeId, durable);
+      },
+      open: async (name) => {
+        await this.#transmit(0);
+        const file = await journal.open(name);
+        return {
+          append: async (bytes, durable) => {
+            await this.#transmit(bytes.byteLength);
+            await file.append(bytes, durable);
+          },
+          close: () => file.close(),
+        };
+      },
+      remove: (name) => journal.remove(name),
+      clear: (durable) => journal.clear(durable),
+      crc32c: journal.crc32c,
+    };
   }
 
   /** Takes the next stretch of the line and waits for its end; timers are coarse, but their errors do not add up. */
