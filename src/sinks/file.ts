@@ -1,7 +1,7 @@
 import { dirname, join } from "node:path";
 import { assert } from "../base/assert.js";
 import { OPEN_SHARD_FILES_MAX } from "../base/limits.js";
-import type { ShardExpectation, ShardHandle, Sink } from "../handoff/sink.js";
+import type { OpenMode, ShardExpectation, ShardHandle, Sink, StoredObjects } from "../handoff/sink.js";
 import { BufferedFile } from "./buffered_file.js";
 import type { DirectFiles } from "./direct_file.js";
 import { FileShard, type PartialFile, type ShardHome } from "./file_shard.js";
@@ -10,7 +10,7 @@ import { Folders } from "./folders.js";
 import { checkKey, PARTIAL_SUFFIX, TEMPORARY_SUFFIX } from "./object_key.js";
 import { OpenFiles } from "./open_files.js";
 import { guarded } from "./os_error.js";
-import { refuseExisting, removeStore } from "./store_root.js";
+import { refuseExisting, removeStore, requireStore } from "./store_root.js";
 import { writeAll } from "./write_all.js";
 
 export interface FileSinkSettings {
@@ -58,10 +58,25 @@ export class FileSink implements Sink, ShardHome {
     return this.#files.heldCount;
   }
 
-  async open(mode: "create" | "overwrite"): Promise<void> {
+  async open(mode: OpenMode): Promise<void> {
+    if (mode === "resume") {
+      await requireStore(this.#fs, this.location);
+      return;
+    }
     if (mode === "create") await refuseExisting(this.#fs, this.location);
     else await removeStore(this.#fs, this.location);
     await this.#folders.makeRoot();
+  }
+
+  readonly stored: StoredObjects = {
+    size: (key) => this.#look(key, (path) => this.#fs.sizeOf(path)),
+    getRange: (key, offset, length) => this.#look(key, (path) => this.#fs.read(path, offset, length)),
+  };
+
+  #look<T>(key: string, run: (path: string) => Promise<T>): Promise<T> {
+    checkKey(key);
+    const path = join(this.location, key);
+    return guarded({ what: "read", path, key }, () => run(path));
   }
 
   async openShard(key: string, expected: ShardExpectation): Promise<ShardHandle> {

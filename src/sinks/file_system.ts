@@ -1,4 +1,4 @@
-import { mkdir, open, readdir, realpath, rename, rm, stat, unlink } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, realpath, rename, rm, stat, unlink } from "node:fs/promises";
 
 /**
  * The calls that the file sink makes, and no others. Tests wrap it to fail, hold or record any of them.
@@ -18,6 +18,10 @@ export interface FileSystem {
   kindOf(path: string): Promise<"absent" | "folder" | "other">;
   entries(path: string): Promise<{ readonly name: string; readonly isFolder: boolean }[]>;
   realpath(path: string): Promise<string>;
+  /** Bytes of a file; undefined when there is no file. */
+  sizeOf(path: string): Promise<number | undefined>;
+  /** `length` bytes from `offset`, fewer where the file ends before; undefined when there is no file. */
+  read(path: string, offset: number, length: number): Promise<Uint8Array | undefined>;
 }
 
 export interface OpenFile {
@@ -58,4 +62,41 @@ export const nodeFileSystem: FileSystem = {
   entries: async (path) =>
     (await readdir(path, { withFileTypes: true })).map((e) => ({ name: e.name, isFolder: e.isDirectory() })),
   realpath: (path) => realpath(path),
+  async sizeOf(path) {
+    try {
+      const stats = await stat(path);
+      return stats.isFile() ? stats.size : undefined;
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw error;
+    }
+  },
+  async read(path, offset, length) {
+    let handle: FileHandle;
+    try {
+      handle = await open(path, "r");
+    } catch (error) {
+      if (isAbsent(error)) return undefined;
+      throw error;
+    }
+    try {
+      const { size } = await handle.stat();
+      const bytes = new Uint8Array(Math.max(0, Math.min(length, size - offset)));
+      let at = 0;
+      // One call may bring less than asked for.
+      while (at < bytes.byteLength) {
+        const { bytesRead } = await handle.read(bytes, at, bytes.byteLength - at, offset + at);
+        if (bytesRead === 0) break;
+        at += bytesRead;
+      }
+      return bytes.subarray(0, at);
+    } finally {
+      await handle.close();
+    }
+  },
 };
+
+function isAbsent(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "ENOENT" || code === "ENOTDIR";
+}

@@ -69,6 +69,18 @@ export async function removeStore(fs: FileSystem, root: string): Promise<void> {
   });
 }
 
+/** For mode "resume": refuses everything but a folder with metadata at its root. */
+export async function requireStore(fs: FileSystem, root: string): Promise<void> {
+  await refuseFile(fs, root);
+  const path = join(root, METADATA_NAME);
+  const bytes = await guarded({ what: "look at", path }, () => fs.sizeOf(path));
+  if (bytes !== undefined) return;
+  throw new MillraceError("STORE_NOT_FOUND", `${root} holds no ${METADATA_NAME}, and the mode is "resume".`, {
+    context: { path: root },
+    hint: 'Check the path, or use mode: "create" to begin a store.',
+  });
+}
+
 async function refuseFile(fs: FileSystem, root: string): Promise<void> {
   const kind = await guarded({ what: "look at", path: root }, () => fs.kindOf(root));
   if (kind !== "other") return;

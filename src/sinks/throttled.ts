@@ -1,5 +1,5 @@
 import { now, sleep } from "../base/clock.js";
-import type { ShardExpectation, ShardHandle, Sink } from "../handoff/sink.js";
+import type { OpenMode, ShardExpectation, ShardHandle, Sink, StoredObjects } from "../handoff/sink.js";
 import { totalBytes } from "./write_all.js";
 
 export interface ThrottleSettings {
@@ -16,6 +16,7 @@ export interface ThrottleSettings {
 export class ThrottledSink implements Sink {
   readonly kind = "throttled";
   readonly location: string;
+  readonly stored: Sink["stored"];
   readonly parallelShards: Sink["parallelShards"];
   readonly announceEnd: Sink["announceEnd"];
   /** When the line is free again, ms. In the past: it is idle, and idle time is not saved up. */
@@ -27,6 +28,7 @@ export class ThrottledSink implements Sink {
     private readonly settings: ThrottleSettings,
   ) {
     this.location = inner.location;
+    this.stored = inner.stored && this.#slowed(inner.stored);
     this.parallelShards = inner.parallelShards;
     this.announceEnd = inner.announceEnd;
   }
@@ -36,7 +38,7 @@ export class ThrottledSink implements Sink {
     this.inner.hurry?.();
   };
 
-  async open(mode: "create" | "overwrite"): Promise<void> {
+  async open(mode: OpenMode): Promise<void> {
     await this.#transmit(0);
     await this.inner.open(mode);
   }
@@ -64,6 +66,19 @@ export class ThrottledSink implements Sink {
 
   close(): Promise<void> {
     return this.inner.close();
+  }
+
+  #slowed(stored: StoredObjects): StoredObjects {
+    return {
+      size: async (key) => {
+        await this.#transmit(0);
+        return await stored.size(key);
+      },
+      getRange: async (key, offset, length) => {
+        await this.#transmit(length);
+        return await stored.getRange(key, offset, length);
+      },
+    };
   }
 
   /** Takes the next stretch of the line and waits for its end; timers are coarse, but their errors do not add up. */

@@ -58,6 +58,9 @@ export function hookedFs(hook: FsHook = () => undefined) {
     kindOf: (path) => before("kindOf", path).then(() => nodeFileSystem.kindOf(path)),
     entries: (path) => before("entries", path).then(() => nodeFileSystem.entries(path)),
     realpath: (path) => before("realpath", path).then(() => nodeFileSystem.realpath(path)),
+    sizeOf: (path) => before("sizeOf", path).then(() => nodeFileSystem.sizeOf(path)),
+    read: (path, offset, length) =>
+      before("read", path).then((limit) => nodeFileSystem.read(path, offset, limit ?? length)),
   };
   return Object.assign(state, { fs });
 }

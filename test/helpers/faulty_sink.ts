@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import type { MessagePort } from "node:worker_threads";
 import { type ErrorCode, MillraceError } from "../../src/base/errors.js";
-import type { ShardExpectation, ShardHandle, Sink } from "../../src/handoff/sink.js";
+import type { OpenMode, ShardExpectation, ShardHandle, Sink } from "../../src/handoff/sink.js";
 
 export type SinkMethod = "open" | "openShard" | "write" | "seal" | "abandon" | "putObject" | "close";
 
@@ -78,7 +78,7 @@ class Wrapper implements Sink {
     this.location = inner.location;
   }
 
-  open(mode: "create" | "overwrite"): Promise<void> {
+  open(mode: OpenMode): Promise<void> {
     return this.call("open", "", [], () => this.inner.open(mode));
   }
 
@@ -100,6 +100,10 @@ class Wrapper implements Sink {
     return this.call("putObject", key, [bytes], (s) =>
       s.length === 0 ? Promise.resolve() : this.inner.putObject(key, s[0], durable),
     );
+  }
+
+  get stored(): Sink["stored"] {
+    return this.inner.stored;
   }
 
   close(): Promise<void> {
@@ -195,7 +199,7 @@ export class RecordingSink implements Sink {
     this.#wrapped = new Wrapper(inner, (method, key, segments, run) => this.#observe(method, key, segments, run));
   }
 
-  open(mode: "create" | "overwrite"): Promise<void> {
+  open(mode: OpenMode): Promise<void> {
     return this.#wrapped.open(mode);
   }
   openShard(key: string, expected: ShardExpectation): Promise<ShardHandle> {
@@ -203,6 +207,9 @@ export class RecordingSink implements Sink {
   }
   putObject(key: string, bytes: Uint8Array, durable: boolean): Promise<void> {
     return this.#wrapped.putObject(key, bytes, durable);
+  }
+  get stored(): Sink["stored"] {
+    return this.#wrapped.stored;
   }
   close(): Promise<void> {
     return this.#wrapped.close();
