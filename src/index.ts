@@ -2,8 +2,17 @@
 export { ERROR_CODES, type ErrorCode, type ErrorContext, isMillraceError, MillraceError } from "./base/errors.js";
 export type { ArrayGeometry, DimensionOptions } from "./geometry/array_geometry.js";
 export { DTYPES, type DType } from "./geometry/dtype.js";
-export type { OpenMode, ShardExpectation, ShardHandle, Sink, SinkSpec, StoredObjects } from "./handoff/sink.js";
-export type { MetricsSnapshot, StageMetrics, WaitMetrics } from "./metrics/snapshot.js";
+export type {
+  JournalFile,
+  OpenMode,
+  ShardExpectation,
+  ShardHandle,
+  Sink,
+  SinkJournal,
+  SinkSpec,
+  StoredObjects,
+} from "./handoff/sink.js";
+export type { CurrentWait, MetricsSnapshot, StageMetrics, WaitMetrics } from "./metrics/snapshot.js";
 export type { ArrayOptions, CodecOptions, Durability, Json, Watermarks, WriterOptions } from "./options.js";
 export {
   adviseLayout,

@@ -2,6 +2,7 @@ import { now, nowNs } from "../base/clock.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import type { Sink } from "../handoff/sink.js";
 import type { Counters } from "../metrics/counters.js";
+import type { Ordering } from "../slots/ordering.js";
 import { arrayMetadata } from "../zarr/array_metadata.js";
 import { withRows } from "../zarr/with_rows.js";
 import type { MetadataInit, ResumeFrom } from "./messages.js";
@@ -16,6 +17,7 @@ export class Publisher {
   readonly #resume: ResumeFrom | undefined;
   readonly #sink: Sink;
   readonly #counters: Counters;
+  readonly #order: Ordering;
   readonly #durable: boolean;
   readonly #intervalMs: number;
   readonly #onPublished: (rows: number) => void;
@@ -33,6 +35,7 @@ export class Publisher {
     resume?: ResumeFrom;
     sink: Sink;
     counters: Counters;
+    order: Ordering;
     durable: boolean;
     intervalMs: number;
     onPublished: (rows: number) => void;
@@ -45,6 +48,7 @@ export class Publisher {
     if (init.resume !== undefined) this.#published = this.#wanted = init.resume.rows;
     this.#sink = init.sink;
     this.#counters = init.counters;
+    this.#order = init.order;
     this.#durable = init.durable;
     this.#intervalMs = init.intervalMs;
     this.#onPublished = init.onPublished;
@@ -84,7 +88,8 @@ export class Publisher {
     const rows = this.#wanted;
     if (rows <= this.#published) return;
     const from = nowNs();
-    await this.#sink.putObject("zarr.json", this.#document(rows), this.#durable);
+    const put = this.#sink.putObject("zarr.json", this.#document(rows), this.#durable);
+    await this.#order.shown("PUBLISH_AFTER_DURABLE", put);
     this.#published = rows;
     this.#lastMs = now();
     this.#counters.add("publishNs", nowNs() - from);

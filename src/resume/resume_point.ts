@@ -1,7 +1,7 @@
 import { MillraceError } from "../base/errors.js";
+import { MARKER_KEY } from "../journal/writer_marker.js";
 import type { WriterOptions } from "../options.js";
 import { type CheckedOptions, checkWriterOptions, type Machine } from "../options_check.js";
-import { MARKER_KEY } from "../s3/writer_marker.js";
 import { notClosed } from "../sinks/not_closed.js";
 import { METADATA_NAME, readMetadata } from "../store/array_layout.js";
 import { type ArrayReader, openNode } from "../store/array_reader.js";

@@ -4,7 +4,7 @@ import { isMillraceError } from "../base/errors.js";
 import type { PartPool } from "./part_pool.js";
 import type { ObjectAbout, S3Api, UploadedPart, UploadName } from "./s3_api.js";
 import { statusOf } from "./s3_error.js";
-import { WRITE_ID_NAME } from "./writer_marker.js";
+import { WRITE_ID_NAME } from "./write_id.js";
 
 /** What uploads of one sink have in common. */
 export interface UploadHome {

@@ -12,6 +12,7 @@ export type ByteRange = { readonly offset: number; readonly length: number } | {
 export class MemorySinkSpec implements SinkSpec {
   readonly kind = "memory";
   readonly location = "memory";
+  readonly journal = false;
   /** Sealed shards and objects by key ("c/0/1", "zarr.json"). Unsealed shards are not here. The caller may change it. */
   readonly files = new Map<string, Uint8Array>();
   #offered: { readonly near: Port; readonly far: Port } | undefined;

@@ -2,11 +2,12 @@ import { assert } from "../base/assert.js";
 import { wallIso } from "../base/clock.js";
 import { isMillraceError, MillraceError } from "../base/errors.js";
 import type { OpenMode, ShardExpectation, ShardHandle, Sink, StoredObjects } from "../handoff/sink.js";
+import { encodeMarker, MARKER_KEY, type WriterMarker } from "../journal/writer_marker.js";
 import { planParts } from "../s3/part_plan.js";
 import { PartPool } from "../s3/part_pool.js";
 import type { S3Api } from "../s3/s3_api.js";
 import { hasLanded, ShardUpload, type UploadHome } from "../s3/shard_upload.js";
-import { encodeMarker, MARKER_KEY, WRITE_ID_NAME, type WriterMarker } from "../s3/writer_marker.js";
+import { WRITE_ID_NAME } from "../s3/write_id.js";
 import { notClosed } from "./not_closed.js";
 import { checkKey } from "./object_key.js";
 

@@ -1,5 +1,5 @@
 import { now, sleep } from "../base/clock.js";
-import type { OpenMode, ShardExpectation, ShardHandle, Sink, StoredObjects } from "../handoff/sink.js";
+import type { OpenMode, ShardExpectation, ShardHandle, Sink, SinkJournal, StoredObjects } from "../handoff/sink.js";
 import { totalBytes } from "./write_all.js";
 
 export interface ThrottleSettings {
@@ -19,6 +19,7 @@ export class ThrottledSink implements Sink {
   readonly stored: Sink["stored"];
   readonly parallelShards: Sink["parallelShards"];
   readonly announceEnd: Sink["announceEnd"];
+  readonly journal: Sink["journal"];
   /** When the line is free again, ms. In the past: it is idle, and idle time is not saved up. */
   #freeAtMs = 0;
   readonly #hurried = new AbortController();
@@ -31,6 +32,7 @@ export class ThrottledSink implements Sink {
     this.stored = inner.stored && this.#slowed(inner.stored);
     this.parallelShards = inner.parallelShards;
     this.announceEnd = inner.announceEnd;
+    this.journal = inner.journal && this.#throttle(inner.journal);
   }
 
   readonly hurry = (): void => {
@@ -51,6 +53,12 @@ export class ThrottledSink implements Sink {
         await this.#transmit(totalBytes(segments));
         await shard.write(segments);
       },
+      sync:
+        shard.sync &&
+        (async () => {
+          await this.#transmit(0);
+          await shard.sync?.();
+        }),
       seal: async (tail, durable) => {
         await this.#transmit(tail.byteLength);
         await shard.seal(tail, durable);
@@ -78,6 +86,30 @@ export class ThrottledSink implements Sink {
         await this.#transmit(length);
         return await stored.getRange(key, offset, length);
       },
+    };
+  }
+
+  /** A journal is small, but what it says travels the same line. */
+  #throttle(journal: SinkJournal): SinkJournal {
+    return {
+      begin: async (writeId, durable) => {
+        await this.#transmit(0);
+        await journal.begin(writeId, durable);
+      },
+      open: async (name) => {
+        await this.#transmit(0);
+        const file = await journal.open(name);
+        return {
+          append: async (bytes, durable) => {
+            await this.#transmit(bytes.byteLength);
+            await file.append(bytes, durable);
+          },
+          close: () => file.close(),
+        };
+      },
+      remove: (name) => journal.remove(name),
+      clear: (durable) => journal.clear(durable),
+      crc32c: journal.crc32c,
     };
   }
 

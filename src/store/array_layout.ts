@@ -1,6 +1,7 @@
 import { MillraceError } from "../base/errors.js";
 import { ceilDiv, exactDiv, product } from "../base/integers.js";
 import { CHUNK_BYTES_MAX, CHUNKS_PER_SHARD_MAX } from "../base/limits.js";
+import { encodedBytesMax } from "../codec/decode.js";
 import { itemBytes } from "../geometry/dtype.js";
 import { memberKey } from "../zarr/chunk_key.js";
 import { parseMetadata, type StoredArray, type StoredNode } from "../zarr/parse_metadata.js";
@@ -28,7 +29,7 @@ export interface ArrayLayout {
   readonly chunksPerBlock: number;
   /** 0 where there are no shards. */
   readonly indexBytes: number;
-  /** A stored chunk longer than this is damage, whatever the codec: no encoder grows data so much. Bounds memory. */
+  /** A stored chunk longer than this is damage, whatever the codec. Bounds memory. */
   readonly storedChunkBytesMax: number;
 }
 
@@ -62,7 +63,7 @@ export function arrayLayout(metadata: StoredArray, key: string): ArrayLayout {
     chunksOfBlock,
     chunksPerBlock,
     indexBytes: metadata.index === undefined ? 0 : shardIndexBytes(chunksPerBlock, metadata.index.checksum),
-    storedChunkBytesMax: 2 * chunkBytes + 2 ** 20,
+    storedChunkBytesMax: encodedBytesMax(chunkBytes),
   };
 }
 

@@ -5,6 +5,7 @@ import { isMillraceError, MillraceError } from "../base/errors.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { Counters } from "../metrics/counters.js";
 import { AppendLatency } from "../metrics/latency.js";
+import { OwnerWaits } from "../metrics/owner_waits.js";
 import { type MetricsSnapshot, takeSnapshot } from "../metrics/snapshot.js";
 import type { Watermarks, WriterOptions } from "../options.js";
 import type { CheckedOptions } from "../options_check.js";
@@ -21,6 +22,7 @@ import {
   checkByteCount,
   checkRowCount,
   checkUnchanged,
+  closed,
   elementBytesOf,
   incompleteRow,
   notRowAligned,
@@ -33,6 +35,7 @@ import type { Platform } from "./platform.js";
 import { streamInit } from "./stream_init.js";
 import { StreamLink } from "./stream_link.js";
 import { ROW_MARKS, readWatermarks } from "./watermarks.js";
+import { drainSource, type WriterEnd, writableOf } from "./write_from.js";
 import type { AppendOptions, WriterEvents } from "./writer_types.js";
 
 const RESOLVED = Promise.resolve();
@@ -51,13 +54,18 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   readonly #copier: Copier;
   readonly #intake: Intake;
   readonly #latency = new AppendLatency();
-  readonly #queue = new OperationQueue();
+  readonly #order: Ordering;
+  readonly #queue: OperationQueue;
   readonly #link: StreamLink;
   #error: MillraceError | undefined;
   /** Some call has thrown the failure, or will. */
   #reported = false;
   #closing: Promise<void> | undefined;
   #ended = false;
+  /** The threads are gone. */
+  #released = false;
+  readonly #endListeners = new Set<(reason: unknown) => void>();
+  readonly #end: WriterEnd = { onEnd: (listener) => this.#onEnd(listener) };
   readonly #warnings = new EarlyWarnings((message) => this.emit("warning", { message }));
   #copyNs = 0;
   #copyCount = 0;
@@ -88,7 +96,9 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     prefault(this.#memory);
     this.#counters = new Counters(this.#memory.counters);
     for (const mark of ROW_MARKS) this.#counters.raise(mark, firstRow);
-    const order = new Ordering(orderingFromEnvironment());
+    const order = new Ordering(orderingFromEnvironment(), new OwnerWaits(this.#counters, "producer"));
+    this.#order = order;
+    this.#queue = new OperationQueue(() => order.show("STAGING_FREE"));
     this.#staging = new SlotRing(this.#memory.stagingControl, this.#memory.staging.length, order, "STAGING_FREE");
     this.#output = new SlotRing(this.#memory.outputControl, this.#memory.output.length, order, "JOIN_BEFORE_REFILL");
     const helpers = checked.threads === "inline" ? 0 : checked.copyHelpers;
@@ -153,6 +163,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       stagingSlotsBusyPeak: this.#staging.busyPeak(),
       outputSlots: this.#output.depth,
       outputSlotsBusy: this.#output.busy(),
+      ended: this.#released,
     });
   }
 
@@ -267,7 +278,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     await this.#enqueue({ step: () => this.#intake.split(), bytesLeft: () => 0 });
     // Failed since: nobody would answer.
     if (this.#error !== undefined) throw this.#error;
-    await this.#link.flush();
+    await this.#order.shown("PUBLISH_AFTER_DURABLE", this.#link.flush());
   }
 
   /**
@@ -285,6 +296,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       }
       this.#closing = this.#close();
       this.#closing.catch(() => {});
+      this.#tellEnd(closed());
     }
     this.#reported = true;
     return this.#closing;
@@ -312,19 +324,27 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     else await this.abort();
   }
 
-  /** The writer as a WHATWG stream: one chunk is one append, closing it closes the writer. `Writable.fromWeb` takes it. */
+  /**
+   * The writer as a WHATWG stream: one chunk is one append, closing it closes the writer, aborting it aborts the writer at once, also while
+   * an append waits. A writer that fails, or is closed by itself, errors the stream. `Writable.fromWeb` takes it.
+   */
   get writable(): WritableStream<ArrayBufferView> {
-    this.#writable ??= new WritableStream<ArrayBufferView>({
-      write: (chunk) => this.append(chunk),
+    this.#writable ??= writableOf({
+      append: (data) => this.append(data),
       close: () => this.close(),
       abort: (reason) => this.abort(reason),
+      ...this.#end,
     });
     return this.#writable;
   }
 
-  /** Appends everything that `source` yields, at the writer's pace. Does not close. An error of the source is thrown on. */
+  /**
+   * Appends everything that `source` yields, at the writer's pace. Does not close. An error of the source is thrown on. When the writer fails,
+   * is aborted or closed meanwhile, it rejects at once, also while the source gives nothing, and the source is told to return.
+   * @throws MillraceError as {@link append}
+   */
   async writeFrom(source: AsyncIterable<ArrayBufferView> | Iterable<ArrayBufferView>): Promise<void> {
-    for await (const data of source) await this.append(data);
+    await drainSource(source, (data) => this.append(data), this.#end);
   }
 
   // ---------------------------------------------------------------------------------------------------------------- intake
@@ -343,6 +363,18 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     if (this.#error !== undefined || this.#closing !== undefined) this.#checkOpen();
     if (this.#intake.reservedBytes > 0) this.#checkNoReservation("append");
     return elementBytesOf(data, this.geometry);
+  }
+
+  #onEnd(listener: (reason: unknown) => void): () => void {
+    if (this.#error !== undefined || this.#closing !== undefined) listener(this.#error ?? closed());
+    else this.#endListeners.add(listener);
+    return () => this.#endListeners.delete(listener);
+  }
+
+  #tellEnd(reason: unknown): void {
+    const listeners = [...this.#endListeners];
+    this.#endListeners.clear();
+    for (const listener of listeners) listener(reason);
   }
 
   /** Queues what an append has left. `startNs` 0: it is not in the latency sample. */
@@ -393,9 +425,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   #checkOpen(): void {
     this.#reported ||= this.#error !== undefined;
     if (this.#error !== undefined) throw this.#error;
-    if (this.#closing !== undefined) {
-      throw new MillraceError("WRITER_CLOSED", "the writer is closed.", { hint: "Open a new writer." });
-    }
+    if (this.#closing !== undefined) throw closed();
   }
 
   #checkNoReservation(call: string): void {
@@ -485,6 +515,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       });
       this.#closing.catch(() => {});
     }
+    this.#tellEnd(error);
     if (this.#link.openFailed(error)) return;
     tracingChannels.error({ error });
     this.emit("error", error);
@@ -511,7 +542,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
 
   /** Waits for both threads, then lets go of everything. Slots are released last: until then a thread may use them. */
   async #teardown(): Promise<void> {
-    await this.#link.stopped;
+    await this.#order.shown("STOP_JOIN_BEFORE_RELEASE", this.#link.stopped);
     this.#ended = true;
     // A stream may be over before the timer.
     this.#warnings.release();
@@ -519,7 +550,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#link.unguard();
     this.#copier.close();
     tracingChannels.close({ rows: this.#rowsAccepted(), bytesIn: this.#intake.acceptedBytes });
-    await this.#link.end();
+    await this.#order.shown("STOP_JOIN_BEFORE_RELEASE", this.#link.end());
+    this.#released = true;
     releaseStreamMemory(this.#memory, this.#platform.addon());
   }
 }

@@ -1,11 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { isMillraceError, type MillraceError } from "../../src/base/errors.js";
 import type { WriterOptions } from "../../src/options.js";
-import { storedArrayOptions } from "../../src/resume/stored_options.js";
-import type { MemorySinkSpec } from "../../src/sinks/memory_spec.js";
-import { discardSink, memorySink } from "../../src/sinks/specs.js";
-import { openArray } from "../../src/store/array_reader.js";
+import { memorySink } from "../../src/sinks/specs.js";
 import { verifyStore } from "../../src/store/verify.js";
 import { openWriter } from "../../src/writer/open_writer.js";
 import { elementBytes, type StreamCase, streamCases } from "../helpers/stream_model.js";
@@ -59,10 +55,10 @@ function cut(stretches: readonly Stretch[], rows: number): [Stretch[], Stretch[]
   return [before, after];
 }
 
-const stretches = fc.array(
-  fc.record({ rows: fc.integer({ min: 0, max: 20 }), skipped: fc.boolean() }),
-  { minLength: 1, maxLength: 6 },
-);
+const stretches = fc.array(fc.record({ rows: fc.integer({ min: 0, max: 20 }), skipped: fc.boolean() }), {
+  minLength: 1,
+  maxLength: 6,
+});
 
 /** The stretches as far as they fit a bounded array. */
 function fitting(all: readonly Stretch[], size: number | null): Stretch[] {
@@ -98,8 +94,3 @@ describe("a stream that is cut and resumed", () => {
     );
   }, 180_000);
 });
-void isMillraceError;
-void discardSink;
-void openArray;
-void storedArrayOptions;
-export type { MemorySinkSpec, MillraceError };
