@@ -11,6 +11,7 @@ import { Ordering } from "../slots/ordering.js";
 import { SlotRing } from "../slots/slot_ring.js";
 import type { DeliveryInit, DeliveryNews, FromDelivery, ToDelivery } from "./messages.js";
 import { Publisher } from "./publisher.js";
+import { checkUnchanged, reopenRow } from "./reopen_row.js";
 import { type SealedShard, ShardRow } from "./shard_row.js";
 
 export interface DeliveryLinks {
@@ -48,17 +49,39 @@ export class Delivery {
   #aborted = false;
   #ending = false;
   #stopped = false;
+  #reopening: Promise<void> = Promise.resolve();
   /** Messages that are worked on. */
   #working = 0;
   readonly #begun = new Signal();
 
-  /** Opens the store: after this its metadata is valid, with shape 0. Rejects with the sink's error. */
+  /** Opens the store: after this its metadata is valid, with shape 0 or that of the store which is resumed. Rejects with the sink's error. */
   static async open(init: DeliveryInit, sink: Sink, links: DeliveryLinks): Promise<Delivery> {
     const delivery = new Delivery(init, sink, links);
     await sink.open(init.mode);
-    await delivery.#publisher.publish();
+    if (init.resume === undefined) await delivery.#publisher.publish();
+    else await checkUnchanged(sink, init.resume);
     delivery.#idle();
     return delivery;
+  }
+
+  /**
+   * Of a stream that is resumed: opens the row of shards that it goes on in, with what that row holds. The engine must be heard meanwhile,
+   * since copying takes long and an abort ends it. A failure is the stream's.
+   */
+  async reopen(): Promise<void> {
+    const { resume } = this.#init;
+    if (resume === undefined || resume.rows === this.#g.rowCount) return;
+    const { epochRows, epochsPerShard } = this.#g;
+    const epochs = Math.floor(resume.rows / epochRows);
+    const row = Math.floor(epochs / epochsPerShard);
+    if (resume.rows === row * epochsPerShard * epochRows) return;
+    this.#current = new ShardRow(row, this.#g, this.#table, this.#sink, this.#init);
+    const stopped = (): boolean => this.#aborted || this.#failed;
+    this.#reopening = reopenRow(this.#current, epochs - row * epochsPerShard, this.#g, this.#sink, stopped).catch(
+      (error) => this.#fail(error),
+    );
+    this.#work(this.#reopening);
+    await this.#reopening;
   }
 
   private constructor(init: DeliveryInit, sink: Sink, links: DeliveryLinks) {
@@ -75,9 +98,11 @@ export class Delivery {
       this.#order,
       "JOIN_BEFORE_REFILL",
     );
+    this.#rowsDurable = init.resume?.rows ?? 0;
     this.#publisher = new Publisher({
       geometry: init.geometry,
       metadata: init.metadata,
+      resume: init.resume,
       sink,
       counters: this.#counters,
       order: this.#order,
@@ -259,6 +284,7 @@ export class Delivery {
 
   /** Ends the stream. `rows` undefined: it was aborted, or it failed. */
   async #close(rows: number | undefined, afterGeneration: number): Promise<void> {
+    await this.#order.shown("DELIVER_OLDEST_FIRST", this.#reopening);
     await this.#order.shown("DELIVER_OLDEST_FIRST", this.#turnOf(afterGeneration + 1));
     if (this.#ending) return;
     this.#ending = true;
