@@ -1,7 +1,7 @@
 import type { Json } from "./base/json.js";
 import type { DimensionOptions } from "./geometry/array_geometry.js";
 import type { DType } from "./geometry/dtype.js";
-import type { SinkSpec } from "./handoff/sink.js";
+import type { Durability, SinkSpec } from "./handoff/sink.js";
 
 /** Codec of an array. Strings are the command line's spelling. */
 export type CodecOptions =
@@ -30,18 +30,24 @@ export interface ArrayOptions {
   readonly attributes?: { readonly [key: string]: Json };
 }
 
-export type Durability = "none" | "shard" | "batch";
+export type { Durability };
 
 export interface WriterOptions {
   readonly sink: SinkSpec;
   readonly array: ArrayOptions;
-  /** "create" (default) refuses an existing store; "overwrite" removes it; "resume" continues it (not yet). */
+  /**
+   * "create" (default) refuses an existing store; "overwrite" removes it. "resume" continues one that its writer has closed, behind its last
+   * row: `array` must say what the store says (RESUME_MISMATCH); codec, fill value and attributes that are left out are the store's.
+   */
   readonly mode?: "create" | "overwrite" | "resume";
   /** Default "auto". */
   readonly backend?: "auto" | "cpu" | "gpu";
   /** Lets `backend: "gpu"` take a software adapter (tests). Default false. */
   readonly allowSoftwareAdapter?: boolean;
-  /** Default "shard": sealed shards survive a power cut. "none": no fsync. "batch": not yet. */
+  /**
+   * What survives a power cut, and `watermarks.durable` counts. Default "shard": sealed shards. "batch": every batch, by a sync of each open
+   * shard and of the journal; for `fileSink` only. "none": nothing is synced.
+   */
   readonly durability?: Durability;
   /** Epochs encoded together (K). Default: as many as reach 16 MiB raw. Bytes on disk never depend on it. */
   readonly batchEpochs?: number;

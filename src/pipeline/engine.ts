@@ -52,6 +52,7 @@ export async function runEngine(init: EngineInit, ports: EnginePorts, openBacken
     memory,
     counters,
     order,
+    firstRow: init.firstRow,
     maxPendingBytes: init.maxPendingBytes,
     mode: scheduleMode(memory.output.length),
     toProducer: (message) => ports.producer.postMessage(message),

@@ -37,6 +37,7 @@ export async function runDelivery(init: DeliveryInit, ports: DeliveryPorts, open
     }
     ports.engine.onmessage = ({ data }) => delivery.receive(data);
     ports.engine.addEventListener?.("close", () => delivery.engineLost());
+    await delivery.reopen();
     ports.producer.postMessage({ type: "ready" });
   } catch (error) {
     new Counters(init.memory.counters).raise("deliveryStopped", 1);

@@ -368,8 +368,8 @@ describe("streams, events, metrics", () => {
 
 describe("opening", () => {
   it.each<[string, Partial<WriterOptions>]>([
-    ["NOT_YET", { mode: "resume" }],
-    ["NOT_YET", { durability: "batch" }],
+    ["STORE_NOT_FOUND", { mode: "resume" }],
+    ["INVALID_OPTION", { durability: "batch" }],
     ["BACKEND_UNAVAILABLE", { backend: "gpu" }],
     ["MEMORY_BUDGET_EXCEEDED", { memoryBudgetBytes: 100 }],
     ["INVALID_OPTION", { depth: 0 }],
