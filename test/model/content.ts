@@ -29,7 +29,10 @@ export class Content {
 
   /** Bytes of row `row`; no two rows are alike, and none holds what slots are filled with between uses. */
   row(row: number): Uint8Array {
-    return Uint8Array.from({ length: this.shape.shardsPerRow }, (_, s) => 1 + ((row * this.shape.shardsPerRow + s) % 160));
+    return Uint8Array.from(
+      { length: this.shape.shardsPerRow },
+      (_, s) => 1 + ((row * this.shape.shardsPerRow + s) % 160),
+    );
   }
 
   rowsBetween(from: number, to: number): Uint8Array {

@@ -31,7 +31,6 @@ class End implements Port<Message, Message> {
   readonly inbox: Item[] = [];
   /** Everything ever put into the inbox, as text. */
   readonly log: string[] = [];
-  taken = 0;
   closed = false;
   peer!: End;
 
@@ -51,7 +50,10 @@ class End implements Port<Message, Message> {
 
   put(item: Item): void {
     this.inbox.push(item);
-    this.log.push(item === "close" ? item : JSON.stringify(item.message));
+    // A stack says by which way the explorer came, not what was said.
+    this.log.push(
+      item === "close" ? item : JSON.stringify(item.message, (name, value) => (name === "stack" ? "" : value)),
+    );
   }
 
   close(): void {
@@ -99,7 +101,6 @@ class End implements Port<Message, Message> {
 
   #take(item: Item): void {
     this.inbox.shift();
-    this.taken++;
     if (item !== "close") {
       this.onmessage?.({ data: item.message });
       return;
@@ -260,7 +261,7 @@ export class Control {
 
   /** What every thread has been told, has said and waits for; not in which order things of different origin came. */
   key(): string {
-    const ends = this.ends.map((end) => `${end.taken},${end.closed}:${end.log.join(" ")}`);
+    const ends = this.ends.map((end) => `${end.inbox.length},${end.closed}:${end.log.join(" ")}`);
     const waits = [...this.operations.keys(), ...[...this.timers.values()].map((timer) => timer.name)].sort();
     const done = Object.values(this.#settledLog).map((log) => [...log].sort().join(","));
     return [...ends, waits.join(","), ...done, [...this.dead].join(",")].join("\n");

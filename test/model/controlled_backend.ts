@@ -25,6 +25,7 @@ export class ControlledBackend implements Backend {
   #lastGeneration = 0;
   encodedRows = 0;
   readonly #encoded = new Map<number, number>();
+  opened = false;
   closed = false;
 
   constructor(content: Content, control: Control, memory: StreamMemory) {

@@ -25,6 +25,7 @@ export class ControlledSink implements Sink {
   #putting = false;
   #closed = false;
   #closes = 0;
+  opened = false;
   publishedRows = -1;
 
   constructor(content: Content, control: Control) {
@@ -32,12 +33,15 @@ export class ControlledSink implements Sink {
     this.#control = control;
   }
 
-  get closed(): boolean {
-    return this.#closed;
+  /** Whether close was called. */
+  get closing(): boolean {
+    return this.#closes > 0;
   }
 
   open(): Promise<void> {
-    return this.#call("sink open", () => {});
+    return this.#call("sink open", () => {
+      this.opened = true;
+    });
   }
 
   async openShard(key: string): Promise<ShardHandle> {
@@ -133,7 +137,8 @@ export class ControlledSink implements Sink {
     this.#begin("seal", key, shard);
     const count = shard.data.byteLength / this.#content.shape.epochRows;
     const index = tail.slice();
-    if (!sameBytes(index, this.#content.shardIndex(shard.row, count))) this.#wrong(`${key} is sealed with a wrong index`);
+    if (!sameBytes(index, this.#content.shardIndex(shard.row, count)))
+      this.#wrong(`${key} is sealed with a wrong index`);
     return this.#call(
       `seal ${key}`,
       () => {

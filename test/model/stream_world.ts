@@ -2,8 +2,8 @@ import { useClock } from "../../src/base/clock.js";
 import { isMillraceError, MillraceError } from "../../src/base/errors.js";
 import { Counters } from "../../src/metrics/counters.js";
 import type { NativeAddon } from "../../src/native/addon.js";
-import type { Watermarks } from "../../src/options.js";
-import { type CheckedOptions, checkWriterOptions } from "../../src/options_check.js";
+import type { Watermarks, WriterOptions } from "../../src/options.js";
+import { type CheckedOptions, checkWriterOptions, type Machine } from "../../src/options_check.js";
 import { runEngine } from "../../src/pipeline/engine.js";
 import { leaveWithProducer } from "../../src/pipeline/leave_with_producer.js";
 import type { Port } from "../../src/pipeline/port.js";
@@ -75,6 +75,7 @@ interface Lane {
   noRoomAt: number;
 }
 
+const MACHINE: Machine = { cores: 2, memoryBytes: 2 ** 30, addon: false };
 const FROZEN_CLOCK = { nowNs: () => 0, wallMs: () => 0, sleep: () => Promise.reject(new Error("nothing sleeps")) };
 
 /** A writer with its real classes, over ports, a backend and a sink under control. */
@@ -104,8 +105,8 @@ export class StreamWorld implements World {
   static async make(c: Configuration): Promise<StreamWorld> {
     const world = new StreamWorld(c);
     world.#putUp();
-    const { checked, plan, options } = world.#plan();
-    ArrayWriter.start(world.#platform(), checked, options, plan).then(
+    const { checked, plan } = planOf(c);
+    ArrayWriter.start(world.#platform(), checked, optionsOf(c, world.#sink), plan).then(
       (writer) => {
         world.#writer = writer;
         world.#opened = "done";
@@ -163,9 +164,8 @@ export class StreamWorld implements World {
     if (waits !== undefined) return `${waits.name} never settles`;
     if (this.#opened === "waits") return "opening never settles";
     const stuck = this.#lanes.findIndex(({ calls, next }) => next < calls.length);
-    if (stuck >= 0 && this.#opened === "done") return `call ${this.#lanes[stuck].next} of lane ${stuck} never finds room`;
-    const ends = this.#c.lanes.flat().some(({ call }) => call === "close" || call === "abort");
-    if (!ends) return undefined;
+    if (stuck >= 0 && this.#opened === "done")
+      return `call ${this.#lanes[stuck].next} of lane ${stuck} never finds room`;
     return this.#endOfStreamProblem();
   }
 
@@ -198,7 +198,10 @@ export class StreamWorld implements World {
   #choices(): Choice[] {
     if (this.#left) return [];
     const found: Choice[] = [];
-    if (!this.#leaving) this.#lanes.forEach((lane, i) => { found.push(...this.#laneChoices(lane, i)); });
+    if (!this.#leaving)
+      this.#lanes.forEach((lane, i) => {
+        found.push(...this.#laneChoices(lane, i));
+      });
     found.push(...this.control.choices(), ...this.#exitChoices());
     const possible = this.#leaving ? found.filter(({ thread }) => thread !== "producer") : found;
     const silent = possible.find((choice) => choice.silent);
@@ -264,8 +267,10 @@ export class StreamWorld implements World {
 
   /** Memory that other threads write and this one looks at without having been told. */
   #readsOf(thread: ThreadName): string {
-    if (thread === "producer") return `${this.#ringStates(this.#memory.stagingControl, this.#memory.staging.length)}${this.#counters.get("failed")}`;
-    if (thread === "engine" && this.#c.maxPendingBytes !== undefined) return `${this.#counters.get("sinkPendingBytes")}`;
+    if (thread === "producer")
+      return `${this.#ringStates(this.#memory.stagingControl, this.#memory.staging.length)}${this.#counters.get("failed")}`;
+    if (thread === "engine" && this.#c.maxPendingBytes !== undefined)
+      return `${this.#counters.get("sinkPendingBytes")}`;
     return "";
   }
 
@@ -278,7 +283,13 @@ export class StreamWorld implements World {
       case "append": {
         const data = this.#nextRows(call.rows);
         // The caller may reuse its buffer at once.
-        this.#issue(lane, i, name, writer.append(data).finally(() => data.fill(0xbb)), call.await);
+        this.#issue(
+          lane,
+          i,
+          name,
+          writer.append(data).finally(() => data.fill(0xbb)),
+          call.await,
+        );
         break;
       }
       case "tryAppend": {
@@ -449,11 +460,11 @@ export class StreamWorld implements World {
   }
 
   #endOfStreamProblem(): string | undefined {
-    if (this.#opened !== "done") return undefined;
-    if (this.#released !== 1) return `memory was released ${this.#released} times`;
     const { dead } = this.control;
-    if (!dead.has("delivery") && !this.#sink.closed && !this.#hadFault()) return "the sink was never closed";
-    if (!dead.has("engine") && !this.#backend.closed) return "the backend was never closed";
+    if (!dead.has("delivery") && this.#sink.opened && !this.#sink.closing) return "the sink was never closed";
+    if (!dead.has("engine") && this.#backend.opened && !this.#backend.closed) return "the backend was never closed";
+    if (this.#released !== 1) return `memory was released ${this.#released} times`;
+    if (this.#opened !== "done") return undefined;
     const closed = this.#issued.find(({ name, outcome }) => name.includes("close") && outcome === "done");
     const { rows, shape } = this.content;
     if (this.#sink.publishedRows > this.#sink.sealedRows()) return "published rows are missing";
@@ -482,7 +493,15 @@ export class StreamWorld implements World {
   #sharedWords(): string {
     const { stagingControl, outputControl, staging, output } = this.#memory;
     const counters = (
-      ["rowsEncoded", "rowsDelivered", "rowsDurable", "rowsPublished", "failed", "engineStopped", "sinkPendingBytes"] as const
+      [
+        "rowsEncoded",
+        "rowsDelivered",
+        "rowsDurable",
+        "rowsPublished",
+        "failed",
+        "engineStopped",
+        "sinkPendingBytes",
+      ] as const
     ).map((name) => this.#counters.get(name));
     return `${this.#ringStates(stagingControl, staging.length)} ${this.#ringStates(outputControl, output.length)} ${counters}`;
   }
@@ -494,31 +513,9 @@ export class StreamWorld implements World {
 
   // ------------------------------------------------------------------------------------------------------------------ set-up
 
-  #plan(): { checked: CheckedOptions; plan: MemoryPlan; options: Parameters<typeof checkWriterOptions>[0] } {
-    const { c, sink } = { c: this.#c, sink: this.#sink };
-    const options = {
-      sink: { kind: sink.kind, location: sink.location, options: {}, memoryBytes: () => 0, instance: sink },
-      threads: "inline",
-      depth: c.depth,
-      batchEpochs: c.batchEpochs ?? 1,
-      publishIntervalMs: c.publishIntervalMs ?? 0,
-      ...(c.maxPendingBytes === undefined ? {} : { maxPendingBytes: c.maxPendingBytes }),
-      array: {
-        dtype: "uint8",
-        codec: { name: "none" },
-        dimensions: [
-          { name: "t", size: null, chunk: c.epochRows, shard: c.epochRows * c.epochsPerShard },
-          { name: "x", size: c.shardsPerRow, chunk: 1, shard: 1 },
-        ],
-      },
-    } as const;
-    const checked = checkWriterOptions(options, { cores: 2, memoryBytes: 2 ** 30, addon: false });
-    return { checked, plan: planStream(checked, options.sink, false), options };
-  }
-
   #platform(): Platform {
     return {
-      machine: () => ({ cores: 2, memoryBytes: 2 ** 30, addon: false }),
+      machine: () => MACHINE,
       // All that a writer without helpers and without a GPU asks of it.
       addon: () => ({ releasePages: (view: Uint8Array) => this.#release(view) }) as unknown as NativeAddon,
       gpuHost: () => Promise.reject(new Error("no GPU here")),
@@ -557,7 +554,9 @@ export class StreamWorld implements World {
       init.engine,
       { producer: port(engineProducer), delivery: port(engineDelivery) },
       async () => {
-        await control.operation("engine", "backend open", () => {}, () => new MillraceError("BACKEND_UNAVAILABLE", "none."));
+        const unavailable = (): MillraceError => new MillraceError("BACKEND_UNAVAILABLE", "no backend.");
+        await control.operation("engine", "backend open", () => {}, unavailable);
+        this.#backend.opened = true;
         return this.#backend;
       },
     );
@@ -610,6 +609,39 @@ export class StreamWorld implements World {
       globalThis.clearTimeout = clearTimeout;
     });
   }
+}
+
+function optionsOf(c: Configuration, instance?: ControlledSink): WriterOptions {
+  return {
+    sink: { kind: "controlled", location: "controlled", options: {}, memoryBytes: () => 0, instance },
+    threads: "inline",
+    depth: c.depth,
+    batchEpochs: c.batchEpochs ?? 1,
+    publishIntervalMs: c.publishIntervalMs ?? 0,
+    maxPendingBytes: c.maxPendingBytes,
+    array: {
+      dtype: "uint8",
+      codec: { name: "none" },
+      dimensions: [
+        { name: "t", size: null, chunk: c.epochRows, shard: c.epochRows * c.epochsPerShard },
+        { name: "x", size: c.shardsPerRow, chunk: 1, shard: 1 },
+      ],
+    },
+  };
+}
+
+/** Plain data that every world of a configuration shares. */
+const plans = new WeakMap<Configuration, { checked: CheckedOptions; plan: MemoryPlan }>();
+
+function planOf(c: Configuration): { checked: CheckedOptions; plan: MemoryPlan } {
+  let planned = plans.get(c);
+  if (planned === undefined) {
+    const options = optionsOf(c);
+    const checked = checkWriterOptions(options, MACHINE);
+    planned = { checked, plan: planStream(checked, options.sink, false) };
+    plans.set(c, planned);
+  }
+  return planned;
 }
 
 function set(name: string, value: string | undefined): void {

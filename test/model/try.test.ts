@@ -1,16 +1,26 @@
-import { expect, it } from "vitest";
-import { explore } from "./explorer.js";
-import { StreamWorld, type Configuration } from "./stream_world.js";
-const shape = { epochRows: 1, epochsPerShard: 1, shardsPerRow: 1 };
-const app = { call: "append", rows: 1 } as const;
-const cs: Record<string, Configuration> = {
-  d1b2: { ...shape, depth: 1, lanes: [[app, app, { call: "close" }]] },
-  d2b2: { ...shape, depth: 2, lanes: [[app, app, { call: "close" }]] },
-  d2b3: { ...shape, depth: 2, lanes: [[app, app, app, { call: "close" }]] },
-};
-for (const [name, c] of Object.entries(cs)) for (const exactKeys of [false, true])
-  it(name + exactKeys, async () => {
-    const t = performance.now();
-    const r = await explore(() => StreamWorld.make({ ...c, exactKeys }), { statesMax: 30000 });
-    console.log(name, exactKeys, JSON.stringify(r, null, 1), performance.now() - t);
-  }, 200000);
+import { it } from "vitest";
+import { SMALL, WIDE } from "./configurations.js";
+import { explore, walk } from "./explorer.js";
+import { StreamWorld } from "./stream_world.js";
+
+for (const c of process.env.TRY_WIDE ? WIDE : SMALL)
+  it(c.name, async () => {
+    const t = process.cpuUsage();
+    const t0 = performance.now();
+    const r = await explore(() => StreamWorld.make(c), {
+      statesMax: Number(process.env.TRY_MAX ?? 1e5),
+      keepGraph: !process.env.TRY_WIDE,
+    });
+    const u = process.cpuUsage(t);
+    console.log(
+      "RES",
+      c.name,
+      JSON.stringify({ ...r, graph: undefined, failure: undefined }),
+      r.failure ? r.failure.problem + "\n" + r.failure.trace.join("\n") : "",
+      "cpu",
+      u.user / 1000,
+      "wall",
+      performance.now() - t0,
+    );
+    if (r.complete && !process.env.TRY_WIDE) console.log(await walk(() => StreamWorld.make(c), r.graph, 50, 1));
+  }, 2000000);
