@@ -3,7 +3,7 @@ export { ERROR_CODES, type ErrorCode, type ErrorContext, isMillraceError, Millra
 export type { ArrayGeometry, DimensionOptions } from "./geometry/array_geometry.js";
 export { DTYPES, type DType } from "./geometry/dtype.js";
 export type { ShardExpectation, ShardHandle, Sink, SinkSpec } from "./handoff/sink.js";
-export type { MetricsSnapshot, StageMetrics, WaitMetrics } from "./metrics/snapshot.js";
+export type { CurrentWait, MetricsSnapshot, StageMetrics, WaitMetrics } from "./metrics/snapshot.js";
 export type { ArrayOptions, CodecOptions, Durability, Json, Watermarks, WriterOptions } from "./options.js";
 export type { MemoryPlan } from "./plan/memory_plan.js";
 export { discardSink, memorySink, moduleSink, throttledSink } from "./sinks/specs.js";

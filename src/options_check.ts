@@ -10,7 +10,7 @@ import {
 import { nameHint, nearestName } from "./base/nearest_name.js";
 import { type CodecSpec, defaultCodec, encoderKind, resolveCodec } from "./codec/codec.js";
 import { type ArrayGeometry, type DimensionOptions, describeGeometry } from "./geometry/array_geometry.js";
-import type { SinkSpec } from "./handoff/sink.js";
+import type { OpenMode, SinkSpec } from "./handoff/sink.js";
 import type { ArrayOptions, WriterOptions } from "./options.js";
 import { copyAttributes } from "./zarr/attributes.js";
 import { type FillValue, fillValue } from "./zarr/fill_value.js";
@@ -35,7 +35,7 @@ export interface CheckedOptions {
   readonly codec: CodecSpec;
   readonly fill: FillValue;
   readonly attributes: JsonObject;
-  readonly mode: "create" | "overwrite";
+  readonly mode: OpenMode;
   readonly backend: "auto" | "cpu" | "gpu";
   readonly allowSoftwareAdapter: boolean;
   readonly durability: "none" | "shard";
@@ -96,7 +96,7 @@ const DIMENSION_KEYS = Object.keys({
  * Checks the options of a writer at run time and fills in the defaults that `options.ts` states. A member that is `undefined`
  * counts as left out; an unknown one is refused, because it is a misspelt one.
  * @throws MillraceError INVALID_OPTION, UNKNOWN_DTYPE, BAD_GEOMETRY, UNKNOWN_CODEC, CODEC_NOT_ON_BACKEND, and NOT_YET for what
- *   is documented but not there: mode "resume", durability "batch". The context names the option.
+ *   is documented but not there: durability "batch". The context names the option.
  */
 export function checkWriterOptions(options: WriterOptions, machine: Machine): CheckedOptions {
   const given = members(options, "options", "", WRITER_KEYS);
@@ -115,13 +115,11 @@ export function checkWriterOptions(options: WriterOptions, machine: Machine): Ch
       },
     );
   }
-  const mode = oneOf("mode", given.mode, ["create", "overwrite", "resume"], "create");
-  if (mode === "resume") throw notYet("mode", mode);
   const durability = oneOf("durability", given.durability, ["none", "shard", "batch"], "shard");
   if (durability === "batch") throw notYet("durability", durability);
   return Object.freeze({
     ...array,
-    mode,
+    mode: oneOf("mode", given.mode, ["create", "overwrite", "resume"], "create"),
     backend,
     allowSoftwareAdapter: flag("allowSoftwareAdapter", given.allowSoftwareAdapter, false),
     durability,

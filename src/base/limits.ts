@@ -33,10 +33,19 @@ export const COPY_HELPERS_MAX = 3;
 export const ENCODE_THREADS_MAX = 256;
 /** Shard files held open at once by the file sink; beyond it the least recently used is closed and reopened. */
 export const OPEN_SHARD_FILES_MAX = 512;
+/** Dimensions of an array that is only read. */
+export const READ_RANK_MAX = 64;
+/** Codecs of one chain in a zarr.json; each may need a chunk's memory. Real chains have two or three. */
+export const CODECS_MAX = 8;
+/** Levels that a zarr.json may nest: JSON.stringify and others recurse. Attributes that Millrace writes nest 100 at most. */
+export const METADATA_DEPTH_MAX = 256;
+/** Values in a zarr.json. Parsed, a value takes up to some 60 bytes: a few megabytes of "[[],[]…" must not become gigabytes. */
+export const METADATA_VALUES_MAX = 2 ** 22;
 /** Marks a chunk that is absent, in a shard index: both words all ones (sharding_indexed, Zarr v3). */
 export const INDEX_ABSENT = 2n ** 64n - 1n;
 
 assert(PIPELINE_DEPTH_MIN >= 1, "a pipeline has a slot");
 assert(PIPELINE_DEPTH_DEFAULT <= PIPELINE_DEPTH_MAX, "default depth is legal");
 assert(BATCH_BYTES_TARGET <= CHUNK_BYTES_MAX, "a batch target can be one chunk");
+assert(RANK_MAX <= READ_RANK_MAX, "what is written can be read");
 assert(PAGE_BYTES % 512 === 0, "pages are whole sectors");

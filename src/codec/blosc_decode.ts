@@ -130,6 +130,8 @@ async function decodeBlock(
     const bytes = (src[at] | (src[at + 1] << 8) | (src[at + 2] << 16) | (src[at + 3] << 24)) >>> 0;
     at += 4;
     if (bytes === 0 || bytes > src.length - at) throw new BloscError(`block ${block} is cut short`);
+    // Blosc stores what does not shrink. Without this, many blocks could share one long payload, and each would be gone through anew.
+    if (bytes > splitBytes) throw new BloscError(`block ${block} takes ${bytes} bytes, decoded it has ${splitBytes}`);
     const from = src.subarray(at, at + bytes);
     const to = dst.subarray(split * splitBytes, (split + 1) * splitBytes);
     at += bytes;

@@ -6,6 +6,17 @@ import { crc32c } from "./crc32c.js";
 import { findZstdDecoder, type ZstdLibrary } from "./libzstd.js";
 import { parseZstdFrames } from "./zstd_frame.js";
 
+/**
+ * What a chunk may take encoded, at any stage of any chain; more is damage. No encoder that means well grows data so much; it bounds what a
+ * decoder reads and holds.
+ */
+export function encodedBytesMax(chunkBytes: number): number {
+  return 2 * chunkBytes + ENCODED_SLACK_BYTES;
+}
+
+/** For headers, checksums, names in gzip headers, skippable frames. */
+const ENCODED_SLACK_BYTES = 65536;
+
 export interface ChunkDecoder {
   /** Names of the chain, outermost first: "zstd, bytes". */
   readonly description: string;
@@ -13,8 +24,8 @@ export interface ChunkDecoder {
    * Undoes the whole chain: the elements of the chunk, little-endian, C order. Every checksum is verified. The result may be a view
    * of `src`.
    * @param expectedBytes raw bytes of a chunk; any other length is an error
-   * @throws MillraceError STORE_CORRUPT when the bytes do not decode to exactly that; STORE_UNSUPPORTED for a valid stream of a kind
-   *   not read here
+   * @throws MillraceError STORE_CORRUPT when the bytes do not decode to exactly that, with `checksum: true` in its context where a checksum
+   *   said so; STORE_UNSUPPORTED for a valid stream of a kind not read here; MEMORY_BUDGET_EXCEEDED when there is no memory for it
    */
   decode(src: Uint8Array, expectedBytes: number): Promise<Uint8Array>;
 }
@@ -56,9 +67,12 @@ export async function openDecoder(codecs: unknown, dtype: DType): Promise<ChunkD
       // allowed[i] is for the output of stages[i].
       const allowed: Allowed[] = [];
       let next: Allowed = { bytes: expectedBytes, exact: true };
+      const most = encodedBytesMax(expectedBytes);
       for (const stage of stages) {
         allowed.push(next);
-        next = stage.inputAllowed(next);
+        const { bytes, exact } = stage.inputAllowed(next);
+        // A bound for every stage by itself would double with each: gigabytes, at the outer end of a long chain.
+        next = { bytes: exact ? bytes : Math.min(bytes, most), exact };
       }
       let bytes = src;
       for (let i = stages.length - 1; i >= 0; i--) {
@@ -128,7 +142,7 @@ function stageOf({ name }: Codec, zstd: ZstdLibrary | undefined): Stage {
 
 /** A compressor's output can be a little larger than its input; twice plus a bit covers every encoder that means well. */
 function anySize(output: Allowed): Allowed {
-  return { bytes: 2 * output.bytes + 65536, exact: false };
+  return { bytes: encodedBytesMax(output.bytes), exact: false };
 }
 
 async function runStage(stage: Stage, src: Uint8Array, allowed: Allowed): Promise<Uint8Array> {
@@ -138,7 +152,14 @@ async function runStage(stage: Stage, src: Uint8Array, allowed: Allowed): Promis
   } catch (error) {
     if (isMillraceError(error)) throw error;
     if (error instanceof BloscError && error.unsupported) throw unsupported(stage.name, error.message, error);
-    throw corrupt(stage.name, error instanceof Error ? error.message : String(error), error);
+    const message = error instanceof Error ? error.message : String(error);
+    if (error instanceof RangeError && /allocat/i.test(message)) {
+      throw new MillraceError("MEMORY_BUDGET_EXCEEDED", `codec ${stage.name}: ${message}.`, {
+        context: { codec: stage.name, bytes: allowed.bytes },
+        cause: error,
+      });
+    }
+    throw corrupt(stage.name, message, error, CHECKSUM_MESSAGE.test(message));
   }
   if (allowed.exact ? bytes.length !== allowed.bytes : bytes.length > allowed.bytes) {
     throw corrupt(
@@ -149,6 +170,9 @@ async function runStage(stage: Stage, src: Uint8Array, allowed: Allowed): Promis
   return bytes;
 }
 
+/** How libzstd ("Restored data doesn't match checksum") and zlib ("incorrect data check") put it. */
+const CHECKSUM_MESSAGE = /checksum|incorrect data check/i;
+
 /** Checks and removes the checksum that the crc32c codec appends (little-endian, Zarr v3 codecs/crc32c). */
 export function stripCrc32c(src: Uint8Array): Uint8Array {
   if (src.length < 4) throw corrupt("crc32c", `${src.length} bytes are too few for a checksum`);
@@ -156,7 +180,7 @@ export function stripCrc32c(src: Uint8Array): Uint8Array {
   const stored = new DataView(src.buffer, src.byteOffset + content.length, 4).getUint32(0, true);
   const computed = crc32c(content);
   if (computed !== stored) {
-    throw corrupt("crc32c", `checksum ${hex(computed)} does not match the stored ${hex(stored)}`);
+    throw corrupt("crc32c", `checksum ${hex(computed)} does not match the stored ${hex(stored)}`, undefined, true);
   }
   return content;
 }
@@ -166,14 +190,21 @@ async function decodeZstd(src: Uint8Array, maxBytes: number, zstd: ZstdLibrary):
   const parsed = parseZstdFrames(src);
   if ("error" in parsed) throw corrupt("zstd", parsed.error);
   let stated = 0;
-  let unstated = false;
-  for (const { contentBytes } of parsed.frames) {
-    if (contentBytes === undefined) unstated = true;
-    else stated += contentBytes;
+  let most = 0;
+  for (const { contentBytes, contentBytesMax } of parsed.frames) {
+    stated += contentBytes ?? 0;
+    most += contentBytes ?? contentBytesMax;
   }
   // The header is judged before memory is taken: a few bytes can claim terabytes.
   if (stated > maxBytes) throw corrupt("zstd", `the frame holds ${stated} bytes, expected at most ${maxBytes}`);
-  const result = new Uint8Array(unstated ? maxBytes : stated);
+  const liar = parsed.frames.find(({ contentBytes = 0, contentBytesMax }) => contentBytes > contentBytesMax);
+  if (liar !== undefined) {
+    throw corrupt(
+      "zstd",
+      `the header says ${liar.contentBytes} bytes, the blocks hold ${liar.contentBytesMax} at most`,
+    );
+  }
+  const result = new Uint8Array(Math.min(most, maxBytes));
   let at = 0;
   for (const frame of parsed.frames) {
     const room = frame.contentBytes === undefined ? result.length : at + frame.contentBytes;
@@ -200,8 +231,8 @@ function hex(word: number): string {
   return `0x${word.toString(16).padStart(8, "0")}`;
 }
 
-function corrupt(codec: string, message: string, cause?: unknown): MillraceError {
-  const context: ErrorContext = { codec };
+function corrupt(codec: string, message: string, cause?: unknown, checksum = false): MillraceError {
+  const context: ErrorContext = checksum ? { codec, checksum } : { codec };
   return new MillraceError("STORE_CORRUPT", `codec ${codec}: ${message}.`, { context, cause });
 }
 

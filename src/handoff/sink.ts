@@ -16,9 +16,9 @@ export interface Sink {
   /**
    * Makes the store's root ready, before anything else is called.
    * "create" refuses an existing store (STORE_EXISTS); "overwrite" removes what is there first, so that no stale shard
-   * survives under a smaller shape.
+   * survives under a smaller shape. "resume" takes a store that its last writer has closed (STORE_NOT_CLOSED) and changes nothing in it.
    */
-  open(mode: "create" | "overwrite"): Promise<void>;
+  open(mode: OpenMode): Promise<void>;
 
   /** Starts a shard at `key` ("c/0/1/2"). The object is invisible to readers under `key` until it is sealed. */
   openShard(key: string, expected: ShardExpectation): Promise<ShardHandle>;
@@ -28,6 +28,15 @@ export interface Sink {
    * With `durable`, it survives a power cut once the promise resolves. `bytes` may be reused after that.
    */
   putObject(key: string, bytes: Uint8Array, durable: boolean): Promise<void>;
+
+  /** Reads what lies in the store. Absent: such a store cannot be resumed. */
+  readonly stored?: StoredObjects;
+
+  /**
+   * Of sinks that can append to what survives a crash: makes rows recoverable before their shards are sealed. Without one, durability
+   * "batch" is refused, and recovery keeps whole rows of shards only.
+   */
+  readonly journal?: SinkJournal;
 
   /** Shards worth writing or sealing at the same time. Default 8. */
   readonly parallelShards?: number;
@@ -49,11 +58,25 @@ export interface Sink {
   close(): Promise<void>;
 }
 
+export type OpenMode = "create" | "overwrite" | "resume";
+
+/** Objects of a store as readers see them. Thread: any one; calls may overlap. Rejects with a MillraceError that has the key in its context. */
+export interface StoredObjects {
+  /** Bytes of an object; undefined: there is none. */
+  size(key: string): Promise<number | undefined>;
+  /** `length` bytes from `offset`, fewer where the object ends before; undefined: there is none. The caller owns them. */
+  getRange(key: string, offset: number, length: number): Promise<Uint8Array | undefined>;
+}
+
 export interface ShardExpectation {
   /** Upper bound of the finished object, index included; what part sizes and pre-allocation are computed from. */
   readonly maxBytes: number;
   /** What `seal` will ask for. A sink that closes files early must know beforehand. Default true. */
   readonly durable?: boolean;
+  /** There is an object under this key: it stays visible as it is until the seal replaces it. Default false. */
+  readonly replaces?: boolean;
+  /** `sync` will be called between writes. Default false. */
+  readonly synced?: boolean;
 }
 
 export interface ShardHandle {
@@ -64,6 +87,12 @@ export interface ShardHandle {
   write(segments: readonly Uint8Array[]): Promise<void>;
 
   /**
+   * The bytes so far, and what recovery finds them by, survive a power cut once it resolves. Of sinks with a journal, for shards opened
+   * as `synced`. A sync that failed is final: nothing may be called but `abandon`.
+   */
+  sync?(): Promise<void>;
+
+  /**
    * Appends `tail` (the index), makes the object complete and visible under its key, and with `durable` makes it survive a
    * power cut: data synced before the name appears, the name synced before the promise resolves.
    */
@@ -71,6 +100,30 @@ export interface ShardHandle {
 
   /** Releases handles and buffers. `keep` leaves the bytes so far for recovery; otherwise they are removed. Never throws. */
   abandon(keep: boolean): Promise<void>;
+}
+
+/**
+ * What a store holds besides its shards and objects while a writer is at work: a marker that says so, and append-only files, one a row
+ * of shards. All of it is gone after a clean close. Calls as for a {@link Sink}; different files may overlap.
+ */
+export interface SinkJournal {
+  /** Puts the marker. After `open` of the sink, before anything else; fails where another writer has put one meanwhile. */
+  begin(writeId: string, durable: boolean): Promise<void>;
+  /** A new file. */
+  open(name: string): Promise<JournalFile>;
+  /** Removes a file that was closed. */
+  remove(name: string): Promise<void>;
+  /** Removes all files, and the marker last: the store is whole. With `durable` a power cut cannot bring files back without the marker. */
+  clear(durable: boolean): Promise<void>;
+  /** CRC-32C by the fastest means there are. Undefined: the caller has its own. */
+  readonly crc32c?: (bytes: Uint8Array) => number;
+}
+
+export interface JournalFile {
+  /** Appends; with `durable`, all so far survives a power cut. One call at a time, `bytes` are borrowed. The first failure sticks. */
+  append(bytes: Uint8Array, durable: boolean): Promise<void>;
+  /** Idempotent. The file stays. */
+  close(): Promise<void>;
 }
 
 /**
@@ -87,6 +140,8 @@ export interface SinkSpec {
    * Not cloned. Throws INVALID_OPTION for shards that the sink cannot take.
    */
   readonly memoryBytes: (openShards: number, shardBytesMax: number) => number;
+  /** Whether the sink has a journal, which durability "batch" needs. Undefined: only the sink itself knows. */
+  readonly journal?: boolean;
   /** A ready-made sink for `threads: "inline"` (tests); such a spec cannot cross to a worker. */
   readonly instance?: Sink;
 }

@@ -18,3 +18,7 @@ export const ORDERING_COUNTED_RULES = [
 ] as const;
 
 export type CountedRule = (typeof ORDERING_COUNTED_RULES)[number];
+
+/** The threads of a stream that may wait; with `threads: "inline"` the same parts, all on the caller's. */
+export const WAIT_OWNERS = ["producer", "engine", "delivery"] as const;
+export type WaitOwner = (typeof WAIT_OWNERS)[number];

@@ -1,4 +1,4 @@
-import { type CountedRule, ORDERING_COUNTED_RULES } from "./counted_rules.js";
+import { type CountedRule, ORDERING_COUNTED_RULES, WAIT_OWNERS, type WaitOwner } from "./counted_rules.js";
 
 /**
  * Counters of one writer in shared memory: any thread adds, any thread reads, nothing waits. Metrics observe; they never order.
@@ -42,8 +42,9 @@ export type CounterName = (typeof NAMES)[number];
 
 const INDEX = Object.fromEntries(NAMES.map((name, i) => [name, i])) as Record<CounterName, number>;
 const WAITS_FROM = NAMES.length;
+const SINCE_FROM = WAITS_FROM + 2 * ORDERING_COUNTED_RULES.length;
 
-export const COUNTERS_BYTES = (NAMES.length + 2 * ORDERING_COUNTED_RULES.length) * 8;
+export const COUNTERS_BYTES = (SINCE_FROM + WAIT_OWNERS.length * ORDERING_COUNTED_RULES.length) * 8;
 
 export class Counters {
   readonly #words: BigInt64Array;
@@ -93,8 +94,21 @@ export class Counters {
     Atomics.add(this.#words, at + 1, 1n);
   }
 
+  /** Since when `owner` waits under `rule`, as the clock's nowNs; 0: it does not. Written by that owner alone. */
+  setWaitingSince(owner: WaitOwner, rule: CountedRule, sinceNs: number): void {
+    Atomics.store(this.#words, sinceIndex(owner, rule), BigInt(Math.round(sinceNs)));
+  }
+
+  waitingSince(owner: WaitOwner, rule: CountedRule): number {
+    return Number(Atomics.load(this.#words, sinceIndex(owner, rule)));
+  }
+
   wait(rule: CountedRule): { ns: number; count: number } {
     const at = WAITS_FROM + 2 * ORDERING_COUNTED_RULES.indexOf(rule);
     return { ns: Number(Atomics.load(this.#words, at)), count: Number(Atomics.load(this.#words, at + 1)) };
   }
+}
+
+function sinceIndex(owner: WaitOwner, rule: CountedRule): number {
+  return SINCE_FROM + WAIT_OWNERS.indexOf(owner) * ORDERING_COUNTED_RULES.length + ORDERING_COUNTED_RULES.indexOf(rule);
 }

@@ -1,4 +1,5 @@
-import { ORDERING_COUNTED_RULES } from "./counted_rules.js";
+import { nowNs } from "../base/clock.js";
+import { type CountedRule, ORDERING_COUNTED_RULES, WAIT_OWNERS, type WaitOwner } from "./counted_rules.js";
 import type { Counters } from "./counters.js";
 import type { LatencySnapshot } from "./latency.js";
 
@@ -20,6 +21,18 @@ export interface WaitMetrics {
   readonly count: number;
 }
 
+/**
+ * What one owner waits for at this moment. `docs/ordering.md` says for each rule who must act for the wait to end. An owner that has nothing
+ * to do waits for the one before it: the engine under BATCH_FILLED, delivery under ENCODED. The producer is the caller's
+ * thread: it is listed while a call of the writer waits, and only then.
+ */
+export interface CurrentWait {
+  readonly owner: WaitOwner;
+  readonly rule: CountedRule;
+  /** How long so far. Of several waits under the rule, the oldest. */
+  readonly forNs: number;
+}
+
 /** What {@link ArrayWriter.metrics} returns. Counts since the writer opened; `schema` changes when a field changes meaning. */
 export interface MetricsSnapshot {
   readonly schema: 1;
@@ -31,7 +44,10 @@ export interface MetricsSnapshot {
   readonly chunksByRoute: { readonly cpu: number; readonly gpu: number };
   readonly appendNs: LatencySnapshot;
   readonly stages: readonly StageMetrics[];
+  /** Waits that are over. */
   readonly waits: readonly WaitMetrics[];
+  /** Waits that go on, by owner: producer, engine, delivery. In a stream that stands still they say why. */
+  readonly waiting: readonly CurrentWait[];
   readonly sinkPendingBytes: number;
   readonly sinkPendingBytesPeak: number;
   readonly stagingSlots: number;
@@ -54,6 +70,8 @@ export interface ProducerFigures {
   readonly stagingSlotsBusyPeak: number;
   readonly outputSlots: number;
   readonly outputSlotsBusy: number;
+  /** Both threads are gone. One that was killed leaves behind what it waited for. */
+  readonly ended: boolean;
 }
 
 export function takeSnapshot(counters: Counters, producer: ProducerFigures): MetricsSnapshot {
@@ -102,6 +120,7 @@ export function takeSnapshot(counters: Counters, producer: ProducerFigures): Met
       { name: "publish", owner: "delivery", busyNs: c("publishNs"), count: c("publishCount"), inBytes: 0, outBytes: 0 },
     ],
     waits: ORDERING_COUNTED_RULES.map((rule) => ({ rule, ...counters.wait(rule) })).filter((wait) => wait.count > 0),
+    waiting: producer.ended ? [] : currentWaits(counters),
     sinkPendingBytes: c("sinkPendingBytes"),
     sinkPendingBytesPeak: c("sinkPendingBytesPeak"),
     stagingSlots: producer.stagingSlots,
@@ -110,4 +129,15 @@ export function takeSnapshot(counters: Counters, producer: ProducerFigures): Met
     outputSlots: producer.outputSlots,
     outputSlotsBusy: producer.outputSlotsBusy,
   };
+}
+
+function currentWaits(counters: Counters): CurrentWait[] {
+  const atNs = nowNs();
+  return WAIT_OWNERS.flatMap((owner) =>
+    ORDERING_COUNTED_RULES.flatMap((rule) => {
+      const sinceNs = counters.waitingSince(owner, rule);
+      // Another thread may have written a moment after this one read the clock.
+      return sinceNs === 0 ? [] : [{ owner, rule, forNs: Math.max(0, atNs - sinceNs) }];
+    }),
+  );
 }

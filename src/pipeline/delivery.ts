@@ -1,14 +1,17 @@
 import { nowNs } from "../base/clock.js";
 import { isMillraceError, MillraceError, toWireError } from "../base/errors.js";
+import { Signal } from "../base/signal.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { type EpochTable, epochTable } from "../geometry/epoch_table.js";
 import type { HostBatch } from "../handoff/host_batch.js";
 import type { Sink } from "../handoff/sink.js";
 import { Counters } from "../metrics/counters.js";
+import { OwnerWaits } from "../metrics/owner_waits.js";
 import { Ordering } from "../slots/ordering.js";
 import { SlotRing } from "../slots/slot_ring.js";
 import type { DeliveryInit, DeliveryNews, FromDelivery, ToDelivery } from "./messages.js";
 import { Publisher } from "./publisher.js";
+import { checkUnchanged, reopenRow } from "./reopen_row.js";
 import { type SealedShard, ShardRow } from "./shard_row.js";
 
 export interface DeliveryLinks {
@@ -46,13 +49,39 @@ export class Delivery {
   #aborted = false;
   #ending = false;
   #stopped = false;
+  #reopening: Promise<void> = Promise.resolve();
+  /** Messages that are worked on. */
+  #working = 0;
+  readonly #begun = new Signal();
 
-  /** Opens the store: after this its metadata is valid, with shape 0. Rejects with the sink's error. */
+  /** Opens the store: after this its metadata is valid, with shape 0 or that of the store which is resumed. Rejects with the sink's error. */
   static async open(init: DeliveryInit, sink: Sink, links: DeliveryLinks): Promise<Delivery> {
     const delivery = new Delivery(init, sink, links);
     await sink.open(init.mode);
-    await delivery.#publisher.publish();
+    if (init.resume === undefined) await delivery.#publisher.publish();
+    else await checkUnchanged(sink, init.resume);
+    delivery.#idle();
     return delivery;
+  }
+
+  /**
+   * Of a stream that is resumed: opens the row of shards that it goes on in, with what that row holds. The engine must be heard meanwhile,
+   * since copying takes long and an abort ends it. A failure is the stream's.
+   */
+  async reopen(): Promise<void> {
+    const { resume } = this.#init;
+    if (resume === undefined || resume.rows === this.#g.rowCount) return;
+    const { epochRows, epochsPerShard } = this.#g;
+    const epochs = Math.floor(resume.rows / epochRows);
+    const row = Math.floor(epochs / epochsPerShard);
+    if (resume.rows === row * epochsPerShard * epochRows) return;
+    this.#current = new ShardRow(row, this.#g, this.#table, this.#sink, this.#init);
+    const stopped = (): boolean => this.#aborted || this.#failed;
+    this.#reopening = reopenRow(this.#current, epochs - row * epochsPerShard, this.#g, this.#sink, stopped).catch(
+      (error) => this.#fail(error),
+    );
+    this.#work(this.#reopening);
+    await this.#reopening;
   }
 
   private constructor(init: DeliveryInit, sink: Sink, links: DeliveryLinks) {
@@ -62,18 +91,21 @@ export class Delivery {
     this.#sink = sink;
     this.#links = links;
     this.#counters = new Counters(init.memory.counters);
-    this.#order = new Ordering(init.ordering, { add: (rule, ns) => this.#counters.addWait(rule, ns) });
+    this.#order = new Ordering(init.ordering, new OwnerWaits(this.#counters, "delivery"));
     this.#output = new SlotRing(
       init.memory.outputControl,
       init.memory.output.length,
       this.#order,
       "JOIN_BEFORE_REFILL",
     );
+    this.#rowsDurable = init.resume?.rows ?? 0;
     this.#publisher = new Publisher({
       geometry: init.geometry,
       metadata: init.metadata,
+      resume: init.resume,
       sink,
       counters: this.#counters,
+      order: this.#order,
       durable: init.durable,
       intervalMs: init.publishIntervalMs,
       onPublished: (rows) => links.toProducer({ type: "published", rows }),
@@ -85,29 +117,47 @@ export class Delivery {
   receive(message: ToDelivery): void {
     switch (message.type) {
       case "batch":
-        void this.#job(message.batch);
+        this.#work(this.#job(message.batch));
         break;
       case "flush":
-        void this.#flush(message.id, message.afterGeneration);
+        this.#work(this.#flush(message.id, message.afterGeneration));
         break;
       case "abort":
         this.#aborted = true;
         if (message.hurry) this.#sink.hurry?.();
         break;
       case "close":
-        void this.#close(message.rows, message.afterGeneration);
+        this.#work(this.#close(message.rows, message.afterGeneration));
         break;
       case "stop":
-        void this.#close(undefined, message.afterGeneration);
+        this.#work(this.#close(undefined, message.afterGeneration));
         break;
     }
   }
 
+  /** Without work, delivery waits for a batch. */
+  #idle(): void {
+    if (this.#working === 0 && !this.#stopped) void this.#order.shown("ENCODED", this.#begun.next());
+  }
+
+  #work(work: Promise<void>): void {
+    this.#working++;
+    this.#begun.notify();
+    void work.finally(() => {
+      this.#working--;
+      this.#idle();
+    });
+  }
+
   /** The engine's thread is gone, and with it every batch that has not come: what is here runs out and the sink is closed. */
-  async engineLost(): Promise<void> {
+  engineLost(): void {
+    this.#work(this.#runOut());
+  }
+
+  async #runOut(): Promise<void> {
     if (this.#ending) return;
     this.#aborted = true;
-    await this.#writing.catch(() => {});
+    await this.#order.shown("OUTPUT_RELEASED", this.#writing).catch(() => {});
     this.#nextTurn(Number.MAX_SAFE_INTEGER - 1);
     await this.#close(undefined, 0);
   }
@@ -176,7 +226,7 @@ export class Delivery {
    */
   async #sealCurrent(rowTo: number): Promise<void> {
     const row = this.#current as ShardRow;
-    await this.#sealing;
+    await this.#sealed();
     if (this.#failed) return;
     this.#current = undefined;
     this.#sealingRow = row;
@@ -187,7 +237,9 @@ export class Delivery {
     const rowsPerShard = this.#g.epochsPerShard * this.#g.epochRows;
     const rowFrom = row.row * rowsPerShard;
     // Also where the last batch completes the row: its last epoch may be padded.
-    if (rowTo < rowFrom + rowsPerShard) await this.#sink.announceEnd?.(rowTo);
+    if (rowTo < rowFrom + rowsPerShard) {
+      await this.#order.shown("PUBLISH_AFTER_DURABLE", this.#sink.announceEnd?.(rowTo) ?? Promise.resolve());
+    }
     // Looked at first: sealed shards are forgotten.
     const { hasAllShards } = row;
     const sealed = row.seal((shard, seal) => this.#countSeal(shard, seal, rowFrom, rowTo));
@@ -220,8 +272,8 @@ export class Delivery {
   }
 
   async #flush(id: number, afterGeneration: number): Promise<void> {
-    await this.#turnOf(afterGeneration + 1);
-    await this.#sealing;
+    await this.#order.shown("DELIVER_OLDEST_FIRST", this.#turnOf(afterGeneration + 1));
+    await this.#sealed();
     try {
       if (!this.#failed) await this.#publisher.publish();
     } catch (error) {
@@ -232,13 +284,14 @@ export class Delivery {
 
   /** Ends the stream. `rows` undefined: it was aborted, or it failed. */
   async #close(rows: number | undefined, afterGeneration: number): Promise<void> {
-    await this.#turnOf(afterGeneration + 1);
+    await this.#order.shown("DELIVER_OLDEST_FIRST", this.#reopening);
+    await this.#order.shown("DELIVER_OLDEST_FIRST", this.#turnOf(afterGeneration + 1));
     if (this.#ending) return;
     this.#ending = true;
     // An abort that came after the close has left batches unwritten: their rows must not be published.
     const complete = rows !== undefined && !this.#failed && !this.#aborted;
     if (complete && this.#current !== undefined) await this.#sealCurrent(rows);
-    await this.#sealing;
+    await this.#sealed();
     if (complete && !this.#failed) {
       // Nothing lies in the rows behind the last shard: they were skipped.
       await this.#raiseDurable(rows, this.#rowsDurable >= rows).catch((error) => this.#fail(error));
@@ -256,7 +309,7 @@ export class Delivery {
     ];
     for (const step of last) {
       try {
-        await step();
+        await this.#order.shown("STOP_JOIN_BEFORE_RELEASE", Promise.resolve(step()));
       } catch (error) {
         this.#fail(error);
       }
@@ -265,6 +318,11 @@ export class Delivery {
     this.#counters.raise("deliveryStopped", 1);
     this.#links.toEngine({ type: "stopped" });
     this.#links.toProducer({ type: "stopped" });
+  }
+
+  /** The shard row before the current one is sealed, or has failed. */
+  #sealed(): Promise<void> {
+    return this.#order.shown("PUBLISH_AFTER_DURABLE", this.#sealing);
   }
 
   /** Resolves when every generation before `generation` is done. */

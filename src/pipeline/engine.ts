@@ -1,6 +1,7 @@
 import { toWireError } from "../base/errors.js";
 import type { Backend } from "../handoff/backend.js";
 import { Counters } from "../metrics/counters.js";
+import { OwnerWaits } from "../metrics/owner_waits.js";
 import { Ordering, poison } from "../slots/ordering.js";
 import { SlotRing } from "../slots/slot_ring.js";
 import type { EngineInit, FromDelivery, FromEngine, ToDelivery, ToEngine } from "./messages.js";
@@ -27,7 +28,7 @@ export interface EnginePorts {
  */
 export async function runEngine(init: EngineInit, ports: EnginePorts, openBackend: OpenBackend): Promise<void> {
   const counters = new Counters(init.memory.counters);
-  const order = new Ordering(init.ordering, { add: (rule, ns) => counters.addWait(rule, ns) });
+  const order = new Ordering(init.ordering, new OwnerWaits(counters, "engine"));
   let backend: Backend;
   try {
     backend = await openBackend(init, counters, order, (message) =>
@@ -53,6 +54,7 @@ export async function runEngine(init: EngineInit, ports: EnginePorts, openBacken
     memory,
     counters,
     order,
+    firstRow: init.firstRow,
     maxPendingBytes: init.maxPendingBytes,
     mode: scheduleMode(memory.output.length),
     toProducer: (message) => ports.producer.postMessage(message),
@@ -74,7 +76,7 @@ export async function runEngine(init: EngineInit, ports: EnginePorts, openBacken
   await schedule.run();
   await order.wait("STOP_JOIN_BEFORE_RELEASE", delivered, undefined);
   try {
-    await backend.close();
+    await order.shown("STOP_JOIN_BEFORE_RELEASE", backend.close());
   } catch (error) {
     ports.producer.postMessage({ type: "failed", error: toWireError(error) });
   }

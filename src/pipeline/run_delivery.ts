@@ -36,7 +36,8 @@ export async function runDelivery(init: DeliveryInit, ports: DeliveryPorts, open
       throw error;
     }
     ports.engine.onmessage = ({ data }) => delivery.receive(data);
-    ports.engine.addEventListener?.("close", () => void delivery.engineLost());
+    ports.engine.addEventListener?.("close", () => delivery.engineLost());
+    await delivery.reopen();
     ports.producer.postMessage({ type: "ready" });
   } catch (error) {
     new Counters(init.memory.counters).raise("deliveryStopped", 1);

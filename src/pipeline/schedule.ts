@@ -1,4 +1,3 @@
-import { nowNs } from "../base/clock.js";
 import { deferred } from "../base/deferred.js";
 import { toWireError } from "../base/errors.js";
 import { Signal } from "../base/signal.js";
@@ -41,6 +40,8 @@ export interface ScheduleInit {
   readonly memory: StreamMemory;
   readonly counters: Counters;
   readonly order: Ordering;
+  /** Of the first batch; default 0. */
+  readonly firstRow?: number;
   readonly maxPendingBytes: number;
   readonly mode: ScheduleMode;
   toProducer(message: FromEngine): void;
@@ -61,13 +62,14 @@ export class Schedule {
   readonly #inFlight = new Set<Promise<void>>();
   /** Output generations handed out; what a flush has to wait for. */
   #lastOutputGeneration = 0;
-  #rowsEncoded = 0;
+  #rowsEncoded: number;
   readonly #encodedAhead = new Map<number, number>();
   #failed = false;
   #aborted = false;
 
   constructor(init: ScheduleInit) {
     this.#init = init;
+    this.#rowsEncoded = init.firstRow ?? 0;
   }
 
   /** From the producer. */
@@ -108,6 +110,7 @@ export class Schedule {
       case "abort":
         this.#aborted = true;
         this.#init.toDelivery({ type: "abort", hurry: message.hurry });
+        if (message.hurry) this.#init.backend.hurry?.();
         for (const batch of this.#opened.values()) batch.setFilled();
         this.#joined.notify();
         break;
@@ -129,8 +132,9 @@ export class Schedule {
    * A failing batch does not end the loop: later slots are given back unread, so that nobody waits for ever.
    */
   async run(): Promise<void> {
+    const { order } = this.#init;
     for (;;) {
-      while (this.#queue.length === 0 && !this.#aborted) await this.#arrived.next();
+      while (this.#queue.length === 0 && !this.#aborted) await order.shown("BATCH_FILLED", this.#arrived.next());
       if (this.#aborted) break;
       const work = await this.#next();
       if (work === undefined) continue;
@@ -244,32 +248,33 @@ export class Schedule {
 
   /** An output slot whose last job was joined; null once the stream is aborted. */
   async #acquireOutput(): Promise<Slot | null> {
-    const { output, order, counters } = this.#init;
+    const { output, order } = this.#init;
     let slot = output.tryAcquire();
     if (slot !== null) return slot;
-    const from = nowNs();
+    const end = order.begin("JOIN_BEFORE_REFILL");
     while (slot === null && !this.#aborted) {
-      await order.wait("JOIN_BEFORE_REFILL", this.#joined.next(), undefined);
+      await this.#joined.next();
       slot = output.tryAcquire();
     }
-    counters.addWait("JOIN_BEFORE_REFILL", nowNs() - from);
+    end();
     return slot;
   }
 
   /** Holds the next kick while more bytes are pending in the sink than allowed. No timeout: a stalled sink stalls intake. */
   async #sinkKeepsUp(): Promise<void> {
-    const { counters, maxPendingBytes } = this.#init;
+    const { counters, maxPendingBytes, order } = this.#init;
     if (counters.get("sinkPendingBytes") <= maxPendingBytes) return;
-    const from = nowNs();
+    const end = order.begin("SINK_PENDING_BYTES");
     // More pending than allowed means that a write has not settled, so a join is still to come.
     while (counters.get("sinkPendingBytes") > maxPendingBytes && !this.#aborted) await this.#joined.next();
-    counters.addWait("SINK_PENDING_BYTES", nowNs() - from);
+    end();
   }
 
   /** depth1: everything kicked is encoded, delivered and joined. */
   async #drained(): Promise<void> {
+    const { order, output } = this.#init;
     await Promise.all(this.#inFlight);
-    while (this.#init.output.busy() > 0 && !this.#aborted) await this.#joined.next();
+    while (output.busy() > 0 && !this.#aborted) await order.shown("JOIN_BEFORE_REFILL", this.#joined.next());
   }
 
   #freeStaging(slot: Slot, from: "FILLED" | "READING"): void {

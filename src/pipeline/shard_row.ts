@@ -11,7 +11,8 @@ import { ShardIndex, shardIndexBytes } from "../zarr/shard_index.js";
 /** Shards written or sealed at the same time where the sink does not say; libuv runs four file operations at once. */
 const SHARDS_AT_ONCE = 8;
 
-interface OpenShard {
+/** A shard that is being written. `offset`: its bytes so far. */
+export interface OpenShard {
   readonly key: string;
   readonly handle: ShardHandle;
   readonly index: ShardIndex;
@@ -44,6 +45,7 @@ export class ShardRow {
   readonly #durable: boolean;
   /** A shard is opened with its first chunk: one that is skipped whole never exists. */
   readonly #shards: (OpenShard | undefined)[];
+  #wasReopened = false;
 
   constructor(
     row: number,
@@ -62,9 +64,23 @@ export class ShardRow {
     this.#shards = new Array(g.shardsPerRow).fill(undefined);
   }
 
-  /** Whether every shard of the row holds a chunk. Only then a list of the store's objects shows that the row is whole. */
+  /**
+   * Whether a list of the store's objects shows that the row is whole once it is sealed: every shard holds a chunk, and none was there
+   * before.
+   */
   get hasAllShards(): boolean {
-    return this.#shards.every((shard) => shard !== undefined);
+    return !this.#wasReopened && this.#shards.every((shard) => shard !== undefined);
+  }
+
+  keyOf(s: number): string {
+    return chunkKey(shardKeyCoordinates(this.#g, this.row, s));
+  }
+
+  /** Begins shard s anew beside the object that an earlier writer has sealed: what is to be kept of that one must be copied. */
+  reopen(s: number): Promise<OpenShard> {
+    assert(this.#shards[s] === undefined, "a shard is opened again before anything else", { shard: s });
+    this.#wasReopened = true;
+    return this.#open(s, true);
   }
 
   /**
@@ -125,11 +141,11 @@ export class ShardRow {
     return tasks;
   }
 
-  async #open(s: number): Promise<OpenShard> {
+  async #open(s: number, replaces = false): Promise<OpenShard> {
     const open = this.#shards[s];
     if (open !== undefined) return open;
-    const key = chunkKey(shardKeyCoordinates(this.#g, this.row, s));
-    const handle = await this.#sink.openShard(key, { maxBytes: this.#maxBytes, durable: this.#durable });
+    const key = this.keyOf(s);
+    const handle = await this.#sink.openShard(key, { maxBytes: this.#maxBytes, durable: this.#durable, replaces });
     const shard = { key, handle, index: new ShardIndex(this.#g.chunksPerShard), offset: 0 };
     this.#shards[s] = shard;
     return shard;

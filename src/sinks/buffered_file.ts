@@ -28,6 +28,15 @@ export class BufferedFile implements PartialFile {
     }
   }
 
+  async sync(): Promise<void> {
+    const handle = await this.files.acquire(this.#file);
+    try {
+      await handle.datasync();
+    } finally {
+      this.files.release(this.#file);
+    }
+  }
+
   async finish(durable: boolean): Promise<void> {
     const handle = await this.files.acquire(this.#file);
     try {

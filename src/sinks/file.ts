@@ -1,16 +1,17 @@
 import { dirname, join } from "node:path";
 import { assert } from "../base/assert.js";
 import { OPEN_SHARD_FILES_MAX } from "../base/limits.js";
-import type { ShardExpectation, ShardHandle, Sink } from "../handoff/sink.js";
+import type { OpenMode, ShardExpectation, ShardHandle, Sink, SinkJournal, StoredObjects } from "../handoff/sink.js";
 import { BufferedFile } from "./buffered_file.js";
 import type { DirectFiles } from "./direct_file.js";
+import { FileJournal } from "./file_journal.js";
 import { FileShard, type PartialFile, type ShardHome } from "./file_shard.js";
-import { type FileSystem, nodeFileSystem } from "./file_system.js";
+import { type FileSystem, nodeFileSystem, type OpenFile } from "./file_system.js";
 import { Folders } from "./folders.js";
 import { checkKey, PARTIAL_SUFFIX, TEMPORARY_SUFFIX } from "./object_key.js";
 import { OpenFiles } from "./open_files.js";
-import { guarded } from "./os_error.js";
-import { refuseExisting, removeStore } from "./store_root.js";
+import { errnoOf, guarded } from "./os_error.js";
+import { refuseExisting, removeStore, requireStore } from "./store_root.js";
 import { writeAll } from "./write_all.js";
 
 export interface FileSinkSettings {
@@ -20,6 +21,8 @@ export interface FileSinkSettings {
   readonly maxOpenFiles?: number;
   /** Writes past the page cache where the file system can; undefined: through it. */
   readonly direct?: DirectFiles;
+  /** The addon's, where it is there. */
+  readonly crc32c?: (bytes: Uint8Array) => number;
   /** For tests. */
   readonly fs?: FileSystem;
 }
@@ -38,6 +41,7 @@ export class FileSink implements Sink, ShardHome {
   readonly #files: OpenFiles;
   readonly #folders: Folders;
   readonly #direct: DirectFiles | undefined;
+  readonly #journal: FileJournal;
   /** By key; undefined while one is being opened, so that a second openShard of its key meets it. */
   readonly #shards = new Map<string, FileShard | undefined>();
   /** The last putObject of each key under way: two of one key must not share a temporary file. */
@@ -51,6 +55,17 @@ export class FileSink implements Sink, ShardHome {
     this.#files = new OpenFiles(this.#fs, limit);
     this.#folders = new Folders(this.#fs, this.#files, this.location);
     this.#direct = settings.direct;
+    this.#journal = new FileJournal({
+      root: this.location,
+      fs: this.#fs,
+      files: this.#files,
+      folders: this.#folders,
+      crc32c: settings.crc32c,
+    });
+  }
+
+  get journal(): SinkJournal {
+    return this.#journal;
   }
 
   /** Handles open right now; 0 after close. For tests and metrics. */
@@ -58,10 +73,49 @@ export class FileSink implements Sink, ShardHome {
     return this.#files.heldCount;
   }
 
-  async open(mode: "create" | "overwrite"): Promise<void> {
+  async open(mode: OpenMode): Promise<void> {
+    if (mode === "resume") {
+      await requireStore(this.#fs, this.location);
+      return;
+    }
     if (mode === "create") await refuseExisting(this.#fs, this.location);
     else await removeStore(this.#fs, this.location);
     await this.#folders.makeRoot();
+  }
+
+  readonly stored: StoredObjects = {
+    size: (key) => this.#look(key, (file) => file.size()),
+    getRange: (key, offset, length) =>
+      this.#look(key, async (file) => {
+        const bytes = new Uint8Array(Math.max(0, Math.min(length, (await file.size()) - offset)));
+        let at = 0;
+        while (at < bytes.byteLength) {
+          const read = await file.read(bytes.subarray(at), offset + at);
+          if (read === 0) break;
+          at += read;
+        }
+        return bytes.subarray(0, at);
+      }),
+  };
+
+  /** Undefined where there is no file. */
+  #look<T>(key: string, run: (file: OpenFile) => Promise<T>): Promise<T | undefined> {
+    checkKey(key);
+    const path = join(this.location, key);
+    return guarded({ what: "read", path, key }, async () => {
+      let file: OpenFile;
+      try {
+        file = await this.#files.open(path, "r");
+      } catch (error) {
+        if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return undefined;
+        throw error;
+      }
+      try {
+        return await run(file);
+      } finally {
+        await this.#files.close(file);
+      }
+    });
   }
 
   async openShard(key: string, expected: ShardExpectation): Promise<ShardHandle> {
@@ -84,7 +138,8 @@ export class FileSink implements Sink, ShardHome {
 
   /** Makes the empty file at once, so that a second writer on the same store fails here and not at its first seal. */
   async #create(path: string, expected: ShardExpectation): Promise<PartialFile> {
-    const direct = this.#direct?.create(path);
+    // Past the page cache the bytes behind the last page are held back, so that file cannot be synced between writes.
+    const direct = expected.synced ? undefined : this.#direct?.create(path);
     if (direct !== undefined) return direct;
     const buffered = new BufferedFile(path, this.#files, expected.durable ?? true);
     await buffered.create();
@@ -95,6 +150,10 @@ export class FileSink implements Sink, ShardHome {
     const path = join(this.location, key);
     await guarded({ what: "rename to its final name", path, key }, () => this.#fs.rename(partialPath, path));
     if (durable) await this.#folders.syncPath(dirname(path));
+  }
+
+  keepName(partialPath: string): Promise<void> {
+    return this.#folders.syncPath(dirname(partialPath));
   }
 
   remove(path: string): Promise<void> {
@@ -152,6 +211,7 @@ export class FileSink implements Sink, ShardHome {
     await Promise.allSettled(this.#puts.values());
     const left = [...this.#shards.keys()];
     for (const shard of [...this.#shards.values()]) await shard?.abandon(true);
+    await this.#journal.end();
     assert(left.length === 0, "every shard is sealed or abandoned before the sink closes", { keys: left });
   }
 }

@@ -11,6 +11,8 @@ import { totalBytes } from "./write_all.js";
 export interface PartialFile {
   readonly path: string;
   append(segments: readonly Uint8Array[], position: number): Promise<void>;
+  /** The bytes so far are on the medium, those held back too. Undefined where that cannot be between appends. */
+  sync?(): Promise<void>;
   /** Writes what is held back, syncs the data if asked, closes. Nothing is called afterwards. */
   finish(durable: boolean): Promise<void>;
   /** Closes. With `keep`, bytes held back are written where that is still possible. Never throws. */
@@ -21,6 +23,8 @@ export interface PartialFile {
 export interface ShardHome {
   /** Renames the finished file to its key, and makes the name durable if asked. */
   publish(key: string, partialPath: string, durable: boolean): Promise<void>;
+  /** Makes the name of an unfinished file durable. */
+  keepName(partialPath: string): Promise<void>;
   remove(path: string): Promise<void>;
   /** The shard is over: sealed or abandoned. */
   ended(key: string): void;
@@ -33,6 +37,7 @@ export class FileShard implements ShardHandle {
   #state: State = "open";
   #error: MillraceError | undefined;
   #bytes = 0;
+  #named: Promise<void> | undefined;
   #running: Promise<void> | undefined;
 
   constructor(
@@ -43,6 +48,17 @@ export class FileShard implements ShardHandle {
 
   write(segments: readonly Uint8Array[]): Promise<void> {
     return this.#exclusive(() => this.#append("write shard", segments));
+  }
+
+  sync(): Promise<void> {
+    return this.#exclusive(async () => {
+      const { partial } = this;
+      assert(partial.sync !== undefined, "a shard that is synced was opened for it", { key: this.key });
+      await guarded(this.#operation("sync shard"), () => partial.sync!());
+      // Behind the data: a name that survives without them would be looked at in vain.
+      this.#named ??= this.home.keepName(partial.path);
+      await this.#named;
+    });
   }
 
   seal(tail: Uint8Array, durable: boolean): Promise<void> {

@@ -1,11 +1,11 @@
-import { mkdir, open, readdir, realpath, rename, rm, stat, unlink } from "node:fs/promises";
+import { mkdir, open, readdir, realpath, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
 
 /**
- * The calls that the file sink makes, and no others. Tests wrap it to fail, hold or record any of them.
+ * The calls that the file sink and recovery make, and no others. Tests wrap it to fail, hold or record any of them.
  * Every function rejects with the operating system's error (`code`, `syscall`).
  */
 export interface FileSystem {
-  /** "wx": new file, EEXIST when it is there. "w": new or cut to zero. "r+": existing, for writing. "r": a folder, to sync it. */
+  /** "wx": new file, EEXIST when it is there. "w": new or cut to zero. "r+": existing, for writing. "r": a folder, to sync it, or a file, to read it. */
   open(path: string, flags: "wx" | "w" | "r+" | "r"): Promise<OpenFile>;
   rename(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;
@@ -13,6 +13,8 @@ export interface FileSystem {
   mkdir(path: string): Promise<void>;
   /** All levels. Resolves to the first folder that had to be made, undefined when all were there. */
   mkdirAll(path: string): Promise<string | undefined>;
+  /** An empty folder. */
+  rmdir(path: string): Promise<void>;
   removeTree(path: string): Promise<void>;
   /** What lies at a path; links are followed. */
   kindOf(path: string): Promise<"absent" | "folder" | "other">;
@@ -23,6 +25,11 @@ export interface FileSystem {
 export interface OpenFile {
   /** Resolves to the bytes written, which may be fewer than asked for. Views may lie over shared memory. */
   writev(views: readonly Uint8Array[], position: number): Promise<number>;
+  /** Resolves to the bytes read, which may be fewer than asked for; 0 at the end. */
+  read(into: Uint8Array, position: number): Promise<number>;
+  size(): Promise<number>;
+  /** Cuts the file, or makes it longer with zeros. */
+  truncate(bytes: number): Promise<void>;
   /** fdatasync: the data and the length. */
   datasync(): Promise<void>;
   /** fsync; for folders. */
@@ -35,6 +42,9 @@ export const nodeFileSystem: FileSystem = {
     const handle = await open(path, flags);
     return {
       writev: async (views, position) => (await handle.writev(views, position)).bytesWritten,
+      read: async (into, position) => (await handle.read(into, 0, into.byteLength, position)).bytesRead,
+      size: async () => (await handle.stat()).size,
+      truncate: (bytes) => handle.truncate(bytes),
       datasync: () => handle.datasync(),
       sync: () => handle.sync(),
       close: () => handle.close(),
@@ -46,6 +56,7 @@ export const nodeFileSystem: FileSystem = {
     await mkdir(path);
   },
   mkdirAll: (path) => mkdir(path, { recursive: true }),
+  rmdir: (path) => rmdir(path),
   removeTree: (path) => rm(path, { recursive: true, force: true }),
   async kindOf(path) {
     try {

@@ -45,6 +45,7 @@ export function s3Sink(options: S3SinkOptions): SinkSpec {
     kind: "s3",
     location: s3Location(place),
     options: { place, partBytes, concurrency },
+    journal: false,
     memoryBytes: (openShards, shardBytesMax) =>
       CLIENT_BYTES + partMemoryBytes(openShards, shardBytesMax, planParts(shardBytesMax, partBytes), concurrency),
   };

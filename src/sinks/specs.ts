@@ -19,7 +19,8 @@ export interface FileSinkOptions {
   /**
    * Writes past the page cache (O_DIRECT), through the native addon. The bytes on disk are the same. Default false.
    * "auto": where addon and file system can do it. true: the addon must be there; a file system without O_DIRECT
-   * is still written through the cache.
+   * is still written through the cache. With durability "batch" shards always go through the cache: past it, the bytes behind the
+   * last whole page cannot be synced.
    */
   readonly directIo?: boolean | "auto";
 }
@@ -72,6 +73,7 @@ export function fileSink(path: string | URL, options: FileSinkOptions = {}): Sin
     kind: "file",
     location: root,
     options: { maxOpenFiles, directIo },
+    journal: true,
     memoryBytes: (openShards) =>
       directIo === false ? openShards * FILE_BYTES_PER_SHARD : DIRECT_BYTES + openShards * DIRECT_BYTES_PER_SHARD,
   };
@@ -100,7 +102,7 @@ export function memorySink(): MemorySinkSpec {
 
 /** Counts bytes and keeps none: for benchmarks of everything before the sink. */
 export function discardSink(): SinkSpec {
-  return { kind: "discard", location: "nowhere", options: {}, memoryBytes: () => 0 };
+  return { kind: "discard", location: "nowhere", options: {}, journal: false, memoryBytes: () => 0 };
 }
 
 /**
@@ -131,6 +133,7 @@ export function throttledSink(inner: SinkSpec, settings: Partial<ThrottleSetting
     get transfer() {
       return inner.transfer;
     },
+    journal: inner.journal,
     memoryBytes: (openShards, shardBytesMax) => inner.memoryBytes(openShards, shardBytesMax),
     instance: inner.instance === undefined ? undefined : new ThrottledSink(inner.instance, throttle),
   };

@@ -1,5 +1,5 @@
 import { now, sleep } from "../base/clock.js";
-import type { ShardExpectation, ShardHandle, Sink } from "../handoff/sink.js";
+import type { OpenMode, ShardExpectation, ShardHandle, Sink, SinkJournal, StoredObjects } from "../handoff/sink.js";
 import { totalBytes } from "./write_all.js";
 
 export interface ThrottleSettings {
@@ -16,8 +16,10 @@ export interface ThrottleSettings {
 export class ThrottledSink implements Sink {
   readonly kind = "throttled";
   readonly location: string;
+  readonly stored: Sink["stored"];
   readonly parallelShards: Sink["parallelShards"];
   readonly announceEnd: Sink["announceEnd"];
+  readonly journal: Sink["journal"];
   /** When the line is free again, ms. In the past: it is idle, and idle time is not saved up. */
   #freeAtMs = 0;
   readonly #hurried = new AbortController();
@@ -27,8 +29,10 @@ export class ThrottledSink implements Sink {
     private readonly settings: ThrottleSettings,
   ) {
     this.location = inner.location;
+    this.stored = inner.stored && this.#slowed(inner.stored);
     this.parallelShards = inner.parallelShards;
     this.announceEnd = inner.announceEnd;
+    this.journal = inner.journal && this.#throttle(inner.journal);
   }
 
   readonly hurry = (): void => {
@@ -36,7 +40,7 @@ export class ThrottledSink implements Sink {
     this.inner.hurry?.();
   };
 
-  async open(mode: "create" | "overwrite"): Promise<void> {
+  async open(mode: OpenMode): Promise<void> {
     await this.#transmit(0);
     await this.inner.open(mode);
   }
@@ -49,6 +53,12 @@ export class ThrottledSink implements Sink {
         await this.#transmit(totalBytes(segments));
         await shard.write(segments);
       },
+      sync:
+        shard.sync &&
+        (async () => {
+          await this.#transmit(0);
+          await shard.sync?.();
+        }),
       seal: async (tail, durable) => {
         await this.#transmit(tail.byteLength);
         await shard.seal(tail, durable);
@@ -64,6 +74,43 @@ export class ThrottledSink implements Sink {
 
   close(): Promise<void> {
     return this.inner.close();
+  }
+
+  #slowed(stored: StoredObjects): StoredObjects {
+    return {
+      size: async (key) => {
+        await this.#transmit(0);
+        return await stored.size(key);
+      },
+      getRange: async (key, offset, length) => {
+        await this.#transmit(length);
+        return await stored.getRange(key, offset, length);
+      },
+    };
+  }
+
+  /** A journal is small, but what it says travels the same line. */
+  #throttle(journal: SinkJournal): SinkJournal {
+    return {
+      begin: async (writeId, durable) => {
+        await this.#transmit(0);
+        await journal.begin(writeId, durable);
+      },
+      open: async (name) => {
+        await this.#transmit(0);
+        const file = await journal.open(name);
+        return {
+          append: async (bytes, durable) => {
+            await this.#transmit(bytes.byteLength);
+            await file.append(bytes, durable);
+          },
+          close: () => file.close(),
+        };
+      },
+      remove: (name) => journal.remove(name),
+      clear: (durable) => journal.clear(durable),
+      crc32c: journal.crc32c,
+    };
   }
 
   /** Takes the next stretch of the line and waits for its end; timers are coarse, but their errors do not add up. */

@@ -1,5 +1,6 @@
-import { nowNs } from "../base/clock.js";
 import { MillraceError } from "../base/errors.js";
+import type { CountedRule } from "../metrics/counted_rules.js";
+import type { OpenWait } from "../metrics/owner_waits.js";
 
 /**
  * Every ordering rule of the pipeline, in one table. A wait that is not named here does not exist; a mark that only times
@@ -88,9 +89,11 @@ export interface OrderingOptions {
   readonly off: readonly OrderingRule[];
 }
 
-/** Time spent waiting under one rule. Read by metrics; never orders anything. */
+/** Who waits under which rule, and how long. Read by metrics; never orders anything. */
 export interface WaitMeter {
-  add(rule: OrderingRule, ns: number): void;
+  begin(rule: CountedRule): OpenWait;
+  /** `counted`: the time goes into the sum of the rule. */
+  end(wait: OpenWait, counted: boolean): void;
 }
 
 /** Plain data from the environment, passed to the other threads so that all of them agree. */
@@ -133,12 +136,40 @@ export class Ordering {
       settled.catch(() => {});
       return otherwise;
     }
-    if (this.#meter === undefined) return settled;
-    const from = nowNs();
+    return this.#metered(rule, settled, true);
+  }
+
+  /**
+   * Shows `settled` as a wait under `rule` while it lasts. For what is no edge of the table by itself: an owner without work, a wait that
+   * holds others inside it. It adds nothing to the sums, and it waits whether the rule is on or off.
+   */
+  shown<T>(rule: CountedRule, settled: Promise<T>): Promise<T> {
+    return this.#metered(rule, settled, false);
+  }
+
+  /** A wait of several steps, shown from here until the returned function is called. It is counted then, once, as a whole. */
+  begin(rule: CountedRule): () => void {
+    return this.#begin(rule, true);
+  }
+
+  /** The same, for a wait that somebody else counts. */
+  show(rule: CountedRule): () => void {
+    return this.#begin(rule, false);
+  }
+
+  #begin(rule: CountedRule, counted: boolean): () => void {
+    const meter = this.#meter;
+    if (meter === undefined) return () => {};
+    const wait = meter.begin(rule);
+    return () => meter.end(wait, counted);
+  }
+
+  async #metered<T>(rule: CountedRule, settled: Promise<T>, counted: boolean): Promise<T> {
+    const end = this.#begin(rule, counted);
     try {
       return await settled;
     } finally {
-      this.#meter.add(rule, nowNs() - from);
+      end();
     }
   }
 

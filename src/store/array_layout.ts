@@ -1,11 +1,12 @@
 import { MillraceError } from "../base/errors.js";
 import { ceilDiv, exactDiv, product } from "../base/integers.js";
 import { CHUNK_BYTES_MAX, CHUNKS_PER_SHARD_MAX } from "../base/limits.js";
+import { encodedBytesMax } from "../codec/decode.js";
 import { itemBytes } from "../geometry/dtype.js";
 import { memberKey } from "../zarr/chunk_key.js";
 import { parseMetadata, type StoredArray, type StoredNode } from "../zarr/parse_metadata.js";
 import { shardIndexBytes } from "../zarr/shard_index.js";
-import type { StoreReader } from "./store_reader.js";
+import type { ObjectReader } from "./store_reader.js";
 
 /** A zarr.json larger than this is not read: consolidated metadata of a huge group may have megabytes, an array's never. */
 const METADATA_BYTES_MAX = 64 * 2 ** 20;
@@ -28,7 +29,7 @@ export interface ArrayLayout {
   readonly chunksPerBlock: number;
   /** 0 where there are no shards. */
   readonly indexBytes: number;
-  /** A stored chunk longer than this is damage, whatever the codec: no encoder grows data so much. Bounds memory. */
+  /** A stored chunk longer than this is damage, whatever the codec. Bounds memory. */
   readonly storedChunkBytesMax: number;
 }
 
@@ -62,7 +63,7 @@ export function arrayLayout(metadata: StoredArray, key: string): ArrayLayout {
     chunksOfBlock,
     chunksPerBlock,
     indexBytes: metadata.index === undefined ? 0 : shardIndexBytes(chunksPerBlock, metadata.index.checksum),
-    storedChunkBytesMax: 2 * chunkBytes + 2 ** 20,
+    storedChunkBytesMax: encodedBytesMax(chunkBytes),
   };
 }
 
@@ -70,7 +71,13 @@ export function arrayLayout(metadata: StoredArray, key: string): ArrayLayout {
  * The node at `path` ("" is the root), or undefined when there is no zarr.json.
  * @throws MillraceError STORE_CORRUPT, STORE_UNSUPPORTED, or what the store rejects with
  */
-export async function readNode(store: StoreReader, path: string): Promise<StoredNode | undefined> {
+export async function readNode(store: ObjectReader, path: string): Promise<StoredNode | undefined> {
+  const bytes = await readMetadata(store, path);
+  return bytes && parseMetadata(bytes, memberKey(path, METADATA_NAME));
+}
+
+/** The zarr.json at `path`, as it lies there. @throws as {@link readNode}, of what is in it only that it is far too long */
+export async function readMetadata(store: ObjectReader, path: string): Promise<Uint8Array | undefined> {
   const key = memberKey(path, METADATA_NAME);
   // One request instead of two; and of a bucket that is not there a server says so to GET alone, its answers to HEAD have no body.
   const bytes = await store.getRange(key, 0, METADATA_BYTES_MAX + 1);
@@ -84,5 +91,5 @@ export async function readNode(store: StoreReader, path: string): Promise<Stored
       },
     );
   }
-  return parseMetadata(bytes, key);
+  return bytes;
 }

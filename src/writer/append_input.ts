@@ -104,3 +104,7 @@ export function incompleteRow(bytesLeftOut: number, rowBytes: number, rows: numb
     { context: { bytesLeftOut, rowBytes, rows }, hint: "Append whole rows before closing." },
   );
 }
+
+export function closed(): MillraceError {
+  return new MillraceError("WRITER_CLOSED", "the writer is closed.", { hint: "Open a new writer." });
+}

@@ -1,15 +1,17 @@
 import { tracingChannels } from "../base/channels.js";
 import { now, nowNs } from "../base/clock.js";
 import { Emitter } from "../base/emitter.js";
-import { MillraceError } from "../base/errors.js";
+import { isMillraceError, MillraceError } from "../base/errors.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { Counters } from "../metrics/counters.js";
 import { AppendLatency } from "../metrics/latency.js";
+import { OwnerWaits } from "../metrics/owner_waits.js";
 import { type MetricsSnapshot, takeSnapshot } from "../metrics/snapshot.js";
 import type { Watermarks, WriterOptions } from "../options.js";
 import type { CheckedOptions } from "../options_check.js";
 import { allocateStreamMemory, prefault, releaseStreamMemory, type StreamMemory } from "../pipeline/stream_memory.js";
 import type { MemoryPlan } from "../plan/memory_plan.js";
+import type { ResumePoint } from "../resume/resume_point.js";
 import { Ordering, orderingFromEnvironment } from "../slots/ordering.js";
 import { SlotRing } from "../slots/slot_ring.js";
 import { type Copier, openCopier } from "../staging/copier.js";
@@ -20,6 +22,7 @@ import {
   checkByteCount,
   checkRowCount,
   checkUnchanged,
+  closed,
   elementBytesOf,
   incompleteRow,
   notRowAligned,
@@ -31,7 +34,8 @@ import { OperationQueue, type Work } from "./operation_queue.js";
 import type { Platform } from "./platform.js";
 import { streamInit } from "./stream_init.js";
 import { StreamLink } from "./stream_link.js";
-import { readWatermarks } from "./watermarks.js";
+import { ROW_MARKS, readWatermarks } from "./watermarks.js";
+import { drainSource, type WriterEnd, writableOf } from "./write_from.js";
 import type { AppendOptions, WriterEvents } from "./writer_types.js";
 
 const RESOLVED = Promise.resolve();
@@ -50,13 +54,18 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   readonly #copier: Copier;
   readonly #intake: Intake;
   readonly #latency = new AppendLatency();
-  readonly #queue = new OperationQueue();
+  readonly #order: Ordering;
+  readonly #queue: OperationQueue;
   readonly #link: StreamLink;
   #error: MillraceError | undefined;
   /** Some call has thrown the failure, or will. */
   #reported = false;
   #closing: Promise<void> | undefined;
   #ended = false;
+  /** The threads are gone. */
+  #released = false;
+  readonly #endListeners = new Set<(reason: unknown) => void>();
+  readonly #end: WriterEnd = { onEnd: (listener) => this.#onEnd(listener) };
   readonly #warnings = new EarlyWarnings((message) => this.emit("warning", { message }));
   #copyNs = 0;
   #copyCount = 0;
@@ -65,13 +74,19 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   #writable: WritableStream<ArrayBufferView> | undefined;
 
   /** @internal */
-  static async start(platform: Platform, checked: CheckedOptions, options: WriterOptions, plan: MemoryPlan) {
-    const writer = new ArrayWriter(platform, checked, plan);
-    await writer.#open(checked, options);
+  static async start(
+    platform: Platform,
+    checked: CheckedOptions,
+    options: WriterOptions,
+    plan: MemoryPlan,
+    resume: ResumePoint | undefined,
+  ) {
+    const writer = new ArrayWriter(platform, checked, plan, resume?.rows ?? 0);
+    await writer.#open(checked, options, resume);
     return writer;
   }
 
-  private constructor(platform: Platform, checked: CheckedOptions, plan: MemoryPlan) {
+  private constructor(platform: Platform, checked: CheckedOptions, plan: MemoryPlan, firstRow: number) {
     super();
     this.plan = plan;
     this.#platform = platform;
@@ -80,7 +95,10 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#memory = allocateStreamMemory(plan.batch);
     prefault(this.#memory);
     this.#counters = new Counters(this.#memory.counters);
-    const order = new Ordering(orderingFromEnvironment());
+    for (const mark of ROW_MARKS) this.#counters.raise(mark, firstRow);
+    const order = new Ordering(orderingFromEnvironment(), new OwnerWaits(this.#counters, "producer"));
+    this.#order = order;
+    this.#queue = new OperationQueue(() => order.show("STAGING_FREE"));
     this.#staging = new SlotRing(this.#memory.stagingControl, this.#memory.staging.length, order, "STAGING_FREE");
     this.#output = new SlotRing(this.#memory.outputControl, this.#memory.output.length, order, "JOIN_BEFORE_REFILL");
     const helpers = checked.threads === "inline" ? 0 : checked.copyHelpers;
@@ -95,6 +113,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       rowBytes: g.rowBytes,
       epochRows: g.epochRows,
       epochsPerBatch: plan.epochsPerBatch,
+      firstRow,
       totalBytesMax: g.rowCount === null ? Number.POSITIVE_INFINITY : g.rowCount * g.rowBytes,
       fill: checked.fill.bytes,
       onOpened: (slot, firstEpoch) =>
@@ -134,7 +153,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   metrics(): MetricsSnapshot {
     return takeSnapshot(this.#counters, {
       rowsAccepted: this.#rowsAccepted(),
-      bytesIn: this.#intake.totalBytes,
+      bytesIn: this.#intake.acceptedBytes,
       appendNs: this.#latency.snapshot(),
       copyNs: this.#copyNs,
       copyCount: this.#copyCount,
@@ -144,6 +163,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       stagingSlotsBusyPeak: this.#staging.busyPeak(),
       outputSlots: this.#output.depth,
       outputSlotsBusy: this.#output.busy(),
+      ended: this.#released,
     });
   }
 
@@ -258,7 +278,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     await this.#enqueue({ step: () => this.#intake.split(), bytesLeft: () => 0 });
     // Failed since: nobody would answer.
     if (this.#error !== undefined) throw this.#error;
-    await this.#link.flush();
+    await this.#order.shown("PUBLISH_AFTER_DURABLE", this.#link.flush());
   }
 
   /**
@@ -276,6 +296,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       }
       this.#closing = this.#close();
       this.#closing.catch(() => {});
+      this.#tellEnd(closed());
     }
     this.#reported = true;
     return this.#closing;
@@ -291,7 +312,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#fail(
       new MillraceError("WRITER_ABORTED", "the writer was aborted.", {
         cause: reason,
-        context: { bytesIn: this.#intake.totalBytes },
+        context: { bytesIn: this.#intake.acceptedBytes },
       }),
     );
     await this.#closing?.catch(() => {});
@@ -303,19 +324,27 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     else await this.abort();
   }
 
-  /** The writer as a WHATWG stream: one chunk is one append, closing it closes the writer. `Writable.fromWeb` takes it. */
+  /**
+   * The writer as a WHATWG stream: one chunk is one append, closing it closes the writer, aborting it aborts the writer at once, also while
+   * an append waits. A writer that fails, or is closed by itself, errors the stream. `Writable.fromWeb` takes it.
+   */
   get writable(): WritableStream<ArrayBufferView> {
-    this.#writable ??= new WritableStream<ArrayBufferView>({
-      write: (chunk) => this.append(chunk),
+    this.#writable ??= writableOf({
+      append: (data) => this.append(data),
       close: () => this.close(),
       abort: (reason) => this.abort(reason),
+      ...this.#end,
     });
     return this.#writable;
   }
 
-  /** Appends everything that `source` yields, at the writer's pace. Does not close. An error of the source is thrown on. */
+  /**
+   * Appends everything that `source` yields, at the writer's pace. Does not close. An error of the source is thrown on. When the writer fails,
+   * is aborted or closed meanwhile, it rejects at once, also while the source gives nothing, and the source is told to return.
+   * @throws MillraceError as {@link append}
+   */
   async writeFrom(source: AsyncIterable<ArrayBufferView> | Iterable<ArrayBufferView>): Promise<void> {
-    for await (const data of source) await this.append(data);
+    await drainSource(source, (data) => this.append(data), this.#end);
   }
 
   // ---------------------------------------------------------------------------------------------------------------- intake
@@ -334,6 +363,18 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     if (this.#error !== undefined || this.#closing !== undefined) this.#checkOpen();
     if (this.#intake.reservedBytes > 0) this.#checkNoReservation("append");
     return elementBytesOf(data, this.geometry);
+  }
+
+  #onEnd(listener: (reason: unknown) => void): () => void {
+    if (this.#error !== undefined || this.#closing !== undefined) listener(this.#error ?? closed());
+    else this.#endListeners.add(listener);
+    return () => this.#endListeners.delete(listener);
+  }
+
+  #tellEnd(reason: unknown): void {
+    const listeners = [...this.#endListeners];
+    this.#endListeners.clear();
+    for (const listener of listeners) listener(reason);
   }
 
   /** Queues what an append has left. `startNs` 0: it is not in the latency sample. */
@@ -384,9 +425,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   #checkOpen(): void {
     this.#reported ||= this.#error !== undefined;
     if (this.#error !== undefined) throw this.#error;
-    if (this.#closing !== undefined) {
-      throw new MillraceError("WRITER_CLOSED", "the writer is closed.", { hint: "Open a new writer." });
-    }
+    if (this.#closing !== undefined) throw closed();
   }
 
   #checkNoReservation(call: string): void {
@@ -395,9 +434,9 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
 
   // ------------------------------------------------------------------------------------------------------------- life cycle
 
-  async #open(checked: CheckedOptions, options: WriterOptions): Promise<void> {
+  async #open(checked: CheckedOptions, options: WriterOptions, resume: ResumePoint | undefined): Promise<void> {
     const { geometry } = this;
-    const init = streamInit(checked, options, this.#memory, this.plan);
+    const init = streamInit(checked, options, this.#memory, this.plan, resume);
     const ready = this.#link.ready();
     try {
       const threads = await this.#platform.startThreads(checked.threads, init, (error) => this.#threadLost(error));
@@ -411,7 +450,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     if (options.signal?.aborted) onAbort();
     void this.#link.stopped.then(() => options.signal?.removeEventListener("abort", onAbort));
     try {
-      await ready;
+      await Promise.all([ready, resume && this.#restoreEpoch(resume, options.signal)]);
     } catch (error) {
       await this.#closing?.catch(() => {});
       throw error;
@@ -423,12 +462,35 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     setTimeout(() => this.#warnings.release(), 0).unref?.();
   }
 
+  /**
+   * Brings the rows behind the last whole epoch back into staging: chunks are written whole, so the last one of each column is encoded
+   * again with what is appended now. Never rejects; what goes wrong is the stream's failure.
+   */
+  async #restoreEpoch({ rows, array }: ResumePoint, signal: AbortSignal | undefined): Promise<void> {
+    const bytes = this.#intake.bytesToRestore;
+    if (bytes === 0) return;
+    try {
+      const into = this.#intake.reserveRestored();
+      const start = array.metadata.shape.map((_, d) => (d === 0 ? rows - bytes / this.geometry.rowBytes : 0));
+      const { chunksRead } = await array.readRegion(start, [rows, ...array.metadata.shape.slice(1)], { into, signal });
+      if (this.#error === undefined) this.#intake.restore(chunksRead === 0);
+    } catch (error) {
+      this.#fail(
+        isMillraceError(error)
+          ? error
+          : new MillraceError("STORE_READ_FAILED", `the last rows of ${array.location} could not be read.`, {
+              cause: error,
+            }),
+      );
+    }
+  }
+
   #progress(always: boolean): void {
     if (!always && now() - this.#progressMs < PROGRESS_INTERVAL_MS) return;
     this.#progressMs = now();
     this.emit("progress", {
       ...this.watermarks,
-      bytesIn: this.#intake.totalBytes,
+      bytesIn: this.#intake.acceptedBytes,
       bytesStored: this.#counters.get("bytesStored"),
     });
   }
@@ -453,6 +515,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       });
       this.#closing.catch(() => {});
     }
+    this.#tellEnd(error);
     if (this.#link.openFailed(error)) return;
     tracingChannels.error({ error });
     this.emit("error", error);
@@ -479,15 +542,16 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
 
   /** Waits for both threads, then lets go of everything. Slots are released last: until then a thread may use them. */
   async #teardown(): Promise<void> {
-    await this.#link.stopped;
+    await this.#order.shown("STOP_JOIN_BEFORE_RELEASE", this.#link.stopped);
     this.#ended = true;
     // A stream may be over before the timer.
     this.#warnings.release();
     this.#progress(true);
     this.#link.unguard();
     this.#copier.close();
-    tracingChannels.close({ rows: this.#rowsAccepted(), bytesIn: this.#intake.totalBytes });
-    await this.#link.end();
+    tracingChannels.close({ rows: this.#rowsAccepted(), bytesIn: this.#intake.acceptedBytes });
+    await this.#order.shown("STOP_JOIN_BEFORE_RELEASE", this.#link.end());
+    this.#released = true;
     releaseStreamMemory(this.#memory, this.#platform.addon());
   }
 }

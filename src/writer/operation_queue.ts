@@ -22,6 +22,14 @@ interface Operation {
  */
 export class OperationQueue {
   readonly #operations: Operation[] = [];
+  readonly #showWait: () => () => void;
+  /** Set while calls wait. */
+  #endWait: (() => void) | undefined;
+
+  /** @param showWait a wait has begun; what it returns is called when it is over. One that got ahead and waits again is a new one. */
+  constructor(showWait: () => () => void) {
+    this.#showWait = showWait;
+  }
 
   get length(): number {
     return this.#operations.length;
@@ -58,6 +66,19 @@ export class OperationQueue {
 
   /** Serves from the front until one has to wait. */
   pump(): void {
+    const head = this.#operations[0];
+    const bytesLeft = head?.work.bytesLeft();
+    this.#serve();
+    this.#show(this.#operations[0] !== head || head?.work.bytesLeft() !== bytesLeft);
+  }
+
+  /** Fails every call that waits. */
+  rejectAll(error: unknown): void {
+    for (const operation of this.#operations.splice(0)) operation.reject(error);
+    this.#show(true);
+  }
+
+  #serve(): void {
     while (this.#operations.length > 0) {
       const operation = this.#operations[0];
       try {
@@ -73,8 +94,11 @@ export class OperationQueue {
     }
   }
 
-  /** Fails every call that waits. */
-  rejectAll(error: unknown): void {
-    for (const operation of this.#operations.splice(0)) operation.reject(error);
+  /** A queue that is never empty is no stall while it gets ahead: then the wait begins anew. */
+  #show(gotAhead: boolean): void {
+    const waits = this.#operations.length > 0;
+    if (waits && this.#endWait !== undefined && !gotAhead) return;
+    this.#endWait?.();
+    this.#endWait = waits ? this.#showWait() : undefined;
   }
 }

@@ -67,7 +67,8 @@ export function fillValue(dtype: DType, value: number | bigint | string = 0): Fi
 export function parseFillValue(dtype: DType, json: string): FillValue {
   const text = json.trim();
   let bits: bigint | undefined;
-  if (isFloat(dtype)) {
+  if (text.length > FILL_CHARS_MAX) bits = undefined;
+  else if (isFloat(dtype)) {
     if (NUMBER.test(text)) bits = floatBits(dtype, Number(text));
     else if (text.startsWith('"')) bits = parseFloatName(dtype, parseJsonString(text), undefined);
   } else if (INTEGER.test(text)) {
@@ -82,9 +83,12 @@ export function parseFillValue(dtype: DType, json: string): FillValue {
   });
 }
 
-/** JSON's number and integer grammar (RFC 8259 §6). */
+/** Text beyond this is no fill value that anybody wrote, and must not keep a regular expression busy. */
+const FILL_CHARS_MAX = 2000;
+
+/** JSON's number and integer grammar (RFC 8259 §6). No integer here has more than 20 digits, and BigInt takes hours over millions. */
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
-const INTEGER = /^-?(0|[1-9]\d*)$/;
+const INTEGER = /^-?(0|[1-9]\d{0,19})$/;
 
 function parseJsonString(text: string): string {
   try {

@@ -1,8 +1,9 @@
 import { isCount } from "../base/integers.js";
 import type { Json } from "../base/json.js";
+import { CODECS_MAX } from "../base/limits.js";
 import { type DType, itemBytes } from "../geometry/dtype.js";
 import type { CodecMetadata } from "./array_metadata.js";
-import { corrupt, type NamedConfiguration, namedConfiguration, unsupported } from "./parse_node.js";
+import { corrupt, type NamedConfiguration, namedConfiguration, shown, unsupported } from "./parse_node.js";
 
 /** What the `codecs` of an array say, sharding taken apart. */
 export interface CodecPipeline {
@@ -28,7 +29,7 @@ export function parseCodecs(value: Json | undefined, outer: number[], dtype: DTy
   const { configuration } = codecs[sharding];
   const chunk = configuration.chunk_shape;
   if (!Array.isArray(chunk) || chunk.length !== outer.length || !chunk.every((n) => isCount(n) && n > 0)) {
-    throw corrupt(key, `has sharding_indexed chunk_shape ${JSON.stringify(chunk)} for a shard of ${outer.join(" × ")}`);
+    throw corrupt(key, `has sharding_indexed chunk_shape ${shown(chunk)} for a shard of ${outer.join(" × ")}`);
   }
   const inner = chunk as number[];
   const at = inner.findIndex((n, i) => outer[i] % n !== 0);
@@ -38,7 +39,7 @@ export function parseCodecs(value: Json | undefined, outer: number[], dtype: DTy
   const innerCodecs = codecList(configuration.codecs, "sharding_indexed codecs", key);
   const location = configuration.index_location ?? "end";
   if (location !== "start" && location !== "end") {
-    throw corrupt(key, `has index_location ${JSON.stringify(location)}, expected "start" or "end"`);
+    throw corrupt(key, `has index_location ${shown(location)}, expected "start" or "end"`);
   }
   return {
     chunk: Object.freeze(inner),
@@ -50,6 +51,9 @@ export function parseCodecs(value: Json | undefined, outer: number[], dtype: DTy
 
 function codecList(value: Json | undefined, member: string, key: string): NamedConfiguration[] {
   if (!Array.isArray(value) || value.length === 0) throw corrupt(key, `has no list of ${member}`);
+  if (value.length > CODECS_MAX) {
+    throw unsupported(key, `has ${value.length} ${member}; at most ${CODECS_MAX} are read`);
+  }
   return value.map((codec) => namedConfiguration(codec, member, key));
 }
 
@@ -60,11 +64,11 @@ function parseChunkCodecs(
 ): readonly CodecMetadata[] {
   const [first, ...rest] = codecs;
   if (first.name !== "bytes") {
-    throw unsupported(key, `has codec ${JSON.stringify(first.name)} first; only "bytes" is read there`);
+    throw unsupported(key, `has codec ${shown(first.name)} first; only "bytes" is read there`);
   }
   const { endian } = first.configuration;
   if (endian !== undefined && endian !== "little" && endian !== "big") {
-    throw corrupt(key, `has endian ${JSON.stringify(endian)} in codec bytes`);
+    throw corrupt(key, `has endian ${shown(endian)} in codec bytes`);
   }
   if (bytesPerItem > 1 && endian !== "little") {
     if (endian === undefined) throw corrupt(key, "has codec bytes without endian for a data type of several bytes");
@@ -73,7 +77,7 @@ function parseChunkCodecs(
   for (const { name } of rest) {
     if (name === "bytes") throw corrupt(key, "has codec bytes twice in one chain");
     if (!COMPRESSORS.has(name)) {
-      throw unsupported(key, `has codec ${JSON.stringify(name)}; read are ${[...COMPRESSORS].join(", ")}`);
+      throw unsupported(key, `has codec ${shown(name)}; read are ${[...COMPRESSORS].join(", ")}`);
     }
   }
   return Object.freeze(rest);
@@ -86,7 +90,7 @@ function parseIndexCodecs(value: Json | undefined, key: string): boolean {
   if (first.name !== "bytes" || more.length > 0 || (second !== undefined && second.name !== "crc32c")) {
     throw unsupported(
       key,
-      `has index codecs ${codecs.map((c) => c.name).join(", ")}; read are bytes and bytes, crc32c`,
+      `has index codecs ${codecs.map((c) => shown(c.name)).join(", ")}; read are bytes and bytes, crc32c`,
     );
   }
   if (first.configuration.endian === "big") throw unsupported(key, "holds big-endian shard indexes");

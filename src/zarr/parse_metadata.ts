@@ -1,14 +1,16 @@
 import { MillraceError } from "../base/errors.js";
 import { isCount } from "../base/integers.js";
 import { isJsonObject, type Json, type JsonObject } from "../base/json.js";
+import { READ_RANK_MAX } from "../base/limits.js";
 import { type ArrayGeometry, describeGeometry } from "../geometry/array_geometry.js";
 import { DTYPE_NAMES, type DType, isDType } from "../geometry/dtype.js";
 import type { CodecMetadata } from "./array_metadata.js";
 import type { ChunkKeyEncoding } from "./chunk_key.js";
 import { type FillValue, parseFillValue } from "./fill_value.js";
+import { jsonExcess } from "./json_bounds.js";
 import { topLevelMember } from "./json_text.js";
 import { type CodecPipeline, parseCodecs } from "./parse_codecs.js";
-import { corrupt, namedConfiguration, unsupported } from "./parse_node.js";
+import { corrupt, namedConfiguration, shown, unsupported } from "./parse_node.js";
 
 /** An array as zarr.json describes it; only what Millrace can read. Frozen. */
 export interface StoredArray extends CodecPipeline {
@@ -29,6 +31,8 @@ export interface StoredArray extends CodecPipeline {
 export interface StoredGroup {
   readonly nodeType: "group";
   readonly attributes: JsonObject;
+  /** `consolidated_metadata` as it stands there, unchecked: copies of the zarr.json below, which Millrace neither reads nor writes. */
+  readonly consolidated: Json | undefined;
 }
 
 export type StoredNode = StoredArray | StoredGroup;
@@ -41,9 +45,11 @@ export type { CodecMetadata };
  * @param key its key in the store, for messages.
  * @throws MillraceError STORE_CORRUPT when it breaks the Zarr v3 specification, STORE_UNSUPPORTED when it keeps to it but uses
  *   something that Millrace does not read: another format, data type, grid or codec, a transposed or big-endian chunk, shards
- *   in shards, or an unknown member without `"must_understand": false`.
+ *   in shards, more than 64 dimensions, more than four million JSON values, or an unknown member without `"must_understand": false`.
  */
 export function parseMetadata(bytes: Uint8Array, key = "zarr.json"): StoredNode {
+  const excess = jsonExcess(bytes);
+  if (excess !== undefined) throw unsupported(key, `has ${excess}`);
   let text: string;
   let document: Json;
   try {
@@ -55,16 +61,16 @@ export function parseMetadata(bytes: Uint8Array, key = "zarr.json"): StoredNode 
   if (!isJsonObject(document)) throw corrupt(key, "is not a JSON object");
   if (document.zarr_format !== 3) {
     if (isCount(document.zarr_format)) throw unsupported(key, `has zarr_format ${document.zarr_format}; 3 is read`);
-    throw corrupt(key, `has zarr_format ${JSON.stringify(document.zarr_format)}, expected 3`);
+    throw corrupt(key, `has zarr_format ${shown(document.zarr_format)}, expected 3`);
   }
   const attributes = document.attributes ?? {};
   if (!isJsonObject(attributes)) throw corrupt(key, "has attributes that are not an object");
   if (document.node_type === "group") {
     checkMembers(document, GROUP_MEMBERS, key);
-    return Object.freeze({ nodeType: "group", attributes });
+    return Object.freeze({ nodeType: "group", attributes, consolidated: document.consolidated_metadata });
   }
   if (document.node_type !== "array") {
-    throw corrupt(key, `has node_type ${JSON.stringify(document.node_type)}, expected "array" or "group"`);
+    throw corrupt(key, `has node_type ${shown(document.node_type)}, expected "array" or "group"`);
   }
   checkMembers(document, ARRAY_MEMBERS, key);
   return parseArray(document, text, attributes, key);
@@ -120,12 +126,15 @@ const ARRAY_MEMBERS = new Set([
 function checkMembers(document: JsonObject, known: ReadonlySet<string>, key: string): void {
   for (const [name, value] of Object.entries(document)) {
     if (known.has(name) || (isJsonObject(value) && value.must_understand === false)) continue;
-    throw unsupported(key, `has an unknown member ${JSON.stringify(name)} that must be understood`);
+    throw unsupported(key, `has an unknown member ${shown(name)} that must be understood`);
   }
 }
 
 function parseArray(document: JsonObject, text: string, attributes: JsonObject, key: string): StoredArray {
   const shape = counts(document.shape, "shape", 0, key);
+  if (shape.length > READ_RANK_MAX) {
+    throw unsupported(key, `has ${shape.length} dimensions; at most ${READ_RANK_MAX} are read`);
+  }
   const dtype = parseDType(document.data_type, key);
   const outer = parseGrid(document.chunk_grid, shape.length, key);
   const transformers = document.storage_transformers ?? [];
@@ -158,14 +167,14 @@ function parseDType(value: Json | undefined, key: string): DType {
   const name = isJsonObject(value) && value.configuration === undefined ? value.name : value;
   if (isDType(name)) return name;
   if (typeof name === "string" || (isJsonObject(name) && typeof name.name === "string")) {
-    throw unsupported(key, `has data type ${JSON.stringify(name)}; read are ${DTYPE_NAMES.join(", ")}`);
+    throw unsupported(key, `has data type ${shown(name)}; read are ${DTYPE_NAMES.join(", ")}`);
   }
-  throw corrupt(key, `has data_type ${JSON.stringify(value)}`);
+  throw corrupt(key, `has data_type ${shown(value)}`);
 }
 
 function parseGrid(value: Json | undefined, rank: number, key: string): number[] {
   const { name, configuration } = namedConfiguration(value, "chunk_grid", key);
-  if (name !== "regular") throw unsupported(key, `has chunk grid ${JSON.stringify(name)}; read is "regular"`);
+  if (name !== "regular") throw unsupported(key, `has chunk grid ${shown(name)}; read is "regular"`);
   const chunk = counts(configuration.chunk_shape, "chunk_grid.configuration.chunk_shape", 1, key);
   if (chunk.length === rank) return chunk;
   throw corrupt(key, `has ${rank} sizes in shape, but ${chunk.length} in chunk_shape`);
@@ -174,11 +183,11 @@ function parseGrid(value: Json | undefined, rank: number, key: string): number[]
 function parseKeyEncoding(value: Json | undefined, key: string): ChunkKeyEncoding {
   const { name, configuration } = namedConfiguration(value, "chunk_key_encoding", key);
   if (name !== "default" && name !== "v2") {
-    throw unsupported(key, `has chunk key encoding ${JSON.stringify(name)}; read are "default" and "v2"`);
+    throw unsupported(key, `has chunk key encoding ${shown(name)}; read are "default" and "v2"`);
   }
   const separator = configuration.separator ?? (name === "default" ? "/" : ".");
   if (separator !== "/" && separator !== ".") {
-    throw corrupt(key, `has chunk key separator ${JSON.stringify(separator)}, expected "/" or "."`);
+    throw corrupt(key, `has chunk key separator ${shown(separator)}, expected "/" or "."`);
   }
   return Object.freeze({ name, separator });
 }
@@ -191,12 +200,12 @@ function parseDimensionNames(
   // zarr-python writes null for "no names"; the specification leaves the member out.
   if (value === undefined || value === null) return undefined;
   if (!Array.isArray(value) || value.length !== rank || !value.every((n) => n === null || typeof n === "string")) {
-    throw corrupt(key, `has dimension_names ${JSON.stringify(value)}, expected ${rank} strings or nulls`);
+    throw corrupt(key, `has dimension_names ${shown(value)}, expected ${rank} strings or nulls`);
   }
   return Object.freeze(value as (string | null)[]);
 }
 
 function counts(value: Json | undefined, member: string, min: number, key: string): number[] {
   if (Array.isArray(value) && value.every((n) => isCount(n) && n >= min)) return value as number[];
-  throw corrupt(key, `has ${member} ${JSON.stringify(value)}, expected whole numbers from ${min}`);
+  throw corrupt(key, `has ${member} ${shown(value)}, expected whole numbers from ${min}`);
 }

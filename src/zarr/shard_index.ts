@@ -93,7 +93,12 @@ export interface ShardIndexDefect {
   readonly chunk: number | undefined;
   /** What was expected and what came; without the shard's name. */
   readonly message: string;
+  /** The bytes in question, where the entry names any that exact numbers can tell. */
+  readonly range?: ChunkRange;
 }
+
+/** More defects of one index than this are counted, not listed: an index of zeros is as many defects as it has entries. */
+export const INDEX_DEFECTS_MAX = 1000;
 
 export interface ShardIndexCheck {
   readonly chunkCount: number;
@@ -109,13 +114,17 @@ export interface ShardIndexCheck {
 export interface DecodedShardIndex {
   /** Holds the good entries; bad ones are absent. Undefined when the index as a whole is bad: length or checksum. */
   readonly index: ShardIndex | undefined;
+  /** The first {@link INDEX_DEFECTS_MAX}. */
   readonly defects: readonly ShardIndexDefect[];
+  readonly defectCount: number;
+  /** Numbers of the good chunks, by offset. */
+  readonly order: Uint32Array;
 }
 
 /**
  * Reads an index and checks all that can be known without the chunks: length, checksum, bounds, overlap. Never throws for
  * bad bytes. Of two chunks that overlap, the one with the lower offset is kept, at equal offsets the shorter one, then the
- * one with the lower number.
+ * one with the lower number. Takes, besides the bytes given, twice their size.
  * @param bytes the index alone, checksum included: the first or last `shardIndexBytes` of the object.
  */
 export function decodeShardIndex(bytes: Uint8Array, check: ShardIndexCheck): DecodedShardIndex {
@@ -124,6 +133,8 @@ export function decodeShardIndex(bytes: Uint8Array, check: ShardIndexCheck): Dec
   const whole = (kind: "length" | "checksum", message: string): DecodedShardIndex => ({
     index: undefined,
     defects: [{ kind, chunk: undefined, message }],
+    defectCount: 1,
+    order: new Uint32Array(0),
   });
   if (bytes.length !== indexBytes) return whole("length", `index has ${bytes.length} bytes, expected ${indexBytes}`);
   if (objectBytes < indexBytes)
@@ -141,48 +152,66 @@ export function decodeShardIndex(bytes: Uint8Array, check: ShardIndexCheck): Dec
   const dataTo = location === "start" ? objectBytes : objectBytes - indexBytes;
   const index = new ShardIndex(chunkCount);
   const defects: ShardIndexDefect[] = [];
-  const present: number[] = [];
+  let defectCount = 0;
+  const defect = (kind: ShardIndexDefect["kind"], chunk: number, message: () => string, range?: ChunkRange): void => {
+    if (defectCount++ >= INDEX_DEFECTS_MAX) return;
+    defects.push({ kind, chunk, message: `chunk ${chunk}: ${message()}`, ...(range && { range }) });
+  };
+  const present = new Uint32Array(chunkCount);
+  let presentCount = 0;
   for (let chunk = 0; chunk < chunkCount; chunk++) {
     const offset = readWord(view, ENTRY_BYTES * chunk);
     const nbytes = readWord(view, ENTRY_BYTES * chunk + 8);
     if (offset === undefined && nbytes === undefined) continue;
-    const defect = (kind: ShardIndexDefect["kind"], message: string): void => {
-      defects.push({ kind, chunk, message: `chunk ${chunk}: ${message}` });
-    };
     if (offset === undefined || nbytes === undefined) {
-      defect("half_absent", `${offset === undefined ? "offset" : "length"} says absent, the other word does not`);
-    } else if (offset < dataFrom || offset + nbytes > dataTo) {
+      defect(
+        "half_absent",
+        chunk,
+        () => `${offset === undefined ? "offset" : "length"} says absent, the other word does not`,
+      );
+      continue;
+    }
+    const range = isCount(offset) && isCount(nbytes) ? { offset, nbytes } : undefined;
+    if (offset < dataFrom || offset + nbytes > dataTo) {
       // Words beyond 2^53 are inexact here, and far out of bounds all the same.
-      defect("bounds", `bytes ${offset} to ${offset + nbytes} lie outside the data, ${dataFrom} to ${dataTo}`);
+      const message = () => `bytes ${offset} to ${offset + nbytes} lie outside the data, ${dataFrom} to ${dataTo}`;
+      defect("bounds", chunk, message, range);
     } else if (exactChunkBytes !== undefined ? nbytes !== exactChunkBytes : nbytes === 0) {
-      defect("size", `${nbytes} bytes, expected ${exactChunkBytes ?? "at least one"}`);
+      defect("size", chunk, () => `${nbytes} bytes, expected ${exactChunkBytes ?? "at least one"}`, range);
     } else {
       index.set(chunk, offset, nbytes);
-      present.push(chunk);
+      present[presentCount++] = chunk;
     }
   }
-  dropOverlaps(index, present, defects);
-  return { index, defects };
-}
 
-function dropOverlaps(index: ShardIndex, present: readonly number[], defects: ShardIndexDefect[]): void {
-  const ranges = present.map((chunk) => {
-    const { offset, nbytes } = index.get(chunk)!;
-    return { chunk, offset, nbytes };
-  });
-  ranges.sort((a, b) => a.offset - b.offset || a.nbytes - b.nbytes || a.chunk - b.chunk);
+  const sorted = byOffset(index, present.subarray(0, presentCount));
+  let kept = 0;
   let end = 0;
   let owner = -1;
-  for (const { chunk, offset, nbytes } of ranges) {
-    if (offset < end) {
-      const message = `chunk ${chunk}: bytes from ${offset} overlap chunk ${owner}, which ends at ${end}`;
-      defects.push({ kind: "overlap", chunk, message });
+  for (const chunk of sorted) {
+    const range = index.get(chunk)!;
+    if (range.offset < end) {
+      const message = () => `bytes from ${range.offset} overlap chunk ${owner}, which ends at ${end}`;
+      defect("overlap", chunk, message, range);
       index.clear(chunk);
     } else {
-      end = offset + nbytes;
+      end = range.offset + range.nbytes;
       owner = chunk;
+      sorted[kept++] = chunk;
     }
   }
+  return { index, defects, defectCount, order: sorted.subarray(0, kept) };
+}
+
+/** Sorts chunks by offset, then length, then number; in place. Millrace's own shards are in order already. */
+function byOffset(index: ShardIndex, chunks: Uint32Array): Uint32Array {
+  const compare = (a: number, b: number): number => {
+    const x = index.get(a)!;
+    const y = index.get(b)!;
+    return x.offset - y.offset || x.nbytes - y.nbytes || a - b;
+  };
+  for (let i = 1; i < chunks.length; i++) if (compare(chunks[i - 1], chunks[i]) > 0) return chunks.sort(compare);
+  return chunks;
 }
 
 /**
@@ -191,11 +220,11 @@ function dropOverlaps(index: ShardIndex, present: readonly number[], defects: Sh
  * @throws MillraceError STORE_CORRUPT with the first defect and how many there are.
  */
 export function readShardIndex(bytes: Uint8Array, check: ShardIndexCheck, key: string): ShardIndex {
-  const { index, defects } = decodeShardIndex(bytes, check);
-  if (index !== undefined && defects.length === 0) return index;
-  const more = defects.length > 1 ? ` (and ${defects.length - 1} more)` : "";
+  const { index, defects, defectCount } = decodeShardIndex(bytes, check);
+  if (index !== undefined && defectCount === 0) return index;
+  const more = defectCount > 1 ? ` (and ${defectCount - 1} more)` : "";
   throw new MillraceError("STORE_CORRUPT", `Index of shard ${key}: ${defects[0].message}${more}.`, {
-    context: { key, defect: defects[0].kind, chunk: defects[0].chunk ?? null, defects: defects.length },
+    context: { key, defect: defects[0].kind, chunk: defects[0].chunk ?? null, defects: defectCount },
   });
 }
 

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { isMillraceError } from "../../src/base/errors.js";
 import type { ShardHandle, Sink } from "../../src/handoff/sink.js";
+import { decodeMarker } from "../../src/journal/writer_marker.js";
 
 /** One place that sinks of a kind write to, and that readers look into. */
 export interface SinkHarness {
@@ -13,6 +14,8 @@ export interface SinkHarness {
   keys(): Promise<string[]>;
   /** Keys of unfinished shards kept for recovery, sorted; undefined when this kind keeps none. */
   keptKeys?(): Promise<string[]>;
+  /** Names of journals, the marker's as "writer.json", sorted, with what is in them; undefined when this kind has none. */
+  journals?(): Promise<Map<string, Uint8Array>>;
   /** More shards than the sink holds open at once. */
   readonly manyShards: number;
   /** Ends the place; the suite calls it after each test. */
@@ -280,6 +283,64 @@ export function sinkContract(name: string, makeHarness: () => Promise<SinkHarnes
       await (await opening[0]).seal(INDEX, false);
       await sink.close();
       expect(await harness.keys()).toEqual(["c/0/0"]);
+    });
+
+    it("has a journal, and shards that can be synced, or neither", async () => {
+      const sink = await opened();
+      expect(sink.journal !== undefined).toBe(harness.journals !== undefined);
+      const { journal } = sink;
+      if (journal !== undefined && harness.journals !== undefined) {
+        await journal.begin("the write id", true);
+        expect([...(await harness.journals()).keys()]).toEqual(["writer.json"]);
+        const shard = await sink.openShard("c/0/0", { maxBytes: MAX_BYTES, synced: true });
+        const file = await journal.open("journal.0");
+        const expected: Uint8Array[] = [];
+        for (let round = 0; round < 4; round++) {
+          const frame = coordinateBytes(round, 100 * round);
+          await shard.write([coordinateBytes(10 + round, 5000)]);
+          await Promise.all([shard.sync!(), file.append(frame, round % 2 === 0)]);
+          expected.push(frame.slice());
+          frame.fill(0xee);
+        }
+        expect((await harness.journals()).get("journal.0")).toEqual(new Uint8Array(Buffer.concat(expected)));
+        // Held and written side by side: one row is sealed while the next one is written.
+        const next = await journal.open("journal.1");
+        await Promise.all([next.append(INDEX, true), file.append(INDEX, false)]);
+        await shard.seal(INDEX, true);
+        await file.close();
+        await file.close();
+        await journal.remove("journal.0");
+        expect([...(await harness.journals()).keys()]).toEqual(["journal.1", "writer.json"]);
+        expect(await harness.read("c/0/0")).toHaveLength(4 * 5000 + INDEX.length);
+        await journal.clear(true);
+        expect(await harness.journals()).toEqual(new Map());
+      }
+      await sink.close();
+      expect((await harness.journals?.()) ?? new Map()).toEqual(new Map());
+    });
+
+    it("leaves its marker and its journals where the writer does not clear them, and says that it has ended", async () => {
+      const sink = await opened();
+      const { journal } = sink;
+      if (journal !== undefined && harness.journals !== undefined) {
+        await journal.begin("the write id", false);
+        await (await journal.open("journal.0")).append(INDEX, false);
+        expect(decodeMarker((await harness.journals()).get("writer.json")!)).toMatchObject({
+          writeId: "the write id",
+          process: { pid: process.pid, ended: false },
+        });
+        await expect((await harness.make()).journal!.begin("another", false)).rejects.toMatchObject({
+          context: { errno: "EEXIST" },
+        });
+        await sink.close();
+        await sink.close();
+        const left = await harness.journals();
+        expect(left.get("journal.0")).toEqual(INDEX);
+        expect(decodeMarker(left.get("writer.json")!)).toMatchObject({
+          writeId: "the write id",
+          process: { pid: process.pid, ended: true },
+        });
+      } else await sink.close();
     });
 
     it("close is idempotent, and reports shards that were forgotten", async () => {

@@ -1,8 +1,8 @@
 import { expect } from "vitest";
 import { isMillraceError } from "../../src/base/errors.js";
+import { MARKER_KEY } from "../../src/journal/writer_marker.js";
 import type { ArrayOptions } from "../../src/options.js";
 import { recoverS3 } from "../../src/recover/s3_recovery.js";
-import { MARKER_KEY } from "../../src/s3/writer_marker.js";
 import { S3Sink } from "../../src/sinks/s3.js";
 import { openArray } from "../../src/store/array_reader.js";
 import { verifyStore } from "../../src/store/verify.js";

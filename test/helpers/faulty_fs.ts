@@ -31,6 +31,18 @@ export function hookedFs(hook: FsHook = () => undefined) {
           const limit = await before("file.writev", path);
           return inner.writev(limit === undefined ? views : cut(views, limit), position);
         },
+        async read(into, position) {
+          await before("file.read", path);
+          return inner.read(into, position);
+        },
+        async size() {
+          await before("file.size", path);
+          return inner.size();
+        },
+        async truncate(bytes) {
+          await before("file.truncate", path);
+          await inner.truncate(bytes);
+        },
         async datasync() {
           await before("file.datasync", path);
           await inner.datasync();
@@ -54,6 +66,7 @@ export function hookedFs(hook: FsHook = () => undefined) {
     unlink: (path) => before("unlink", path).then(() => nodeFileSystem.unlink(path)),
     mkdir: (path) => before("mkdir", path).then(() => nodeFileSystem.mkdir(path)),
     mkdirAll: (path) => before("mkdirAll", path).then(() => nodeFileSystem.mkdirAll(path)),
+    rmdir: (path) => before("rmdir", path).then(() => nodeFileSystem.rmdir(path)),
     removeTree: (path) => before("removeTree", path).then(() => nodeFileSystem.removeTree(path)),
     kindOf: (path) => before("kindOf", path).then(() => nodeFileSystem.kindOf(path)),
     entries: (path) => before("entries", path).then(() => nodeFileSystem.entries(path)),

@@ -1,9 +1,30 @@
 import { createHash } from "node:crypto";
 import type { MessagePort } from "node:worker_threads";
 import { type ErrorCode, MillraceError } from "../../src/base/errors.js";
-import type { ShardExpectation, ShardHandle, Sink } from "../../src/handoff/sink.js";
+import type {
+  JournalFile,
+  OpenMode,
+  ShardExpectation,
+  ShardHandle,
+  Sink,
+  SinkJournal,
+} from "../../src/handoff/sink.js";
 
-export type SinkMethod = "open" | "openShard" | "write" | "seal" | "abandon" | "putObject" | "close";
+export type SinkMethod =
+  | "open"
+  | "openShard"
+  | "write"
+  | "sync"
+  | "seal"
+  | "abandon"
+  | "putObject"
+  | "close"
+  | "journal.begin"
+  | "journal.open"
+  | "journal.append"
+  | "journal.close"
+  | "journal.remove"
+  | "journal.clear";
 
 /** One thing that goes wrong. Plain data, so that it can be sent to a worker. */
 export interface SinkFault {
@@ -69,6 +90,7 @@ type Run = (segments: readonly Uint8Array[]) => Promise<void>;
 class Wrapper implements Sink {
   readonly kind: string;
   readonly location: string;
+  readonly journal: Sink["journal"];
 
   constructor(
     private readonly inner: Sink,
@@ -76,9 +98,32 @@ class Wrapper implements Sink {
   ) {
     this.kind = inner.kind;
     this.location = inner.location;
+    this.journal = inner.journal && this.#journal(inner.journal);
   }
 
-  open(mode: "create" | "overwrite"): Promise<void> {
+  #journal(inner: SinkJournal): SinkJournal {
+    return {
+      begin: (writeId, durable) => this.call("journal.begin", "", [], () => inner.begin(writeId, durable)),
+      open: async (name) => {
+        let file: JournalFile | undefined;
+        await this.call("journal.open", name, [], async () => {
+          file = await inner.open(name);
+        });
+        return {
+          append: (bytes, durable) =>
+            this.call("journal.append", name, [bytes], async (s) => {
+              for (const part of s) await file!.append(part, durable);
+            }),
+          close: () => this.call("journal.close", name, [], () => file!.close()),
+        };
+      },
+      remove: (name) => this.call("journal.remove", name, [], () => inner.remove(name)),
+      clear: (durable) => this.call("journal.clear", "", [], () => inner.clear(durable)),
+      crc32c: inner.crc32c,
+    };
+  }
+
+  open(mode: OpenMode): Promise<void> {
     return this.call("open", "", [], () => this.inner.open(mode));
   }
 
@@ -90,6 +135,7 @@ class Wrapper implements Sink {
     const inner = shard!;
     return {
       write: (segments) => this.call("write", key, segments, (s) => inner.write(s)),
+      sync: inner.sync && (() => this.call("sync", key, [], () => inner.sync!())),
       seal: (tail, durable) =>
         this.call("seal", key, [tail], (s) => (s.length === 0 ? Promise.resolve() : inner.seal(s[0], durable))),
       abandon: (keep) => this.call("abandon", key, [], () => inner.abandon(keep)),
@@ -100,6 +146,10 @@ class Wrapper implements Sink {
     return this.call("putObject", key, [bytes], (s) =>
       s.length === 0 ? Promise.resolve() : this.inner.putObject(key, s[0], durable),
     );
+  }
+
+  get stored(): Sink["stored"] {
+    return this.inner.stored;
   }
 
   close(): Promise<void> {
@@ -135,7 +185,7 @@ export function faultySink(inner: Sink, faults: readonly SinkFault[]): Sink {
         break;
       case "short":
         // A seal or a put is whole or not at all, also when it fails: only a write leaves something behind.
-        await run(method === "write" ? firstHalf(segments) : []);
+        await run(method === "write" || method === "journal.append" ? firstHalf(segments) : []);
         throw injected();
       case "reorder": {
         await run(segments);
@@ -178,6 +228,7 @@ export interface SinkEvent {
 export class RecordingSink implements Sink {
   readonly kind: string;
   readonly location: string;
+  readonly journal: Sink["journal"];
   readonly events: SinkEvent[] = [];
   readonly violations: string[] = [];
   readonly #wrapped: Sink;
@@ -193,9 +244,10 @@ export class RecordingSink implements Sink {
     this.kind = inner.kind;
     this.location = inner.location;
     this.#wrapped = new Wrapper(inner, (method, key, segments, run) => this.#observe(method, key, segments, run));
+    this.journal = this.#wrapped.journal;
   }
 
-  open(mode: "create" | "overwrite"): Promise<void> {
+  open(mode: OpenMode): Promise<void> {
     return this.#wrapped.open(mode);
   }
   openShard(key: string, expected: ShardExpectation): Promise<ShardHandle> {
@@ -203,6 +255,9 @@ export class RecordingSink implements Sink {
   }
   putObject(key: string, bytes: Uint8Array, durable: boolean): Promise<void> {
     return this.#wrapped.putObject(key, bytes, durable);
+  }
+  get stored(): Sink["stored"] {
+    return this.#wrapped.stored;
   }
   close(): Promise<void> {
     return this.#wrapped.close();
@@ -224,7 +279,7 @@ export class RecordingSink implements Sink {
     }
     this.#log("end", method, key, bytes);
     if (method === "seal" || method === "abandon") this.#shards.delete(key);
-    else if (method === "write" || method === "openShard") this.#shards.set(key, "idle");
+    else if (method === "write" || method === "sync" || method === "openShard") this.#shards.set(key, "idle");
     this.#checkMemory(method, key, before, segments);
   }
 
@@ -239,6 +294,7 @@ export class RecordingSink implements Sink {
         this.#shards.set(key, "busy");
         break;
       case "write":
+      case "sync":
       case "seal":
         if (state === undefined) this.#violate(`${method} on ${key}, which is not open`);
         if (state === "busy") this.#violate(`${method} on ${key} overlaps another call`);

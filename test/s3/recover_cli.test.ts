@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from "vitest";
-import { encodeMarker, MARKER_KEY } from "../../src/s3/writer_marker.js";
+import { encodeMarker, MARKER_KEY } from "../../src/journal/writer_marker.js";
 import { withRows } from "../../src/zarr/with_rows.js";
 import { lastJson, runCli } from "../cli/run_cli.js";
 import { craftStore } from "../helpers/craft_store.js";

@@ -190,7 +190,6 @@ describe("checkWriterOptions", () => {
   });
 
   it.each<[string, object, string]>([
-    ["NOT_YET", { mode: "resume" }, "mode"],
     ["NOT_YET", { durability: "batch" }, "durability"],
     ["UNKNOWN_CODEC", inArray({ codec: { name: "lz4" } }), "codec"],
     ["UNKNOWN_CODEC", inArray({ codec: { name: "zip" } }), "codec"],

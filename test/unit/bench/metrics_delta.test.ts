@@ -15,6 +15,7 @@ const producer = (copyNs: number): ProducerFigures => ({
   stagingSlotsBusyPeak: 0,
   outputSlots: 3,
   outputSlotsBusy: 0,
+  ended: false,
 });
 
 describe("metricsBetween", () => {

@@ -47,11 +47,13 @@ it("counts waits by rule, and lists those that happened", () => {
     stagingSlotsBusyPeak: 2,
     outputSlots: 2,
     outputSlotsBusy: 0,
+    ended: false,
   });
   expect(snapshot.waits).toEqual([
     { rule: "STAGING_FREE", ns: 104, count: 2 },
     { rule: "SINK_PENDING_BYTES", ns: 0, count: 1 },
   ]);
+  expect(snapshot.waiting).toEqual([]);
   expect(snapshot.stages.map((s) => s.name)).toEqual(["copy", "encode", "write", "seal", "publish"]);
   expect(JSON.parse(JSON.stringify(snapshot))).toEqual(snapshot);
 });

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { describeGeometry } from "../../../src/geometry/array_geometry.js";
 import { COUNTERS_BYTES, Counters } from "../../../src/metrics/counters.js";
 import { Publisher } from "../../../src/pipeline/publisher.js";
+import { Ordering } from "../../../src/slots/ordering.js";
 import { fillValue } from "../../../src/zarr/fill_value.js";
 import { FakeClock } from "../../helpers/fake_clock.js";
 import { MapSink } from "../../helpers/map_sink.js";
@@ -51,6 +52,7 @@ function setUp(intervalMs: number) {
     metadata: { codecs: [{ name: "bytes" }] as never, fill: fillValue("uint8", 0), attributes: {} },
     sink,
     counters,
+    order: new Ordering({ debug: true, off: [] }),
     durable: true,
     intervalMs,
     onPublished: () => {},

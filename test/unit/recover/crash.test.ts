@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { MARKER_KEY } from "../../../src/journal/writer_marker.js";
 import type { ArrayOptions } from "../../../src/options.js";
 import { recoverS3 } from "../../../src/recover/s3_recovery.js";
-import { MARKER_KEY } from "../../../src/s3/writer_marker.js";
 import type { ArrayWriter } from "../../../src/writer/array_writer.js";
 import { fillValue } from "../../../src/zarr/fill_value.js";
 import {

@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Clock, useClock } from "../../../src/base/clock.js";
 import { product } from "../../../src/base/integers.js";
+import { encodeMarker, MARKER_KEY } from "../../../src/journal/writer_marker.js";
 import type { RecoverOptions, RecoverProgress } from "../../../src/recover/report.js";
 import { recoverS3 } from "../../../src/recover/s3_recovery.js";
-import { encodeMarker, MARKER_KEY } from "../../../src/s3/writer_marker.js";
 import { openArray } from "../../../src/store/array_reader.js";
 import { groupMetadata } from "../../../src/zarr/group_metadata.js";
 import { ShardIndex } from "../../../src/zarr/shard_index.js";

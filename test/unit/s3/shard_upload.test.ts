@@ -3,7 +3,7 @@ import { useClock } from "../../../src/base/clock.js";
 import { isMillraceError } from "../../../src/base/errors.js";
 import { PartPool } from "../../../src/s3/part_pool.js";
 import { ShardUpload, type UploadHome } from "../../../src/s3/shard_upload.js";
-import { WRITE_ID_NAME } from "../../../src/s3/writer_marker.js";
+import { WRITE_ID_NAME } from "../../../src/s3/write_id.js";
 import { coordinateBytes } from "../../contract/sink.contract.js";
 import { FakeS3, s3Failure } from "../../helpers/fake_s3.js";
 

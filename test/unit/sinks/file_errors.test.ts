@@ -69,7 +69,11 @@ describe("a full disk", () => {
       async open(path, flags) {
         if (!path.endsWith(".partial")) return nodeFileSystem.open(path, flags);
         const handle = await open("/dev/full", "r+");
+        const unasked = () => Promise.reject(new Error("a shard's file is not read or cut while it is written"));
         return {
+          read: unasked,
+          size: unasked,
+          truncate: unasked,
           writev: async (views) => (await handle.writev(views)).bytesWritten,
           datasync: () => handle.datasync(),
           sync: () => handle.sync(),

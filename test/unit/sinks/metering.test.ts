@@ -33,7 +33,15 @@ describe("MeteringSink", () => {
     await shard.seal(bytes(4), true);
     await sink.putObject("zarr.json", bytes(100), true);
     await sink.close();
-    expect(read()).toEqual({ pendingBytes: 0, bytes: 122, writes: 2, seals: 1, objects: 1, failures: 0, callNs: 0 });
+    expect(read()).toMatchObject({
+      pendingBytes: 0,
+      bytes: 122,
+      writes: 2,
+      seals: 1,
+      objects: 1,
+      failures: 0,
+      callNs: 0,
+    });
   });
 
   it("bytes are pending from before the call until it settles, also when it fails", async () => {

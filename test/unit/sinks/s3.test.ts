@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
 import { isMillraceError } from "../../../src/base/errors.js";
-import { MARKER_KEY, WRITE_ID_NAME } from "../../../src/s3/writer_marker.js";
+import { MARKER_KEY } from "../../../src/journal/writer_marker.js";
+import { WRITE_ID_NAME } from "../../../src/s3/write_id.js";
 import { S3Sink } from "../../../src/sinks/s3.js";
 import { coordinateBytes, sinkContract } from "../../contract/sink.contract.js";
 import { FakeS3, s3Failure } from "../../helpers/fake_s3.js";

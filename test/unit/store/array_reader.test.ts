@@ -129,7 +129,7 @@ describe("readRegion", () => {
       ["zarr.json", plain([], [], "default")],
       ["c", Uint8Array.of(42)],
     ]);
-    expect(await (await openArray(scalar)).readRegion()).toEqual({ data: Uint8Array.of(42), shape: [] });
+    expect(await (await openArray(scalar)).readRegion()).toEqual({ chunksRead: 1, data: Uint8Array.of(42), shape: [] });
     scalar.delete("c");
     expect((await (await openArray(scalar)).readRegion()).data).toEqual(Uint8Array.of(9));
   });

@@ -164,12 +164,12 @@ describe("group metadata", () => {
       node_type: "group",
       attributes: { ome: { version: "0.5" } },
     });
-    expect(parseMetadata(groupMetadata())).toEqual({ nodeType: "group", attributes: {} });
+    expect(parseMetadata(groupMetadata())).toEqual({ nodeType: "group", attributes: {}, consolidated: undefined });
   });
 
   it("may hold consolidated metadata, as other writers leave it", () => {
     const document = { zarr_format: 3, node_type: "group", consolidated_metadata: null };
-    expect(parseMetadata(bytes(document))).toEqual({ nodeType: "group", attributes: {} });
+    expect(parseMetadata(bytes(document))).toEqual({ nodeType: "group", attributes: {}, consolidated: null });
     expect(() => parseArrayMetadata(bytes(document))).toThrow(expect.objectContaining({ code: "STORE_CORRUPT" }));
   });
 });
