@@ -75,7 +75,7 @@ export class Delivery {
     const epochs = Math.floor(resume.rows / epochRows);
     const row = Math.floor(epochs / epochsPerShard);
     if (resume.rows === row * epochsPerShard * epochRows) return;
-    this.#current = new ShardRow(row, this.#g, this.#table, this.#sink, this.#init);
+    this.#current = new ShardRow(row, this.#g, this.#table, this.#sink, this.#init, true);
     const stopped = (): boolean => this.#aborted || this.#failed;
     this.#reopening = reopenRow(this.#current, epochs - row * epochsPerShard, this.#g, this.#sink, stopped).catch(
       (error) => this.#fail(error),
