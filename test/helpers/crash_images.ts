@@ -146,7 +146,7 @@ export async function checkRecovered(image: CrashImage, stream: CrashedStream, r
   const store = storeOf(s3);
   const verified = await verifyStore(store);
   expect(verified).toMatchObject({ ok: true, defects: [], warnings: [] });
-  expect(verified.notes.filter(({ code }) => !resumed || code !== "OUTSIDE_SHAPE")).toEqual([]);
+  expect(verified.notes.filter(({ code }) => !resumed || code !== "CHUNK_OUTSIDE")).toEqual([]);
   const array = await openArray(store);
   const { shape } = array.metadata;
   const read = await array.readRegion(
