@@ -2,7 +2,16 @@
 export { ERROR_CODES, type ErrorCode, type ErrorContext, isMillraceError, MillraceError } from "./base/errors.js";
 export type { ArrayGeometry, DimensionOptions } from "./geometry/array_geometry.js";
 export { DTYPES, type DType } from "./geometry/dtype.js";
-export type { JournalFile, ShardExpectation, ShardHandle, Sink, SinkJournal, SinkSpec } from "./handoff/sink.js";
+export type {
+  JournalFile,
+  OpenMode,
+  ShardExpectation,
+  ShardHandle,
+  Sink,
+  SinkJournal,
+  SinkSpec,
+  StoredObjects,
+} from "./handoff/sink.js";
 export type { CurrentWait, MetricsSnapshot, StageMetrics, WaitMetrics } from "./metrics/snapshot.js";
 export type { ArrayOptions, CodecOptions, Durability, Json, Watermarks, WriterOptions } from "./options.js";
 export {
@@ -19,16 +28,17 @@ export type {
   RecoverProgress,
   RecoverReport,
 } from "./recover/report.js";
+export { storedArrayOptions } from "./resume/stored_options.js";
 export type { S3Credentials, S3Options } from "./s3/s3_options.js";
 export { type S3SinkOptions, s3Sink } from "./sinks/s3_spec.js";
 export { discardSink, fileSink, memorySink, moduleSink, throttledSink } from "./sinks/specs.js";
-export { type ArrayReader, openArray, type Region } from "./store/array_reader.js";
+export { type ArrayReader, openArray, type ReadOptions, type Region } from "./store/array_reader.js";
 export { type InspectedArray, type InspectReport, inspectStore } from "./store/inspect.js";
 export type { StoreTarget } from "./store/open_store.js";
 export { type S3Store, s3Store } from "./store/s3_store.js";
 export type { StoreReader } from "./store/store_reader.js";
-export { type VerifyOptions, verifyStore } from "./store/verify.js";
-export type { VerifyReport } from "./store/verify_report.js";
+export { type VerifyOptions, type VerifyProgress, verifyStore } from "./store/verify.js";
+export type { AnyFinding as VerifyFinding, VerifyReport } from "./store/verify_report.js";
 export { ArrayWriter } from "./writer/array_writer.js";
 export { estimateMemory } from "./writer/estimate.js";
 export { openWriter } from "./writer/open_writer.js";

@@ -35,7 +35,10 @@ export type { Durability };
 export interface WriterOptions {
   readonly sink: SinkSpec;
   readonly array: ArrayOptions;
-  /** "create" (default) refuses an existing store; "overwrite" removes it; "resume" continues it (not yet). */
+  /**
+   * "create" (default) refuses an existing store; "overwrite" removes it. "resume" continues one that its writer has closed, behind its last
+   * row: `array` must say what the store says (RESUME_MISMATCH); codec, fill value and attributes that are left out are the store's.
+   */
   readonly mode?: "create" | "overwrite" | "resume";
   /** Default "auto". */
   readonly backend?: "auto" | "cpu" | "gpu";

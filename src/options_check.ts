@@ -10,7 +10,7 @@ import {
 import { nameHint, nearestName } from "./base/nearest_name.js";
 import { type CodecSpec, defaultCodec, encoderKind, resolveCodec } from "./codec/codec.js";
 import { type ArrayGeometry, type DimensionOptions, describeGeometry } from "./geometry/array_geometry.js";
-import type { SinkSpec } from "./handoff/sink.js";
+import type { OpenMode, SinkSpec } from "./handoff/sink.js";
 import type { ArrayOptions, Durability, WriterOptions } from "./options.js";
 import { copyAttributes } from "./zarr/attributes.js";
 import { type FillValue, fillValue } from "./zarr/fill_value.js";
@@ -35,7 +35,7 @@ export interface CheckedOptions {
   readonly codec: CodecSpec;
   readonly fill: FillValue;
   readonly attributes: JsonObject;
-  readonly mode: "create" | "overwrite";
+  readonly mode: OpenMode;
   readonly backend: "auto" | "cpu" | "gpu";
   readonly allowSoftwareAdapter: boolean;
   readonly durability: Durability;
@@ -95,8 +95,8 @@ const DIMENSION_KEYS = Object.keys({
 /**
  * Checks the options of a writer at run time and fills in the defaults that `options.ts` states. A member that is `undefined`
  * counts as left out; an unknown one is refused, because it is a misspelt one.
- * @throws MillraceError INVALID_OPTION, UNKNOWN_DTYPE, BAD_GEOMETRY, UNKNOWN_CODEC, CODEC_NOT_ON_BACKEND, and NOT_YET for what
- *   is documented but not there: mode "resume". The context names the option.
+ * @throws MillraceError INVALID_OPTION, UNKNOWN_DTYPE, BAD_GEOMETRY, UNKNOWN_CODEC, CODEC_NOT_ON_BACKEND. The context names
+ *   the option.
  */
 export function checkWriterOptions(options: WriterOptions, machine: Machine): CheckedOptions {
   const given = members(options, "options", "", WRITER_KEYS);
@@ -115,13 +115,11 @@ export function checkWriterOptions(options: WriterOptions, machine: Machine): Ch
       },
     );
   }
-  const mode = oneOf("mode", given.mode, ["create", "overwrite", "resume"], "create");
-  if (mode === "resume") throw notYet("mode", mode);
   const durability = oneOf("durability", given.durability, ["none", "shard", "batch"], "shard");
   if (durability === "batch") checkJournal(given.sink);
   return Object.freeze({
     ...array,
-    mode,
+    mode: oneOf("mode", given.mode, ["create", "overwrite", "resume"], "create"),
     backend,
     allowSoftwareAdapter: flag("allowSoftwareAdapter", given.allowSoftwareAdapter, false),
     durability,
@@ -261,12 +259,6 @@ function whole(option: string, value: unknown, min: number, max = Number.MAX_SAF
   if (value === undefined) return undefined;
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= min && value <= max) return value;
   throw invalid(option, `a whole number from ${min} to ${max}`, value);
-}
-
-function notYet(option: string, value: string): MillraceError {
-  return new MillraceError("NOT_YET", `Option ${option}: this version does not have ${JSON.stringify(value)} yet.`, {
-    context: { option, given: value },
-  });
 }
 
 function invalid(option: string, expected: string, value: unknown, hint?: string): MillraceError {

@@ -32,6 +32,7 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
   sinks: { rank: 4, may: "handoff journal s3 native metrics base" },
   store: { rank: 4, may: "zarr codec geometry s3 base" },
   recover: { rank: 5, may: "sinks store journal zarr codec handoff geometry s3 native base" },
+  resume: { rank: 6, may: "options_check options store sinks journal zarr codec handoff geometry s3 base" },
   staging: { rank: 4, may: "slots handoff native metrics geometry base" },
   gpu: { rank: 5, may: "slots plan handoff multiscale geometry codec native metrics base" },
   cpu: { rank: 5, may: "slots plan handoff multiscale geometry codec native metrics base" },
@@ -40,14 +41,14 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
   writer: {
     rank: 8,
     may:
-      "options_check options pipeline staging gpu cpu sinks zarr plan codec " +
+      "options_check options pipeline resume staging gpu cpu sinks zarr plan codec " +
       "multiscale geometry slots metrics handoff native base",
   },
   distributed: { rank: 9, may: "writer options zarr geometry handoff base" },
   view: { rank: 9, may: "store zarr metrics base" },
   index: {
     rank: 10,
-    may: "writer options distributed recover sinks store s3 plan codec geometry metrics handoff base",
+    may: "writer options distributed recover resume sinks store s3 plan codec geometry metrics handoff base",
   },
   browser: { rank: 10, may: "writer options sinks plan geometry metrics handoff base" },
   bench: { rank: 11, may: "index codec geometry s3 native base" },

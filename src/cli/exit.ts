@@ -17,6 +17,7 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "BACKEND_UNAVAILABLE",
   "ADDON_UNAVAILABLE",
   "NOT_YET",
+  "RESUME_MISMATCH",
   // Of the codes of S3 this one alone: it is found out before anything is asked. Credentials may expire in the middle of a stream.
   "S3_CLIENT_MISSING",
 ]);

@@ -16,9 +16,9 @@ export interface Sink {
   /**
    * Makes the store's root ready, before anything else is called.
    * "create" refuses an existing store (STORE_EXISTS); "overwrite" removes what is there first, so that no stale shard
-   * survives under a smaller shape.
+   * survives under a smaller shape. "resume" takes a store that its last writer has closed (STORE_NOT_CLOSED) and changes nothing in it.
    */
-  open(mode: "create" | "overwrite"): Promise<void>;
+  open(mode: OpenMode): Promise<void>;
 
   /** Starts a shard at `key` ("c/0/1/2"). The object is invisible to readers under `key` until it is sealed. */
   openShard(key: string, expected: ShardExpectation): Promise<ShardHandle>;
@@ -28,6 +28,9 @@ export interface Sink {
    * With `durable`, it survives a power cut once the promise resolves. `bytes` may be reused after that.
    */
   putObject(key: string, bytes: Uint8Array, durable: boolean): Promise<void>;
+
+  /** Reads what lies in the store. Absent: such a store cannot be resumed. */
+  readonly stored?: StoredObjects;
 
   /**
    * Of sinks that can append to what survives a crash: makes rows recoverable before their shards are sealed. Without one, durability
@@ -55,6 +58,16 @@ export interface Sink {
   close(): Promise<void>;
 }
 
+export type OpenMode = "create" | "overwrite" | "resume";
+
+/** Objects of a store as readers see them. Thread: any one; calls may overlap. Rejects with a MillraceError that has the key in its context. */
+export interface StoredObjects {
+  /** Bytes of an object; undefined: there is none. */
+  size(key: string): Promise<number | undefined>;
+  /** `length` bytes from `offset`, fewer where the object ends before; undefined: there is none. The caller owns them. */
+  getRange(key: string, offset: number, length: number): Promise<Uint8Array | undefined>;
+}
+
 /** What is synced to the medium, and when; see `durability` of the options. */
 export type Durability = "none" | "shard" | "batch";
 
@@ -63,6 +76,8 @@ export interface ShardExpectation {
   readonly maxBytes: number;
   /** What `seal` will ask for. A sink that closes files early must know beforehand. Default true. */
   readonly durable?: boolean;
+  /** There is an object under this key: it stays visible as it is until the seal replaces it. Default false. */
+  readonly replaces?: boolean;
   /** `sync` will be called between writes. Default false. */
   readonly synced?: boolean;
 }

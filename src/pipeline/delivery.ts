@@ -11,6 +11,7 @@ import { Ordering } from "../slots/ordering.js";
 import { SlotRing } from "../slots/slot_ring.js";
 import type { DeliveryInit, DeliveryNews, FromDelivery, ToDelivery } from "./messages.js";
 import { Publisher } from "./publisher.js";
+import { checkUnchanged, reopenRow } from "./reopen_row.js";
 import { Journals } from "./row_journal.js";
 import { type EncodedBytes, type SealedShard, ShardRow } from "./shard_row.js";
 
@@ -51,18 +52,20 @@ export class Delivery {
   #aborted = false;
   #ending = false;
   #stopped = false;
+  #reopening: Promise<void> = Promise.resolve();
   /** Messages that are worked on. */
   #working = 0;
   readonly #begun = new Signal();
 
-  /** Opens the store: after this its metadata is valid, with shape 0. Rejects with the sink's error. */
+  /** Opens the store: after this its metadata is valid, with shape 0 or that of the store which is resumed. Rejects with the sink's error. */
   static async open(init: DeliveryInit, sink: Sink, links: DeliveryLinks): Promise<Delivery> {
     const delivery = new Delivery(init, sink, links);
     if (init.durability === "batch") delivery.#checkJournal();
     await sink.open(init.mode);
+    if (init.resume !== undefined) await checkUnchanged(sink, init.resume);
     await delivery.#journals?.begin();
     try {
-      await delivery.#publisher.publish();
+      if (init.resume === undefined) await delivery.#publisher.publish();
     } catch (error) {
       // Nothing was written that could be recovered. The first failure is the one to report.
       await delivery.#journals?.clear().catch(() => {});
@@ -70,6 +73,27 @@ export class Delivery {
     }
     delivery.#idle();
     return delivery;
+  }
+
+  /**
+   * Of a stream that is resumed: opens the row of shards that it goes on in, with what that row holds. The engine must be heard meanwhile,
+   * since copying takes long and an abort ends it. A failure is the stream's.
+   */
+  async reopen(): Promise<void> {
+    const { resume } = this.#init;
+    if (resume === undefined || resume.rows === this.#g.rowCount) return;
+    const { epochRows, epochsPerShard } = this.#g;
+    const epochs = Math.floor(resume.rows / epochRows);
+    const row = Math.floor(epochs / epochsPerShard);
+    if (resume.rows === row * epochsPerShard * epochRows) return;
+    const stopped = (): boolean => this.#aborted || this.#failed;
+    const reopen = async (): Promise<void> => {
+      this.#current = await this.#openRow(row, true);
+      await reopenRow(this.#current, epochs - row * epochsPerShard, this.#g, this.#sink, stopped);
+    };
+    this.#reopening = reopen().catch((error) => this.#fail(error));
+    this.#work(this.#reopening);
+    await this.#reopening;
   }
 
   private constructor(init: DeliveryInit, sink: Sink, links: DeliveryLinks) {
@@ -86,9 +110,11 @@ export class Delivery {
       this.#order,
       "JOIN_BEFORE_REFILL",
     );
+    this.#rowsDurable = init.resume?.rows ?? 0;
     this.#publisher = new Publisher({
       geometry: init.geometry,
       metadata: init.metadata,
+      resume: init.resume,
       sink,
       counters: this.#counters,
       order: this.#order,
@@ -214,10 +240,10 @@ export class Delivery {
     }
   }
 
-  async #openRow(row: number): Promise<ShardRow> {
+  async #openRow(row: number, isContinued = false): Promise<ShardRow> {
     // First: a shard that no journal tells of is one that recovery can only throw away.
     const journal = await this.#journals?.openRow(row);
-    return new ShardRow(row, this.#g, this.#table, this.#sink, journal, this.#init);
+    return new ShardRow(row, this.#g, this.#table, this.#sink, journal, this.#init, isContinued);
   }
 
   async #append(row: ShardRow, batch: HostBatch, from: number, to: number, encoded: EncodedBytes): Promise<void> {
@@ -351,6 +377,7 @@ export class Delivery {
 
   /** Ends the stream. `rows` undefined: it was aborted, or it failed. */
   async #close(rows: number | undefined, afterGeneration: number): Promise<void> {
+    await this.#order.shown("DELIVER_OLDEST_FIRST", this.#reopening);
     await this.#order.shown("DELIVER_OLDEST_FIRST", this.#turnOf(afterGeneration + 1));
     if (this.#ending) return;
     this.#ending = true;

@@ -3,7 +3,7 @@ import type { JsonObject } from "../base/json.js";
 import type { CodecSpec } from "../codec/codec.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import type { HostBatch } from "../handoff/host_batch.js";
-import type { Durability } from "../handoff/sink.js";
+import type { Durability, OpenMode } from "../handoff/sink.js";
 import type { OrderingOptions } from "../slots/ordering.js";
 import type { CodecMetadata } from "../zarr/array_metadata.js";
 import type { FillValue } from "../zarr/fill_value.js";
@@ -87,6 +87,8 @@ export interface EngineInit {
   readonly fill: Uint8Array;
   readonly memory: StreamMemory;
   readonly ordering: OrderingOptions;
+  /** Where the first batch begins: a whole number of epochs; 0 but for a stream that was resumed. */
+  readonly firstRow: number;
   readonly encodeThreads: number;
   readonly maxPendingBytes: number;
   /** Undefined: the CPU encodes. */
@@ -113,13 +115,23 @@ export interface DeliveryInit {
     readonly location: string;
     readonly options: Readonly<Record<string, unknown>>;
   };
-  readonly mode: "create" | "overwrite";
+  readonly mode: OpenMode;
+  /** What mode "resume" goes on from. */
+  readonly resume: ResumeFrom | undefined;
   /** "none": nothing is synced; else seals and metadata are, with "batch" also every batch before it counts as durable. */
   readonly durability: Durability;
   readonly publishIntervalMs: number;
   readonly metadata: MetadataInit;
   /** Largest encoded chunk, from the codec's bound. */
   readonly chunkBytesMax: number;
+}
+
+/** A store that an earlier writer has closed. */
+export interface ResumeFrom {
+  /** Length of the append dimension. */
+  readonly rows: number;
+  /** Its zarr.json: what is published from here on is this with another length. */
+  readonly metadata: Uint8Array;
 }
 
 /** What zarr.json says besides the shape. */

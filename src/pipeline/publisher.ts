@@ -4,7 +4,8 @@ import type { Sink } from "../handoff/sink.js";
 import type { Counters } from "../metrics/counters.js";
 import type { Ordering } from "../slots/ordering.js";
 import { arrayMetadata } from "../zarr/array_metadata.js";
-import type { MetadataInit } from "./messages.js";
+import { withRows } from "../zarr/with_rows.js";
+import type { MetadataInit, ResumeFrom } from "./messages.js";
 
 /**
  * Writes zarr.json: once before the first row, then as the durable rows grow, at most once an interval, and at the end.
@@ -13,6 +14,7 @@ import type { MetadataInit } from "./messages.js";
 export class Publisher {
   readonly #g: ArrayGeometry;
   readonly #metadata: MetadataInit;
+  readonly #resume: ResumeFrom | undefined;
   readonly #sink: Sink;
   readonly #counters: Counters;
   readonly #order: Ordering;
@@ -29,6 +31,8 @@ export class Publisher {
   constructor(init: {
     geometry: ArrayGeometry;
     metadata: MetadataInit;
+    /** What is published already. */
+    resume?: ResumeFrom;
     sink: Sink;
     counters: Counters;
     order: Ordering;
@@ -40,6 +44,8 @@ export class Publisher {
   }) {
     this.#g = init.geometry;
     this.#metadata = init.metadata;
+    this.#resume = init.resume;
+    if (init.resume !== undefined) this.#published = this.#wanted = init.resume.rows;
     this.#sink = init.sink;
     this.#counters = init.counters;
     this.#order = init.order;
@@ -82,14 +88,8 @@ export class Publisher {
     const rows = this.#wanted;
     if (rows <= this.#published) return;
     const from = nowNs();
-    const bytes = arrayMetadata({
-      geometry: this.#g,
-      rows,
-      codecs: this.#metadata.codecs,
-      fill: this.#metadata.fill,
-      attributes: this.#metadata.attributes,
-    });
-    await this.#order.shown("PUBLISH_AFTER_DURABLE", this.#sink.putObject("zarr.json", bytes, this.#durable));
+    const put = this.#sink.putObject("zarr.json", this.#document(rows), this.#durable);
+    await this.#order.shown("PUBLISH_AFTER_DURABLE", put);
     this.#published = rows;
     this.#lastMs = now();
     this.#counters.add("publishNs", nowNs() - from);
@@ -98,5 +98,11 @@ export class Publisher {
     this.#counters.raise("rowsDurable", rows);
     this.#counters.raise("rowsPublished", rows);
     this.#onPublished(rows);
+  }
+
+  #document(rows: number): Uint8Array {
+    if (this.#resume !== undefined) return withRows(this.#resume.metadata, rows);
+    const { codecs, fill, attributes } = this.#metadata;
+    return arrayMetadata({ geometry: this.#g, rows, codecs, fill, attributes });
   }
 }

@@ -40,6 +40,8 @@ export interface ScheduleInit {
   readonly memory: StreamMemory;
   readonly counters: Counters;
   readonly order: Ordering;
+  /** Of the first batch; default 0. */
+  readonly firstRow?: number;
   readonly maxPendingBytes: number;
   readonly mode: ScheduleMode;
   toProducer(message: FromEngine): void;
@@ -60,13 +62,14 @@ export class Schedule {
   readonly #inFlight = new Set<Promise<void>>();
   /** Output generations handed out; what a flush has to wait for. */
   #lastOutputGeneration = 0;
-  #rowsEncoded = 0;
+  #rowsEncoded: number;
   readonly #encodedAhead = new Map<number, number>();
   #failed = false;
   #aborted = false;
 
   constructor(init: ScheduleInit) {
     this.#init = init;
+    this.#rowsEncoded = init.firstRow ?? 0;
   }
 
   /** From the producer. */
@@ -107,6 +110,7 @@ export class Schedule {
       case "abort":
         this.#aborted = true;
         this.#init.toDelivery({ type: "abort", hurry: message.hurry });
+        if (message.hurry) this.#init.backend.hurry?.();
         for (const batch of this.#opened.values()) batch.setFilled();
         this.#joined.notify();
         break;

@@ -12,7 +12,8 @@ import type { RowJournal } from "./row_journal.js";
 /** Shards written or sealed at the same time where the sink does not say; libuv runs four file operations at once. */
 const SHARDS_AT_ONCE = 8;
 
-interface OpenShard {
+/** A shard that is being written. `offset`: its bytes so far. */
+export interface OpenShard {
   readonly key: string;
   readonly handle: ShardHandle;
   readonly index: ShardIndex;
@@ -49,6 +50,7 @@ export class ShardRow {
   readonly #unsynced = new Set<OpenShard>();
   /** A shard is opened with its first chunk: one that is skipped whole never exists. */
   readonly #shards: (OpenShard | undefined)[];
+  readonly #isContinued: boolean;
 
   constructor(
     row: number,
@@ -57,21 +59,37 @@ export class ShardRow {
     sink: Sink,
     journal: RowJournal | undefined,
     init: { readonly chunkBytesMax: number; readonly durability: Durability },
+    /** The published shape reaches into the row: an earlier writer has begun it. */
+    isContinued = false,
   ) {
     this.row = row;
     this.journal = journal;
     this.#g = g;
     this.#table = table;
     this.#sink = sink;
+    this.#isContinued = isContinued;
     this.#atOnce = sink.parallelShards ?? SHARDS_AT_ONCE;
     this.#durability = init.durability;
     this.#maxBytes = g.chunksPerShard * init.chunkBytesMax + shardIndexBytes(g.chunksPerShard);
     this.#shards = new Array(g.shardsPerRow).fill(undefined);
   }
 
-  /** Whether every shard of the row holds a chunk. Only then a list of the store's objects shows that the row is whole. */
+  /**
+   * Whether a list of the store's objects shows that the row is whole once it is sealed: every shard holds a chunk, and the published
+   * shape did not end inside the row before, where recovery would leave it.
+   */
   get hasAllShards(): boolean {
-    return this.#shards.every((shard) => shard !== undefined);
+    return !this.#isContinued && this.#shards.every((shard) => shard !== undefined);
+  }
+
+  keyOf(s: number): string {
+    return chunkKey(shardKeyCoordinates(this.#g, this.row, s));
+  }
+
+  /** Begins shard s anew beside the object that an earlier writer has sealed: what is to be kept of that one must be copied. */
+  reopen(s: number): Promise<OpenShard> {
+    assert(this.#isContinued && this.#shards[s] === undefined, "a shard is opened again before anything else", { s });
+    return this.#open(s, true);
   }
 
   /**
@@ -150,14 +168,15 @@ export class ShardRow {
     return tasks;
   }
 
-  async #open(s: number): Promise<OpenShard> {
+  async #open(s: number, replaces = false): Promise<OpenShard> {
     const open = this.#shards[s];
     if (open !== undefined) return open;
-    const key = chunkKey(shardKeyCoordinates(this.#g, this.row, s));
+    const key = this.keyOf(s);
     const handle = await this.#sink.openShard(key, {
       maxBytes: this.#maxBytes,
       durable: this.#durability !== "none",
       synced: this.#durability === "batch",
+      replaces,
     });
     const shard = { key, handle, index: new ShardIndex(this.#g.chunksPerShard), offset: 0 };
     this.#shards[s] = shard;

@@ -63,8 +63,9 @@ export async function planRow(
     proofs.push({ sealed, partial, epochs: proven });
     epochs = Math.min(epochs, proven);
     if (proven < promised && damage === undefined) {
-      const better = partial.epochs > sealed.epochs ? { key: key + PARTIAL_SUFFIX, ...partial } : { key, ...sealed };
-      damage = { key: better.key, message: better.fault ?? "its chunks are not what the journal says" };
+      const isPartial = partial.exists && (!sealed.exists || partial.epochs > sealed.epochs);
+      const fault = isPartial ? partial.fault : sealed.fault;
+      damage = { key: isPartial ? key + PARTIAL_SUFFIX : key, message: fault ?? "it is not what the journal says" };
     }
     onChecked();
   }

@@ -7,6 +7,7 @@ import type { LedgerChunk } from "./row_ledger.js";
 export interface ShardProof {
   /** Leading epochs of the row of which every chunk in this shard is right; all of them where nothing is wrong. */
   readonly epochs: number;
+  readonly exists: boolean;
   /** What is wrong with the first chunk that is. */
   readonly fault: string | undefined;
 }
@@ -28,7 +29,7 @@ export class ShardProver {
 
   /** @param epochCount epochs that the row has committed */
   async prove(key: string, chunks: readonly LedgerChunk[], epochCount: number): Promise<ShardProof> {
-    if (chunks.length === 0) return { epochs: epochCount, fault: undefined };
+    if (chunks.length === 0) return { epochs: epochCount, exists: false, fault: undefined };
     const proof = await this.files.visit(key, async (file): Promise<ShardProof> => {
       const size = await file.size();
       const bufferBytes = Math.min(size, BUFFER_BYTES_MAX);
@@ -37,7 +38,11 @@ export class ShardProver {
       let from = 0;
       let to = 0;
       for (const { epoch, entry, offset, nbytes, crc } of chunks) {
-        const wrong = (what: string): ShardProof => ({ epochs: epoch, fault: `chunk ${entry}: ${what}` });
+        const wrong = (what: string): ShardProof => ({
+          epochs: epoch,
+          exists: true,
+          fault: `chunk ${entry}: ${what}`,
+        });
         if (offset + nbytes > size) return wrong(`the file ends at ${size}, the chunk at ${offset + nbytes}`);
         let computed = 0;
         for (let at = offset; at < offset + nbytes; ) {
@@ -53,9 +58,11 @@ export class ShardProver {
         }
         if (computed !== crc) return wrong(`its crc32c is ${hex(computed)}, the journal has ${hex(crc)}`);
       }
-      return { epochs: epochCount, fault: undefined };
+      return { epochs: epochCount, exists: true, fault: undefined };
     });
-    return proof ?? { epochs: chunks[0].epoch, fault: `chunk ${chunks[0].entry}: there is no such file` };
+    return (
+      proof ?? { epochs: chunks[0].epoch, exists: false, fault: `chunk ${chunks[0].entry}: there is no such file` }
+    );
   }
 
   /** Whether a file is `dataBytes` long and then ends with `index`. */

@@ -57,6 +57,8 @@ export class ShardUpload {
   readonly #writeId: string;
   readonly #partBytes: number;
   readonly #home: UploadHome;
+  /** An object is there already; so no condition keeps anybody else's from being replaced. */
+  readonly #replaces: boolean;
   readonly #cancel = new AbortController();
   /** The part that fills. */
   #buffer: Uint8Array | undefined;
@@ -71,11 +73,12 @@ export class ShardUpload {
   #over = false;
 
   /** @param partBytes bytes of each part but the last, which is no larger. */
-  constructor(key: string, writeId: string, partBytes: number, home: UploadHome) {
+  constructor(key: string, writeId: string, partBytes: number, home: UploadHome, replaces = false) {
     this.#key = key;
     this.#writeId = writeId;
     this.#partBytes = partBytes;
     this.#home = home;
+    this.#replaces = replaces;
     home.pool.shardBegun();
   }
 
@@ -185,7 +188,8 @@ export class ShardUpload {
 
   /** Runs what makes the object visible; a failure whose object is there all the same is none. */
   async #settle(run: (ifAbsent: boolean) => Promise<void>): Promise<void> {
-    const { api, conditional } = this.#home;
+    const { api } = this.#home;
+    const conditional = this.#home.conditional && !this.#replaces;
     try {
       await run(conditional);
     } catch (error) {

@@ -1,17 +1,17 @@
 import { dirname, join } from "node:path";
 import { assert } from "../base/assert.js";
 import { OPEN_SHARD_FILES_MAX } from "../base/limits.js";
-import type { ShardExpectation, ShardHandle, Sink, SinkJournal } from "../handoff/sink.js";
+import type { OpenMode, ShardExpectation, ShardHandle, Sink, SinkJournal, StoredObjects } from "../handoff/sink.js";
 import { BufferedFile } from "./buffered_file.js";
 import type { DirectFiles } from "./direct_file.js";
 import { FileJournal } from "./file_journal.js";
 import { FileShard, type PartialFile, type ShardHome } from "./file_shard.js";
-import { type FileSystem, nodeFileSystem } from "./file_system.js";
+import { type FileSystem, nodeFileSystem, type OpenFile } from "./file_system.js";
 import { Folders } from "./folders.js";
 import { checkKey, PARTIAL_SUFFIX, TEMPORARY_SUFFIX } from "./object_key.js";
 import { OpenFiles } from "./open_files.js";
-import { guarded } from "./os_error.js";
-import { refuseExisting, removeStore } from "./store_root.js";
+import { errnoOf, guarded } from "./os_error.js";
+import { refuseExisting, removeStore, requireStore } from "./store_root.js";
 import { writeAll } from "./write_all.js";
 
 export interface FileSinkSettings {
@@ -76,10 +76,49 @@ export class FileSink implements Sink, ShardHome {
     return this.#files.heldCount;
   }
 
-  async open(mode: "create" | "overwrite"): Promise<void> {
+  async open(mode: OpenMode): Promise<void> {
+    if (mode === "resume") {
+      await requireStore(this.#fs, this.location);
+      return;
+    }
     if (mode === "create") await refuseExisting(this.#fs, this.location);
     else await removeStore(this.#fs, this.location);
     await this.#folders.makeRoot();
+  }
+
+  readonly stored: StoredObjects = {
+    size: (key) => this.#look(key, (file) => file.size()),
+    getRange: (key, offset, length) =>
+      this.#look(key, async (file) => {
+        const bytes = new Uint8Array(Math.max(0, Math.min(length, (await file.size()) - offset)));
+        let at = 0;
+        while (at < bytes.byteLength) {
+          const read = await file.read(bytes.subarray(at), offset + at);
+          if (read === 0) break;
+          at += read;
+        }
+        return bytes.subarray(0, at);
+      }),
+  };
+
+  /** Undefined where there is no file. */
+  #look<T>(key: string, run: (file: OpenFile) => Promise<T>): Promise<T | undefined> {
+    checkKey(key);
+    const path = join(this.location, key);
+    return guarded({ what: "read", path, key }, async () => {
+      let file: OpenFile;
+      try {
+        file = await this.#files.open(path, "r");
+      } catch (error) {
+        if (errnoOf(error) === "ENOENT" || errnoOf(error) === "ENOTDIR") return undefined;
+        throw error;
+      }
+      try {
+        return await run(file);
+      } finally {
+        await this.#files.close(file);
+      }
+    });
   }
 
   async openShard(key: string, expected: ShardExpectation): Promise<ShardHandle> {

@@ -1,6 +1,6 @@
 import { assert } from "../base/assert.js";
 import { fromWireError, MillraceError } from "../base/errors.js";
-import type { ShardHandle, Sink } from "../handoff/sink.js";
+import type { OpenMode, ShardHandle, Sink, StoredObjects } from "../handoff/sink.js";
 import type { MemoryReply, MemoryRequest, Port } from "./memory_port.js";
 import { checkKey } from "./object_key.js";
 import { totalBytes } from "./write_all.js";
@@ -8,7 +8,7 @@ import { totalBytes } from "./write_all.js";
 type Unnumbered = MemoryRequest extends infer R ? (R extends MemoryRequest ? Omit<R, "id"> : never) : never;
 
 interface Waiting {
-  readonly resolve: () => void;
+  readonly resolve: (found: MemoryReply["found"]) => void;
   readonly reject: (error: MillraceError) => void;
   readonly key: string;
 }
@@ -24,6 +24,8 @@ export class MemorySink implements Sink {
   readonly #openKeys = new Set<string>();
   #lastId = 0;
   #lost = false;
+  /** Every shard that was opened was sealed, and every object put. */
+  #clean = true;
   #closing: Promise<void> | undefined;
 
   constructor(private readonly port: Port) {
@@ -33,9 +35,15 @@ export class MemorySink implements Sink {
     port.unref?.();
   }
 
-  open(mode: "create" | "overwrite"): Promise<void> {
-    return this.#ask({ op: "open", mode }, "", []);
+  open(mode: OpenMode): Promise<void> {
+    return this.#tell({ op: "open", mode }, "", []);
   }
+
+  readonly stored: StoredObjects = {
+    size: async (key) => (await this.#ask({ op: "size", key }, key, [])) as number | undefined,
+    getRange: async (key, offset, length) =>
+      (await this.#ask({ op: "get", key, offset, length }, key, [])) as Uint8Array | undefined,
+  };
 
   async openShard(key: string): Promise<ShardHandle> {
     checkKey(key);
@@ -60,15 +68,18 @@ export class MemorySink implements Sink {
         add([tail]);
         const bytes = joined(parts);
         try {
-          await this.#ask({ op: "put", key, bytes }, key, [bytes.buffer as ArrayBuffer]);
+          await this.#tell({ op: "put", key, bytes }, key, [bytes.buffer as ArrayBuffer]);
         } catch (error) {
           failure = error;
+          this.#clean = false;
           throw error;
         }
         end();
       },
       abandon: async () => {
-        if (isOpen) end();
+        if (!isOpen) return;
+        this.#clean = false;
+        end();
       },
     };
   }
@@ -76,7 +87,7 @@ export class MemorySink implements Sink {
   async putObject(key: string, bytes: Uint8Array): Promise<void> {
     checkKey(key);
     const copy = joined([bytes]);
-    await this.#ask({ op: "put", key, bytes: copy }, key, [copy.buffer as ArrayBuffer]);
+    await this.#tell({ op: "put", key, bytes: copy }, key, [copy.buffer as ArrayBuffer]);
   }
 
   close(): Promise<void> {
@@ -87,12 +98,16 @@ export class MemorySink implements Sink {
   async #close(): Promise<void> {
     const left = [...this.#openKeys];
     // When the other side is gone there is nobody left to tell.
-    if (!this.#lost) await this.#ask({ op: "close" }, "", []);
+    if (!this.#lost) await this.#tell({ op: "close", clean: this.#clean }, "", []);
     this.port.close();
     assert(left.length === 0, "every shard is sealed or abandoned before the sink closes", { keys: left });
   }
 
-  #ask(request: Unnumbered, key: string, transfer: readonly ArrayBuffer[]): Promise<void> {
+  async #tell(request: Unnumbered, key: string, transfer: readonly ArrayBuffer[]): Promise<void> {
+    await this.#ask(request, key, transfer);
+  }
+
+  #ask(request: Unnumbered, key: string, transfer: readonly ArrayBuffer[]): Promise<MemoryReply["found"]> {
     if (this.#lost) return Promise.reject(lostError(key));
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
@@ -107,7 +122,7 @@ export class MemorySink implements Sink {
     assert(waiting !== undefined, "an answer belongs to a question", { id: reply.id });
     this.#waiting.delete(reply.id);
     if (this.#waiting.size === 0) this.port.unref?.();
-    if (reply.error === undefined) waiting.resolve();
+    if (reply.error === undefined) waiting.resolve(reply.found);
     else waiting.reject(fromWireError(reply.error));
   }
 

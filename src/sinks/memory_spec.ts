@@ -1,5 +1,5 @@
 import { MillraceError, toWireError } from "../base/errors.js";
-import type { SinkSpec } from "../handoff/sink.js";
+import type { OpenMode, SinkSpec } from "../handoff/sink.js";
 import { type MemoryReply, type MemoryRequest, openChannel, type Port } from "./memory_port.js";
 
 /** Part of an object: a range from a place, or the last bytes. */
@@ -18,6 +18,8 @@ export class MemorySinkSpec implements SinkSpec {
   #offered: { readonly near: Port; readonly far: Port } | undefined;
   /** The end of the writer that has opened this sink and not closed it. */
   #active: Port | undefined;
+  /** The last writer has not closed, or left something out. */
+  #unclosed = false;
 
   /**
    * 0: what the files hold is the caller's data and no function of the layout. Bytes of open shards come on top of it, and
@@ -57,8 +59,7 @@ export class MemorySinkSpec implements SinkSpec {
     const { near } = channel;
     near.onmessage = (event) => {
       const request = event.data as MemoryRequest;
-      const reply: MemoryReply = { id: request.id, error: this.#attempt(near, request) };
-      near.postMessage(reply);
+      near.postMessage(this.#reply(near, request));
     };
     near.addEventListener?.("close", () => {
       if (this.#active === near) this.#active = undefined;
@@ -68,16 +69,16 @@ export class MemorySinkSpec implements SinkSpec {
     return channel;
   }
 
-  #attempt(port: Port, request: MemoryRequest): MemoryReply["error"] {
+  #reply(port: Port, request: MemoryRequest): MemoryReply {
+    const { id } = request;
     try {
-      this.#handle(port, request);
-      return undefined;
+      return { id, error: undefined, found: this.#handle(port, request) };
     } catch (error) {
-      return toWireError(error);
+      return { id, error: toWireError(error) };
     }
   }
 
-  #handle(port: Port, request: MemoryRequest): void {
+  #handle(port: Port, request: MemoryRequest): MemoryReply["found"] {
     switch (request.op) {
       case "open":
         this.#open(port, request.mode);
@@ -85,13 +86,19 @@ export class MemorySinkSpec implements SinkSpec {
       case "put":
         this.files.set(request.key, request.bytes);
         break;
+      case "size":
+        return this.files.get(request.key)?.byteLength;
+      case "get":
+        return this.files.get(request.key)?.slice(request.offset, request.offset + request.length);
       case "close":
         if (this.#active === port) this.#active = undefined;
+        this.#unclosed = !request.clean;
         break;
     }
+    return undefined;
   }
 
-  #open(port: Port, mode: "create" | "overwrite"): void {
+  #open(port: Port, mode: OpenMode): void {
     if (this.#offered?.near === port) this.#offered = undefined;
     if (this.#active !== undefined) {
       throw new MillraceError("INVALID_OPTION", "this memorySink() is in use by another writer.", {
@@ -106,7 +113,20 @@ export class MemorySinkSpec implements SinkSpec {
         hint: 'Make a new memorySink(), or use mode: "overwrite" to delete the old store first.',
       });
     }
-    this.files.clear();
+    if (mode === "resume" && !this.files.has("zarr.json")) {
+      throw new MillraceError("STORE_NOT_FOUND", 'this memorySink() holds no store, and the mode is "resume".', {
+        context: { path: this.location },
+        hint: 'Use mode: "create" to begin a store.',
+      });
+    }
+    if (mode === "resume" && this.#unclosed) {
+      throw new MillraceError("STORE_NOT_CLOSED", "the last writer of this memorySink() has not closed it cleanly.", {
+        context: { location: this.location },
+        hint: 'What it has published can be read; use mode: "overwrite", or a new memorySink(), to write.',
+      });
+    }
+    if (mode !== "resume") this.files.clear();
+    this.#unclosed = true;
     this.#active = port;
   }
 }

@@ -1,6 +1,6 @@
 import { assert } from "../base/assert.js";
 import { nowNs } from "../base/clock.js";
-import type { ShardExpectation, ShardHandle, Sink, SinkJournal } from "../handoff/sink.js";
+import type { OpenMode, ShardExpectation, ShardHandle, Sink, SinkJournal } from "../handoff/sink.js";
 import { totalBytes } from "./write_all.js";
 
 /** Where each figure stands in the shared array. All but `pendingBytes` only grow. */
@@ -34,6 +34,7 @@ type Counter = "writes" | "seals" | "objects" | "syncs";
 export class MeteringSink implements Sink {
   readonly kind: string;
   readonly location: string;
+  readonly stored: Sink["stored"];
   readonly parallelShards: Sink["parallelShards"];
   readonly announceEnd: Sink["announceEnd"];
   readonly journal: Sink["journal"];
@@ -47,13 +48,14 @@ export class MeteringSink implements Sink {
     assert(counters.length >= SINK_METER_LENGTH, "the meter has room", { length: counters.length });
     this.kind = inner.kind;
     this.location = inner.location;
+    this.stored = inner.stored;
     this.parallelShards = inner.parallelShards;
     this.announceEnd = inner.announceEnd;
     this.journal = inner.journal && this.#meter(inner.journal);
     this.hurry = inner.hurry;
   }
 
-  open(mode: "create" | "overwrite"): Promise<void> {
+  open(mode: OpenMode): Promise<void> {
     return this.inner.open(mode);
   }
 

@@ -1,13 +1,14 @@
 import { assert } from "../base/assert.js";
 import { wallIso } from "../base/clock.js";
 import { isMillraceError, MillraceError } from "../base/errors.js";
-import type { ShardExpectation, ShardHandle, Sink } from "../handoff/sink.js";
+import type { OpenMode, ShardExpectation, ShardHandle, Sink, StoredObjects } from "../handoff/sink.js";
 import { encodeMarker, MARKER_KEY, type WriterMarker } from "../journal/writer_marker.js";
 import { planParts } from "../s3/part_plan.js";
 import { PartPool } from "../s3/part_pool.js";
 import type { S3Api } from "../s3/s3_api.js";
 import { hasLanded, ShardUpload, type UploadHome } from "../s3/shard_upload.js";
 import { WRITE_ID_NAME } from "../s3/write_id.js";
+import { notClosed } from "./not_closed.js";
 import { checkKey } from "./object_key.js";
 
 export interface S3SinkSettings {
@@ -66,11 +67,14 @@ export class S3Sink implements Sink {
     };
   }
 
-  async open(mode: "create" | "overwrite"): Promise<void> {
+  async open(mode: OpenMode): Promise<void> {
     const marker = { writeId: this.#streamId, started: wallIso(), endsAt: undefined };
     if (mode === "create") {
       await this.#refuseExisting();
-      await this.#putFirstMarker(marker);
+      await this.#putFirstMarker(marker, () => this.#exists(MARKER_KEY, "is being written by somebody else"));
+    } else if (mode === "resume") {
+      await this.#requireStore();
+      await this.#putFirstMarker(marker, () => notClosed(this.location, MARKER_KEY));
     } else {
       await this.#refuseForeign();
       // First: from here on an overwrite that is interrupted can be started again, zarr.json or not.
@@ -80,11 +84,16 @@ export class S3Sink implements Sink {
     this.#marker = marker;
   }
 
+  readonly stored: StoredObjects = {
+    size: async (key) => (await this.#api.head(key))?.bytes,
+    getRange: (key, offset, length) => this.#api.get(key, { offset, length }),
+  };
+
   async openShard(key: string, expected: ShardExpectation): Promise<ShardHandle> {
     checkKey(key);
     assert(!this.#open.has(key), "a shard is opened once at a time", { key });
     const partBytes = Math.min(planParts(expected.maxBytes, this.#partBytes), expected.maxBytes);
-    const upload = new ShardUpload(key, this.#nextId(), partBytes, this.#home);
+    const upload = new ShardUpload(key, this.#nextId(), partBytes, this.#home, expected.replaces ?? false);
     this.#open.set(key, upload);
     return {
       write: (segments) => upload.write(segments),
@@ -152,7 +161,7 @@ export class S3Sink implements Sink {
   }
 
   /** If-None-Match makes the marker a lock: of two writers that find the place empty at the same time, one makes it. */
-  async #putFirstMarker(marker: WriterMarker): Promise<void> {
+  async #putFirstMarker(marker: WriterMarker, inUse: () => MillraceError): Promise<void> {
     const bytes = encodeMarker(marker);
     const id = this.#nextId();
     try {
@@ -163,7 +172,7 @@ export class S3Sink implements Sink {
         return this.#api.putObject(MARKER_KEY, bytes, this.#about(id, MARKER_KEY));
       }
       if (await hasLanded(this.#api, MARKER_KEY, id, bytes.byteLength, error)) return;
-      if (isMillraceError(error, "S3_CONFLICT")) throw this.#exists(MARKER_KEY, "is being written by somebody else");
+      if (isMillraceError(error, "S3_CONFLICT")) throw inUse();
       throw error;
     }
   }
@@ -176,6 +185,19 @@ export class S3Sink implements Sink {
     }
     const isStore = (await this.#api.head(METADATA_NAME)) !== undefined;
     throw this.#exists(first, isStore ? "already holds a store" : `is not empty (${first} …)`);
+  }
+
+  async #requireStore(): Promise<void> {
+    if ((await this.#api.head(MARKER_KEY)) !== undefined) throw notClosed(this.location, MARKER_KEY);
+    if ((await this.#api.head(METADATA_NAME)) !== undefined) return;
+    throw new MillraceError(
+      "STORE_NOT_FOUND",
+      `${this.location} holds no ${METADATA_NAME}, and the mode is "resume".`,
+      {
+        context: { location: this.location, key: METADATA_NAME },
+        hint: 'Check bucket and prefix, or use mode: "create" to begin a store.',
+      },
+    );
   }
 
   #exists(key: string, what: string): MillraceError {

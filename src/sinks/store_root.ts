@@ -1,7 +1,9 @@
 import { homedir } from "node:os";
 import { join, sep } from "node:path";
 import { MillraceError } from "../base/errors.js";
+import { MARKER_KEY } from "../journal/writer_marker.js";
 import type { FileSystem } from "./file_system.js";
+import { notClosed } from "./not_closed.js";
 import { guarded } from "./os_error.js";
 
 /** The one file that every Zarr v3 node has. */
@@ -66,6 +68,21 @@ export async function removeStore(fs: FileSystem, root: string): Promise<void> {
       if (name !== DOOMED_NAME) await fs.removeTree(join(root, name));
     }
     await fs.removeTree(join(root, DOOMED_NAME));
+  });
+}
+
+/** For mode "resume": refuses everything but a folder with metadata at its root. */
+export async function requireStore(fs: FileSystem, root: string): Promise<void> {
+  await refuseFile(fs, root);
+  const has = (key: string): Promise<boolean> => {
+    const path = join(root, key);
+    return guarded({ what: "look at", path }, async () => (await fs.kindOf(path)) === "other");
+  };
+  if (await has(MARKER_KEY)) throw notClosed(root, MARKER_KEY);
+  if (await has(METADATA_NAME)) return;
+  throw new MillraceError("STORE_NOT_FOUND", `${root} holds no ${METADATA_NAME}, and the mode is "resume".`, {
+    context: { path: root },
+    hint: 'Check the path, or use mode: "create" to begin a store.',
   });
 }
 

@@ -1,5 +1,5 @@
 import { now, sleep } from "../base/clock.js";
-import type { ShardExpectation, ShardHandle, Sink, SinkJournal } from "../handoff/sink.js";
+import type { OpenMode, ShardExpectation, ShardHandle, Sink, SinkJournal, StoredObjects } from "../handoff/sink.js";
 import { totalBytes } from "./write_all.js";
 
 export interface ThrottleSettings {
@@ -16,6 +16,7 @@ export interface ThrottleSettings {
 export class ThrottledSink implements Sink {
   readonly kind = "throttled";
   readonly location: string;
+  readonly stored: Sink["stored"];
   readonly parallelShards: Sink["parallelShards"];
   readonly announceEnd: Sink["announceEnd"];
   readonly journal: Sink["journal"];
@@ -28,6 +29,7 @@ export class ThrottledSink implements Sink {
     private readonly settings: ThrottleSettings,
   ) {
     this.location = inner.location;
+    this.stored = inner.stored && this.#slowed(inner.stored);
     this.parallelShards = inner.parallelShards;
     this.announceEnd = inner.announceEnd;
     this.journal = inner.journal && this.#throttle(inner.journal);
@@ -38,7 +40,7 @@ export class ThrottledSink implements Sink {
     this.inner.hurry?.();
   };
 
-  async open(mode: "create" | "overwrite"): Promise<void> {
+  async open(mode: OpenMode): Promise<void> {
     await this.#transmit(0);
     await this.inner.open(mode);
   }
@@ -72,6 +74,19 @@ export class ThrottledSink implements Sink {
 
   close(): Promise<void> {
     return this.inner.close();
+  }
+
+  #slowed(stored: StoredObjects): StoredObjects {
+    return {
+      size: async (key) => {
+        await this.#transmit(0);
+        return await stored.size(key);
+      },
+      getRange: async (key, offset, length) => {
+        await this.#transmit(length);
+        return await stored.getRange(key, offset, length);
+      },
+    };
   }
 
   /** A journal is small, but what it says travels the same line. */

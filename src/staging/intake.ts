@@ -20,6 +20,8 @@ export interface IntakeInit {
   readonly epochsPerBatch: number;
   /** Bytes of the whole array, when its append dimension is bounded; else Infinity. */
   readonly totalBytesMax: number;
+  /** Rows that the array has already, default 0. Those behind the last whole epoch come back by {@link Intake.restore}. */
+  readonly firstRow?: number;
   /** One element of the fill value. */
   readonly fill: Uint8Array;
   onOpened(slot: Slot, firstEpoch: number): void;
@@ -38,10 +40,12 @@ export class Intake {
   /** Bytes used of the current slot. */
   #position = 0;
   #firstEpoch = 0;
-  #nextEpoch = 0;
-  #totalBytes = 0;
+  #nextEpoch: number;
+  /** From the start of the array. */
+  #totalBytes: number;
   /** Rows of the current epoch that were skipped; when they are all of them, its chunks are absent. */
   #skippedRows = 0;
+  readonly #firstRow: number;
   #skippedEpochs: Uint8Array | undefined;
   #reserved = 0;
   /** Tail that flush took out of the only slot of a depth1 ring. */
@@ -51,11 +55,39 @@ export class Intake {
     this.#init = init;
     this.#epochBytes = init.rowBytes * init.epochRows;
     this.#slotBytes = this.#epochBytes * init.epochsPerBatch;
+    this.#firstRow = init.firstRow ?? 0;
+    this.#nextEpoch = Math.floor(this.#firstRow / init.epochRows);
+    const isFull = this.#firstRow * init.rowBytes === init.totalBytesMax;
+    this.#totalBytes = isFull ? init.totalBytesMax : this.#nextEpoch * this.#epochBytes;
   }
 
-  /** Bytes accepted so far, skipped ones included. */
+  /** Bytes from the start of the array, skipped ones included. */
   get totalBytes(): number {
     return this.#totalBytes;
+  }
+
+  /** Bytes accepted by this writer, skipped ones included. */
+  get acceptedBytes(): number {
+    return Math.max(0, this.#totalBytes - this.#firstRow * this.#init.rowBytes);
+  }
+
+  /** Bytes of the rows that are to be restored: those of an epoch that an earlier writer began. */
+  get bytesToRestore(): number {
+    return Math.max(0, this.#firstRow * this.#init.rowBytes - this.#totalBytes);
+  }
+
+  /** Memory for them, before anything else is put: written at any pace, then given to {@link restore}. */
+  reserveRestored(): Uint8Array {
+    const memory = this.reserve(this.bytesToRestore);
+    assert(memory?.byteLength === this.bytesToRestore, "the first slot is free and holds an epoch");
+    return memory;
+  }
+
+  /** `skipped`: no chunk of them is stored, so they count as skipped; when the rest of the epoch is skipped too, none will be. */
+  restore(skipped: boolean): void {
+    const bytes = this.bytesToRestore;
+    this.commit(bytes);
+    if (skipped) this.#skippedRows = bytes / this.#init.rowBytes;
   }
 
   /** Bytes until the end of a bounded array. */

@@ -6,7 +6,7 @@ import { itemBytes } from "../geometry/dtype.js";
 import { memberKey } from "../zarr/chunk_key.js";
 import { parseMetadata, type StoredArray, type StoredNode } from "../zarr/parse_metadata.js";
 import { shardIndexBytes } from "../zarr/shard_index.js";
-import type { StoreReader } from "./store_reader.js";
+import type { ObjectReader } from "./store_reader.js";
 
 /** A zarr.json larger than this is not read: consolidated metadata of a huge group may have megabytes, an array's never. */
 const METADATA_BYTES_MAX = 64 * 2 ** 20;
@@ -71,7 +71,13 @@ export function arrayLayout(metadata: StoredArray, key: string): ArrayLayout {
  * The node at `path` ("" is the root), or undefined when there is no zarr.json.
  * @throws MillraceError STORE_CORRUPT, STORE_UNSUPPORTED, or what the store rejects with
  */
-export async function readNode(store: StoreReader, path: string): Promise<StoredNode | undefined> {
+export async function readNode(store: ObjectReader, path: string): Promise<StoredNode | undefined> {
+  const bytes = await readMetadata(store, path);
+  return bytes && parseMetadata(bytes, memberKey(path, METADATA_NAME));
+}
+
+/** The zarr.json at `path`, as it lies there. @throws as {@link readNode}, of what is in it only that it is far too long */
+export async function readMetadata(store: ObjectReader, path: string): Promise<Uint8Array | undefined> {
   const key = memberKey(path, METADATA_NAME);
   // One request instead of two; and of a bucket that is not there a server says so to GET alone, its answers to HEAD have no body.
   const bytes = await store.getRange(key, 0, METADATA_BYTES_MAX + 1);
@@ -85,5 +91,5 @@ export async function readNode(store: StoreReader, path: string): Promise<Stored
       },
     );
   }
-  return parseMetadata(bytes, key);
+  return bytes;
 }

@@ -1,24 +1,29 @@
-import { MillraceError } from "../base/errors.js";
+import { isMillraceError, MillraceError } from "../base/errors.js";
 import { floorDiv, isCount, product } from "../base/integers.js";
-import { type ChunkDecoder, openDecoder } from "../codec/decode.js";
+import type { ChunkDecoder } from "../codec/decode.js";
 import { increment, ravel } from "../geometry/mixed_radix.js";
 import { chunkKey, memberKey } from "../zarr/chunk_key.js";
 import type { StoredArray } from "../zarr/parse_metadata.js";
 import { readShardIndex, type ShardIndex } from "../zarr/shard_index.js";
 import { type ArrayLayout, arrayLayout, METADATA_NAME, readNode } from "./array_layout.js";
+import { chunkDecoder } from "./chunk_decoder.js";
 import { type Box, copyBox, fillElements } from "./copy_box.js";
 import { openStore, type StoreTarget } from "./open_store.js";
 import { forEachLoaded, planWindows, type WantedRange } from "./read_windows.js";
-import { checkPath, type StoreReader } from "./store_reader.js";
+import { checkPath, type ObjectReader } from "./store_reader.js";
 
 /** Elements of an array, little-endian, C order. */
 export interface Region {
   readonly data: Uint8Array;
   readonly shape: readonly number[];
+  /** Chunks that were read. Those that are not stored are the fill value in `data`. */
+  readonly chunksRead: number;
 }
 
 export interface ReadOptions {
   readonly signal?: AbortSignal;
+  /** Memory for the result, exactly as long as it; default: new. May be shared. What is in it after a failure is undefined. */
+  readonly into?: Uint8Array;
 }
 
 /** A stored array, opened for reading. Its shape is the one at opening; open it again to see it grow. */
@@ -61,7 +66,8 @@ export async function openArray(target: StoreTarget, path = ""): Promise<ArrayRe
   }
 }
 
-async function openNode(store: StoreReader, path: string): Promise<ArrayReader> {
+/** {@link openArray}, of a reader that stays the caller's. */
+export async function openNode(store: ObjectReader, path: string): Promise<ArrayReader> {
   const node = await readNode(store, path);
   if (node?.nodeType !== "array") {
     const what = node === undefined ? "there is no zarr.json" : "there is a group, no array,";
@@ -72,17 +78,9 @@ async function openNode(store: StoreReader, path: string): Promise<ArrayReader> 
   return await openStoredArray(store, path, node);
 }
 
-async function openStoredArray(store: StoreReader, path: string, metadata: StoredArray): Promise<ArrayReader> {
+async function openStoredArray(store: ObjectReader, path: string, metadata: StoredArray): Promise<ArrayReader> {
   const layout = arrayLayout(metadata, memberKey(path, METADATA_NAME));
   return new OpenArray(store, path, layout, await chunkDecoder(metadata));
-}
-
-/** The decoder for an array's chunks. Metadata lists the codecs behind `bytes`, which is little-endian or it would not be read. */
-export async function chunkDecoder(metadata: StoredArray): Promise<ChunkDecoder> {
-  return await openDecoder(
-    [{ name: "bytes", configuration: { endian: "little" } }, ...metadata.compressors],
-    metadata.dtype,
-  );
 }
 
 /** Part of the region that one chunk covers. */
@@ -91,16 +89,25 @@ interface Piece {
   readonly chunkStart: readonly number[];
 }
 
+/** Times that a block is read while it changes. */
+const BLOCK_READS_MAX = 4;
+
+/** What a read of a block has met. */
+interface SeenObject {
+  /** Bytes of the object when its index was looked for. */
+  bytes: number | undefined;
+}
+
 /** Indexes kept between reads of neighbouring regions; a shard that was absent is looked for again every time. */
 const CACHED_INDEXES = 8;
 
 class OpenArray implements ArrayReader {
   readonly location: string;
   readonly metadata: StoredArray;
-  readonly #indexes = new Map<string, ShardIndex>();
+  readonly #indexes = new Map<string, { readonly index: ShardIndex; readonly objectBytes: number }>();
 
   constructor(
-    private readonly store: StoreReader,
+    private readonly store: ObjectReader,
     readonly path: string,
     readonly layout: ArrayLayout,
     private readonly decoder: ChunkDecoder,
@@ -119,7 +126,13 @@ class OpenArray implements ArrayReader {
     const { itemBytes, block } = this.layout;
     const extent = stop.map((to, d) => to - start[d]);
     const bytes = product([...extent, itemBytes], "bytes of the region");
-    if (bytes > REGION_BYTES_MAX) {
+    const { into } = options;
+    if (into !== undefined && into.byteLength !== bytes) {
+      throw new MillraceError("INVALID_OPTION", `the region has ${bytes} bytes, and \`into\` ${into.byteLength}.`, {
+        context: { option: "into", bytes, given: into.byteLength },
+      });
+    }
+    if (into === undefined && bytes > REGION_BYTES_MAX) {
       throw new MillraceError(
         "INVALID_OPTION",
         `a region of ${bytes} bytes is more than ${REGION_BYTES_MAX} at once.`,
@@ -129,14 +142,15 @@ class OpenArray implements ArrayReader {
         },
       );
     }
-    const region: Box = { bytes: new Uint8Array(bytes), shape: extent };
+    const region: Box = { bytes: into ?? new Uint8Array(bytes), shape: extent };
     fillElements(region.bytes, fill.bytes);
+    let chunksRead = 0;
     if (bytes > 0) {
       const { first, count } = cellsOf(start, stop, block);
       const at = first.map(() => 0);
       do {
         options.signal?.throwIfAborted();
-        await this.#readBlock(
+        chunksRead += await this.#readBlock(
           first.map((f, d) => f + at[d]),
           start,
           stop,
@@ -145,21 +159,48 @@ class OpenArray implements ArrayReader {
         );
       } while (increment(at, count));
     }
-    return { data: region.bytes, shape: extent };
+    return { data: region.bytes, shape: extent, chunksRead };
   }
 
+  /**
+   * A writer that resumes replaces the last shards, with others that begin like them and are longer. Who has read the index of one and
+   * then chunks of the other meets nonsense; what is new is read again, and what is not is reported.
+   */
   async #readBlock(
     coordinates: readonly number[],
     start: readonly number[],
     stop: readonly number[],
     region: Box,
     signal: AbortSignal | undefined,
-  ): Promise<void> {
+  ): Promise<number> {
+    const key = memberKey(this.path, chunkKey(coordinates, this.metadata.keyEncoding));
+    for (let attempt = 1; ; attempt++) {
+      const seen: SeenObject = { bytes: undefined };
+      try {
+        return await this.#readBlockOnce(key, coordinates, start, stop, region, signal, seen);
+      } catch (error) {
+        const maybeNew = isMillraceError(error, "STORE_CORRUPT") || isMillraceError(error, "STORE_READ_FAILED");
+        if (!maybeNew || attempt === BLOCK_READS_MAX || seen.bytes === undefined) throw error;
+        this.#indexes.delete(key);
+        if ((await this.store.size(key)) === seen.bytes) throw error;
+      }
+    }
+  }
+
+  /** Returns the chunks that were read. */
+  async #readBlockOnce(
+    key: string,
+    coordinates: readonly number[],
+    start: readonly number[],
+    stop: readonly number[],
+    region: Box,
+    signal: AbortSignal | undefined,
+    seen: SeenObject,
+  ): Promise<number> {
     const { block, chunksOfBlock } = this.layout;
     const { chunk } = this.metadata;
-    const key = memberKey(this.path, chunkKey(coordinates, this.metadata.keyEncoding));
-    const index = this.metadata.index === undefined ? undefined : await this.#index(key);
-    if (this.metadata.index !== undefined && index === undefined) return;
+    const index = this.metadata.index === undefined ? undefined : await this.#index(key, seen);
+    if (this.metadata.index !== undefined && index === undefined) return 0;
     const blockStart = coordinates.map((c, d) => c * block[d]);
     const from = start.map((s, d) => Math.max(s, blockStart[d]) - blockStart[d]);
     const to = stop.map((s, d) => Math.min(s, blockStart[d] + block[d]) - blockStart[d]);
@@ -195,6 +236,7 @@ class OpenArray implements ArrayReader {
         }
       },
     );
+    return wanted.length;
   }
 
   #place(raw: Uint8Array, piece: Piece, start: readonly number[], stop: readonly number[], region: Box): void {
@@ -228,20 +270,24 @@ class OpenArray implements ArrayReader {
     }
   }
 
-  async #index(key: string): Promise<ShardIndex | undefined> {
+  async #index(key: string, seen: SeenObject): Promise<ShardIndex | undefined> {
     const cached = this.#indexes.get(key);
-    if (cached !== undefined) return cached;
+    if (cached !== undefined) {
+      seen.bytes = cached.objectBytes;
+      return cached.index;
+    }
     const { location, checksum } = this.metadata.index!;
     const { indexBytes, chunksPerBlock } = this.layout;
     const objectBytes = await this.store.size(key);
     if (objectBytes === undefined) return undefined;
+    seen.bytes = objectBytes;
     // Asked for only where the object has as much: the index of damaged metadata may be said to be huge.
     const length = Math.min(indexBytes, objectBytes);
     // Not by suffix: the size is known, and some servers get suffixes wrong.
     const bytes = await this.store.getRange(key, location === "start" ? 0 : objectBytes - length, length);
     if (bytes === undefined) return undefined;
     const index = readShardIndex(bytes, { chunkCount: chunksPerBlock, objectBytes, location, checksum }, key);
-    this.#indexes.set(key, index);
+    this.#indexes.set(key, { index, objectBytes });
     if (this.#indexes.size > CACHED_INDEXES) {
       for (const oldest of this.#indexes.keys()) {
         this.#indexes.delete(oldest);

@@ -32,6 +32,9 @@ export interface StoreReader {
   close?(): Promise<void>;
 }
 
+/** As much of a store as reading one array takes. */
+export type ObjectReader = Pick<StoreReader, "location" | "getRange" | "size">;
+
 /** With the next object it would be the same, after as many attempts and as long. */
 const WHOLE_STORE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "S3_CLIENT_MISSING",

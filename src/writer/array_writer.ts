@@ -1,7 +1,7 @@
 import { tracingChannels } from "../base/channels.js";
 import { now, nowNs } from "../base/clock.js";
 import { Emitter } from "../base/emitter.js";
-import { MillraceError } from "../base/errors.js";
+import { isMillraceError, MillraceError } from "../base/errors.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { Counters } from "../metrics/counters.js";
 import { AppendLatency } from "../metrics/latency.js";
@@ -11,6 +11,7 @@ import type { Watermarks, WriterOptions } from "../options.js";
 import type { CheckedOptions } from "../options_check.js";
 import { allocateStreamMemory, prefault, releaseStreamMemory, type StreamMemory } from "../pipeline/stream_memory.js";
 import type { MemoryPlan } from "../plan/memory_plan.js";
+import type { ResumePoint } from "../resume/resume_point.js";
 import { Ordering, orderingFromEnvironment } from "../slots/ordering.js";
 import { SlotRing } from "../slots/slot_ring.js";
 import { type Copier, openCopier } from "../staging/copier.js";
@@ -33,7 +34,7 @@ import { OperationQueue, type Work } from "./operation_queue.js";
 import type { Platform } from "./platform.js";
 import { streamInit } from "./stream_init.js";
 import { StreamLink } from "./stream_link.js";
-import { readWatermarks } from "./watermarks.js";
+import { ROW_MARKS, readWatermarks } from "./watermarks.js";
 import { drainSource, type WriterEnd, writableOf } from "./write_from.js";
 import type { AppendOptions, WriterEvents } from "./writer_types.js";
 
@@ -73,13 +74,19 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   #writable: WritableStream<ArrayBufferView> | undefined;
 
   /** @internal */
-  static async start(platform: Platform, checked: CheckedOptions, options: WriterOptions, plan: MemoryPlan) {
-    const writer = new ArrayWriter(platform, checked, plan);
-    await writer.#open(checked, options);
+  static async start(
+    platform: Platform,
+    checked: CheckedOptions,
+    options: WriterOptions,
+    plan: MemoryPlan,
+    resume: ResumePoint | undefined,
+  ) {
+    const writer = new ArrayWriter(platform, checked, plan, resume?.rows ?? 0);
+    await writer.#open(checked, options, resume);
     return writer;
   }
 
-  private constructor(platform: Platform, checked: CheckedOptions, plan: MemoryPlan) {
+  private constructor(platform: Platform, checked: CheckedOptions, plan: MemoryPlan, firstRow: number) {
     super();
     this.plan = plan;
     this.#platform = platform;
@@ -88,6 +95,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#memory = allocateStreamMemory(plan.batch);
     prefault(this.#memory);
     this.#counters = new Counters(this.#memory.counters);
+    for (const mark of ROW_MARKS) this.#counters.raise(mark, firstRow);
     const order = new Ordering(orderingFromEnvironment(), new OwnerWaits(this.#counters, "producer"));
     this.#order = order;
     this.#queue = new OperationQueue(() => order.show("STAGING_FREE"));
@@ -105,6 +113,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       rowBytes: g.rowBytes,
       epochRows: g.epochRows,
       epochsPerBatch: plan.epochsPerBatch,
+      firstRow,
       totalBytesMax: g.rowCount === null ? Number.POSITIVE_INFINITY : g.rowCount * g.rowBytes,
       fill: checked.fill.bytes,
       onOpened: (slot, firstEpoch) =>
@@ -144,7 +153,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   metrics(): MetricsSnapshot {
     return takeSnapshot(this.#counters, {
       rowsAccepted: this.#rowsAccepted(),
-      bytesIn: this.#intake.totalBytes,
+      bytesIn: this.#intake.acceptedBytes,
       appendNs: this.#latency.snapshot(),
       copyNs: this.#copyNs,
       copyCount: this.#copyCount,
@@ -303,7 +312,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#fail(
       new MillraceError("WRITER_ABORTED", "the writer was aborted.", {
         cause: reason,
-        context: { bytesIn: this.#intake.totalBytes },
+        context: { bytesIn: this.#intake.acceptedBytes },
       }),
     );
     await this.#closing?.catch(() => {});
@@ -425,9 +434,9 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
 
   // ------------------------------------------------------------------------------------------------------------- life cycle
 
-  async #open(checked: CheckedOptions, options: WriterOptions): Promise<void> {
+  async #open(checked: CheckedOptions, options: WriterOptions, resume: ResumePoint | undefined): Promise<void> {
     const { geometry } = this;
-    const init = streamInit(checked, options, this.#memory, this.plan);
+    const init = streamInit(checked, options, this.#memory, this.plan, resume);
     const ready = this.#link.ready();
     try {
       const threads = await this.#platform.startThreads(checked.threads, init, (error) => this.#threadLost(error));
@@ -441,7 +450,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     if (options.signal?.aborted) onAbort();
     void this.#link.stopped.then(() => options.signal?.removeEventListener("abort", onAbort));
     try {
-      await ready;
+      await Promise.all([ready, resume && this.#restoreEpoch(resume, options.signal)]);
     } catch (error) {
       await this.#closing?.catch(() => {});
       throw error;
@@ -453,12 +462,35 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     setTimeout(() => this.#warnings.release(), 0).unref?.();
   }
 
+  /**
+   * Brings the rows behind the last whole epoch back into staging: chunks are written whole, so the last one of each column is encoded
+   * again with what is appended now. Never rejects; what goes wrong is the stream's failure.
+   */
+  async #restoreEpoch({ rows, array }: ResumePoint, signal: AbortSignal | undefined): Promise<void> {
+    const bytes = this.#intake.bytesToRestore;
+    if (bytes === 0) return;
+    try {
+      const into = this.#intake.reserveRestored();
+      const start = array.metadata.shape.map((_, d) => (d === 0 ? rows - bytes / this.geometry.rowBytes : 0));
+      const { chunksRead } = await array.readRegion(start, [rows, ...array.metadata.shape.slice(1)], { into, signal });
+      if (this.#error === undefined) this.#intake.restore(chunksRead === 0);
+    } catch (error) {
+      this.#fail(
+        isMillraceError(error)
+          ? error
+          : new MillraceError("STORE_READ_FAILED", `the last rows of ${array.location} could not be read.`, {
+              cause: error,
+            }),
+      );
+    }
+  }
+
   #progress(always: boolean): void {
     if (!always && now() - this.#progressMs < PROGRESS_INTERVAL_MS) return;
     this.#progressMs = now();
     this.emit("progress", {
       ...this.watermarks,
-      bytesIn: this.#intake.totalBytes,
+      bytesIn: this.#intake.acceptedBytes,
       bytesStored: this.#counters.get("bytesStored"),
     });
   }
@@ -517,7 +549,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#progress(true);
     this.#link.unguard();
     this.#copier.close();
-    tracingChannels.close({ rows: this.#rowsAccepted(), bytesIn: this.#intake.totalBytes });
+    tracingChannels.close({ rows: this.#rowsAccepted(), bytesIn: this.#intake.acceptedBytes });
     await this.#order.shown("STOP_JOIN_BEFORE_RELEASE", this.#link.end());
     this.#released = true;
     releaseStreamMemory(this.#memory, this.#platform.addon());

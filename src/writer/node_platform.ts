@@ -16,6 +16,11 @@ export const nodePlatform: Platform = {
     // A codec that is missing here is missing on every thread.
     await codecProvider(codec, undefined);
   },
+  async resumePoint(options) {
+    // Most writers read no store.
+    const { findResumePoint } = await import("../resume/resume_point.js");
+    return await findResumePoint(options, thisMachine());
+  },
   async startThreads(threads, init, onLost) {
     if (threads === "workers") return startWorkers(init, onLost);
     // Loaded only here: with workers, the caller's thread never loads a backend or a sink.

@@ -4,6 +4,7 @@ import { findAdapter, type GpuAdapterInfo } from "../gpu/adapter.js";
 import type { WriterOptions } from "../options.js";
 import { type CheckedOptions, checkWriterOptions } from "../options_check.js";
 import type { MemoryPlan } from "../plan/memory_plan.js";
+import type { ResumePoint } from "../resume/resume_point.js";
 import { ArrayWriter } from "./array_writer.js";
 import { planStream } from "./estimate_memory.js";
 import type { Platform } from "./platform.js";
@@ -11,16 +12,25 @@ import type { Platform } from "./platform.js";
 /** `openWriter` of each platform; its contract is there. */
 export async function openWriterOn(platform: Platform, options: WriterOptions): Promise<ArrayWriter> {
   const machine = platform.machine();
-  const checked = checkWriterOptions(options, machine);
+  const given = checkWriterOptions(options, machine);
   if (options.signal?.aborted) {
     throw new MillraceError("WRITER_ABORTED", "the signal was aborted before the writer opened.", {
       context: { option: "signal" },
       cause: options.signal.reason,
     });
   }
-  const plan = await planOn(platform, checked, options, machine.addon);
-  await platform.requireFor(checked);
-  return ArrayWriter.start(platform, checked, options, plan);
+  const start = async (checked: CheckedOptions, resume: ResumePoint | undefined): Promise<ArrayWriter> => {
+    const plan = await planOn(platform, checked, options, machine.addon);
+    await platform.requireFor(checked);
+    return await ArrayWriter.start(platform, checked, options, plan, resume);
+  };
+  if (given.mode !== "resume") return await start(given, undefined);
+  const resume = await platform.resumePoint(options);
+  try {
+    return await start(resume.checked, resume);
+  } finally {
+    await resume[Symbol.asyncDispose]();
+  }
 }
 
 /** Looks for a GPU where one is asked for or welcome, since slots are laid out for it, and plans the stream. */

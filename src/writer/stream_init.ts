@@ -1,6 +1,7 @@
 import { codecBound, codecJson } from "../codec/codec.js";
 import type { WriterOptions } from "../options.js";
 import type { CheckedOptions } from "../options_check.js";
+import type { ResumeFrom } from "../pipeline/messages.js";
 import type { StreamMemory } from "../pipeline/stream_memory.js";
 import type { StreamThreadsInit } from "../pipeline/stream_threads.js";
 import type { MemoryPlan } from "../plan/memory_plan.js";
@@ -13,6 +14,7 @@ export function streamInit(
   options: WriterOptions,
   memory: StreamMemory,
   plan: MemoryPlan,
+  resume?: ResumeFrom,
 ): StreamThreadsInit {
   const { geometry, codec } = checked;
   const { sink } = options;
@@ -24,6 +26,7 @@ export function streamInit(
       fill: checked.fill.bytes,
       memory,
       ordering,
+      firstRow: resume === undefined ? 0 : resume.rows - (resume.rows % geometry.epochRows),
       encodeThreads: checked.encodeThreads,
       maxPendingBytes: checked.maxPendingBytes ?? Number.POSITIVE_INFINITY,
       gpu: plan.gpu && {
@@ -39,6 +42,7 @@ export function streamInit(
       ordering,
       sink: { kind: sink.kind, location: sink.location, options: sink.options },
       mode: checked.mode,
+      resume: resume && { rows: resume.rows, metadata: resume.metadata },
       durability: checked.durability,
       publishIntervalMs: checked.publishIntervalMs,
       metadata: {

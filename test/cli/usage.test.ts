@@ -74,7 +74,6 @@ describe("usage", () => {
   it.each<[string[]]>([
     [["recover", "a.zarr"]],
     [["view", "a.zarr", "--port", "8080"]],
-    [["write", "a.zarr", "--dtype", "uint8", "--dims", "t:0:1", "--mode", "resume"]],
     [["write", "a.zarr", "--dtype", "uint8", "--dims", "t:0:1", "--multiscale"]],
   ])("says NOT_YET to %j, also as JSON", async (args) => {
     const result = await runCli([...args, "--json"]);

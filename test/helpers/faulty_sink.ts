@@ -1,7 +1,14 @@
 import { createHash } from "node:crypto";
 import type { MessagePort } from "node:worker_threads";
 import { type ErrorCode, MillraceError } from "../../src/base/errors.js";
-import type { JournalFile, ShardExpectation, ShardHandle, Sink, SinkJournal } from "../../src/handoff/sink.js";
+import type {
+  JournalFile,
+  OpenMode,
+  ShardExpectation,
+  ShardHandle,
+  Sink,
+  SinkJournal,
+} from "../../src/handoff/sink.js";
 
 export type SinkMethod =
   | "open"
@@ -117,7 +124,7 @@ class Wrapper implements Sink {
     };
   }
 
-  open(mode: "create" | "overwrite"): Promise<void> {
+  open(mode: OpenMode): Promise<void> {
     return this.call("open", "", [], () => this.inner.open(mode));
   }
 
@@ -140,6 +147,10 @@ class Wrapper implements Sink {
     return this.call("putObject", key, [bytes], (s) =>
       s.length === 0 ? Promise.resolve() : this.inner.putObject(key, s[0], durable),
     );
+  }
+
+  get stored(): Sink["stored"] {
+    return this.inner.stored;
   }
 
   close(): Promise<void> {
@@ -237,7 +248,7 @@ export class RecordingSink implements Sink {
     this.journal = this.#wrapped.journal;
   }
 
-  open(mode: "create" | "overwrite"): Promise<void> {
+  open(mode: OpenMode): Promise<void> {
     return this.#wrapped.open(mode);
   }
   openShard(key: string, expected: ShardExpectation): Promise<ShardHandle> {
@@ -245,6 +256,9 @@ export class RecordingSink implements Sink {
   }
   putObject(key: string, bytes: Uint8Array, durable: boolean): Promise<void> {
     return this.#wrapped.putObject(key, bytes, durable);
+  }
+  get stored(): Sink["stored"] {
+    return this.#wrapped.stored;
   }
   close(): Promise<void> {
     return this.#wrapped.close();

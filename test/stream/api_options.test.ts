@@ -34,7 +34,7 @@ const cases: [string, ErrorCode, object][] = [
   ["an array that is none", "INVALID_OPTION", { array: [] }],
   ["an unknown member of the array", "INVALID_OPTION", inArray({ shape: [1] })],
   ["an unknown mode", "INVALID_OPTION", { mode: "append" }],
-  ["mode resume", "NOT_YET", { mode: "resume" }],
+  ["mode resume where nothing is", "STORE_NOT_FOUND", { mode: "resume" }],
   ["an unknown backend", "INVALID_OPTION", { backend: "cuda" }],
   ["backend gpu", "BACKEND_UNAVAILABLE", { backend: "gpu", ...inArray({ codec: "none" }) }],
   ["libzstd on the GPU", "CODEC_NOT_ON_BACKEND", { backend: "gpu", ...inArray({ codec: "zstd:3" }) }],

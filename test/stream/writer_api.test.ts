@@ -368,7 +368,7 @@ describe("streams, events, metrics", () => {
 
 describe("opening", () => {
   it.each<[string, Partial<WriterOptions>]>([
-    ["NOT_YET", { mode: "resume" }],
+    ["STORE_NOT_FOUND", { mode: "resume" }],
     ["INVALID_OPTION", { durability: "batch" }],
     ["BACKEND_UNAVAILABLE", { backend: "gpu" }],
     ["MEMORY_BUDGET_EXCEEDED", { memoryBudgetBytes: 100 }],

@@ -190,7 +190,6 @@ describe("checkWriterOptions", () => {
   });
 
   it.each<[string, object, string]>([
-    ["NOT_YET", { mode: "resume" }, "mode"],
     ["INVALID_OPTION", { durability: "batch", sink: { ...sink, journal: false } }, "durability"],
     ["INVALID_OPTION", { durability: "batch", threads: "inline", sink: { ...sink, instance: {} } }, "durability"],
     ["UNKNOWN_CODEC", inArray({ codec: { name: "lz4" } }), "codec"],

@@ -1,10 +1,9 @@
 import { Command, Option } from "commander";
 import { nowNs } from "../../base/clock.js";
 import { MillraceError } from "../../base/errors.js";
-import type { DimensionOptions } from "../../geometry/array_geometry.js";
-import { DTYPE_NAMES, type DType, itemBytes } from "../../geometry/dtype.js";
+import { DTYPE_NAMES, itemBytes } from "../../geometry/dtype.js";
 import { type ArrayWriter, openWriter } from "../../index.js";
-import type { CodecOptions, Durability, WriterOptions } from "../../options.js";
+import type { ArrayOptions, Durability } from "../../options.js";
 import { type BackendFlags, backendOption, softwareAdapterOption } from "../backend_options.js";
 import { parseCodec } from "../codec_arg.js";
 import { parseDims } from "../dims.js";
@@ -25,15 +24,12 @@ import {
 } from "../run_writer.js";
 import { addS3WriteFlags, parseStore, type S3WriteFlags, STORE_HELP, sinkOf } from "../store_arg.js";
 import { formatFields } from "../table.js";
+import { type ArrayFlags, arrayOf } from "../write_array.js";
 
-interface WriteFlags extends BackendFlags, S3WriteFlags {
-  readonly dtype: DType;
-  readonly dims: readonly DimensionOptions[];
-  readonly codec?: CodecOptions;
+interface WriteFlags extends ArrayFlags, BackendFlags, S3WriteFlags {
   readonly input?: readonly string[];
   readonly appendBytes: number;
   readonly durability: Durability;
-  readonly mode: NonNullable<WriterOptions["mode"]>;
   readonly multiscale?: boolean;
   readonly progress: ProgressMode;
   readonly json?: boolean;
@@ -50,6 +46,9 @@ Examples:
   # into a bucket; credentials are found as the AWS command line finds them
   camera | millrace write s3://bucket/run.zarr --endpoint http://127.0.0.1:9000 --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696
 
+  # more frames of the same array, behind those that a closed store holds; what is said of the array must be as in the store
+  millrace write run.zarr --mode resume --input d.raw
+
 Input that ends in the middle of a row is an error (exit code 1); the whole rows before it are in the store.
 Ctrl-C closes the store with what has arrived (exit code 130); a second Ctrl-C aborts.`;
 
@@ -58,15 +57,18 @@ export function writeCommand({ io, finish }: CommandContext): Command {
   const command = new Command("write")
     .description("Write elements from stdin, raw files or TIFF files into a sharded Zarr v3 array.")
     .argument("<store>", `${STORE_HELP}, where the array is written`, parseStore)
-    .addOption(new Option("--dtype <dtype>", "element type").choices(DTYPE_NAMES).makeOptionMandatory())
-    .requiredOption(
+    .addOption(
+      new Option("--dtype <dtype>", "element type (needed; with --mode resume the store's)").choices(DTYPE_NAMES),
+    )
+    .option(
       "--dims <list>",
-      "name:size:chunk:shard per dimension, in elements, slowest first; size 0 = unbounded, first dimension only",
+      "name:size:chunk:shard per dimension, in elements, slowest first; size 0 = unbounded, first dimension only " +
+        "(needed; with --mode resume the store's, unbounded)",
       parseDims,
     )
     .option(
       "--codec <codec>",
-      "none, blosc, zstd or zstd:LEVEL (default: blosc; zstd where elements are single bytes)",
+      "none, blosc, zstd or zstd:LEVEL (default: blosc; zstd where elements are single bytes; with --mode resume the store's)",
       parseCodec,
     )
     .addOption(backendOption())
@@ -84,7 +86,10 @@ export function writeCommand({ io, finish }: CommandContext): Command {
         .default("shard"),
     )
     .addOption(
-      new Option("--mode <mode>", "what to do with an existing store: refuse, replace, continue (not yet)")
+      new Option(
+        "--mode <mode>",
+        "what to do with an existing store: refuse it, replace it, continue it behind its last row",
+      )
         .choices(["create", "overwrite", "resume"])
         .default("create"),
     )
@@ -100,8 +105,8 @@ export function writeCommand({ io, finish }: CommandContext): Command {
     .action(async (store: string, flags: WriteFlags) => {
       using interrupts = new Interrupts(io.stderr);
       try {
-        const result = await write(store, flags, io, interrupts);
-        io.stdout.write(flags.json ? `${JSON.stringify(result)}\n` : describeResult(store, flags, result));
+        const written = await write(store, flags, io, interrupts);
+        io.stdout.write(flags.json ? `${JSON.stringify(written.result)}\n` : describeResult(store, written));
         finish(interrupts.closing.aborted ? EXIT.interrupted : EXIT.done);
       } catch (error) {
         if (!interrupts.aborting.aborted) throw error;
@@ -111,21 +116,27 @@ export function writeCommand({ io, finish }: CommandContext): Command {
     });
 }
 
+interface Written {
+  readonly array: ArrayOptions;
+  /** `rowsBefore`: with --mode resume, rows that the store held. */
+  readonly result: WriteResult & { readonly rowsBefore?: number };
+}
+
 async function write(
   store: string,
   flags: WriteFlags,
   io: CommandContext["io"],
   interrupts: Interrupts,
-): Promise<WriteResult> {
-  if (flags.mode === "resume") throw notYet("--mode resume", "Use --mode create, or overwrite to start again.");
+): Promise<Written> {
   if (flags.multiscale) throw notYet("--multiscale");
   const sink = sinkOf(store, flags);
+  const array = await arrayOf(store, flags);
   const inputs = chooseInputs(flags.input, io.stdin.isTTY === true);
   const pieces = readInputs({
     inputs,
-    dtype: flags.dtype,
-    itemBytes: itemBytes(flags.dtype),
-    dimensions: flags.dims,
+    dtype: array.dtype,
+    itemBytes: itemBytes(array.dtype),
+    dimensions: array.dimensions,
     appendBytes: flags.appendBytes,
     stdin: io.stdin,
     signal: interrupts.closing,
@@ -137,17 +148,18 @@ async function write(
     const startNs = nowNs();
     const writer = await openWriter({
       sink,
-      array: { dtype: flags.dtype, dimensions: flags.dims, codec: flags.codec },
+      array,
       mode: flags.mode,
       backend: flags.backend,
       allowSoftwareAdapter: flags.allowSoftwareAdapter,
       durability: flags.durability,
       signal: interrupts.aborting,
     });
+    const rowsBefore = writer.watermarks.published;
     const progress = startProgress({
       mode: flags.progress,
       stderr: io.stderr,
-      totalRows: flags.dims[0].size,
+      totalRows: array.dimensions[0].size,
       sample: () => progressSample(writer),
     });
     let end: PumpEnd;
@@ -162,7 +174,7 @@ async function write(
     }
     const result = writeResult(writer, (nowNs() - startNs) / 1e9);
     if (!interrupts.closing.aborted) checkWholeRows(end, writer.geometry.rowBytes, result.rows);
-    return result;
+    return { array, result: flags.mode === "resume" ? { ...result, rowsBefore } : result };
   } finally {
     await pieces.return({ carriedBytes: 0 });
   }
@@ -218,12 +230,13 @@ function checkWholeRows(end: PumpEnd, rowBytes: number, rows: number): void {
   );
 }
 
-function describeResult(store: string, flags: WriteFlags, result: WriteResult): string {
-  const { appendNs } = result;
+function describeResult(store: string, { array, result }: Written): string {
+  const { appendNs, rowsBefore } = result;
+  const continued = rowsBefore === undefined ? "" : `, the first ${rowsBefore} as before`;
   return formatFields([
     ["store", store],
-    ["rows", `${result.rows} (${flags.dims[0].name})`],
-    ["in", `${formatBytes(result.bytesIn)} ${flags.dtype}`],
+    ["rows", `${result.rows} (${array.dimensions[0].name})${continued}`],
+    ["in", `${formatBytes(result.bytesIn)} ${array.dtype}`],
     ["stored", `${formatBytes(result.bytesStored)}, ratio ${formatRatio(result.bytesIn, result.bytesStored)}`],
     ["time", `${result.seconds.toFixed(2)} s, ${formatRate(result.bytesIn, result.seconds)}`],
     ["backend", `${result.backend} (${result.adapter})`],

@@ -59,6 +59,7 @@ describe("reportError", () => {
       "BACKEND_UNAVAILABLE",
       "ADDON_UNAVAILABLE",
       "NOT_YET",
+      "RESUME_MISMATCH",
       "S3_CLIENT_MISSING",
     ]);
   });
