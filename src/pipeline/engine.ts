@@ -35,6 +35,8 @@ export async function runEngine(init: EngineInit, ports: EnginePorts, openBacken
       ports.producer.postMessage({ type: "warning", message }),
     );
   } catch (error) {
+    // A port that nobody reads does not hear that its other end was closed, when something was sent before: this thread would never end.
+    ports.producer.onmessage = () => {};
     counters.raise("engineOpened", 1);
     counters.raise("engineStopped", 1);
     ports.producer.postMessage({ type: "failed", error: toWireError(error) });
