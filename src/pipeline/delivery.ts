@@ -88,7 +88,7 @@ export class Delivery {
     if (resume.rows === row * epochsPerShard * epochRows) return;
     const stopped = (): boolean => this.#aborted || this.#failed;
     const reopen = async (): Promise<void> => {
-      this.#current = await this.#openRow(row);
+      this.#current = await this.#openRow(row, true);
       await reopenRow(this.#current, epochs - row * epochsPerShard, this.#g, this.#sink, stopped);
     };
     this.#reopening = reopen().catch((error) => this.#fail(error));
@@ -240,10 +240,10 @@ export class Delivery {
     }
   }
 
-  async #openRow(row: number): Promise<ShardRow> {
+  async #openRow(row: number, isContinued = false): Promise<ShardRow> {
     // First: a shard that no journal tells of is one that recovery can only throw away.
     const journal = await this.#journals?.openRow(row);
-    return new ShardRow(row, this.#g, this.#table, this.#sink, journal, this.#init);
+    return new ShardRow(row, this.#g, this.#table, this.#sink, journal, this.#init, isContinued);
   }
 
   async #append(row: ShardRow, batch: HostBatch, from: number, to: number, encoded: EncodedBytes): Promise<void> {

@@ -50,7 +50,7 @@ export class ShardRow {
   readonly #unsynced = new Set<OpenShard>();
   /** A shard is opened with its first chunk: one that is skipped whole never exists. */
   readonly #shards: (OpenShard | undefined)[];
-  #wasReopened = false;
+  readonly #isContinued: boolean;
 
   constructor(
     row: number,
@@ -59,12 +59,15 @@ export class ShardRow {
     sink: Sink,
     journal: RowJournal | undefined,
     init: { readonly chunkBytesMax: number; readonly durability: Durability },
+    /** The published shape reaches into the row: an earlier writer has begun it. */
+    isContinued = false,
   ) {
     this.row = row;
     this.journal = journal;
     this.#g = g;
     this.#table = table;
     this.#sink = sink;
+    this.#isContinued = isContinued;
     this.#atOnce = sink.parallelShards ?? SHARDS_AT_ONCE;
     this.#durability = init.durability;
     this.#maxBytes = g.chunksPerShard * init.chunkBytesMax + shardIndexBytes(g.chunksPerShard);
@@ -72,11 +75,11 @@ export class ShardRow {
   }
 
   /**
-   * Whether a list of the store's objects shows that the row is whole once it is sealed: every shard holds a chunk, and none was there
-   * before.
+   * Whether a list of the store's objects shows that the row is whole once it is sealed: every shard holds a chunk, and the published
+   * shape did not end inside the row before, where recovery would leave it.
    */
   get hasAllShards(): boolean {
-    return !this.#wasReopened && this.#shards.every((shard) => shard !== undefined);
+    return !this.#isContinued && this.#shards.every((shard) => shard !== undefined);
   }
 
   keyOf(s: number): string {
@@ -85,8 +88,7 @@ export class ShardRow {
 
   /** Begins shard s anew beside the object that an earlier writer has sealed: what is to be kept of that one must be copied. */
   reopen(s: number): Promise<OpenShard> {
-    assert(this.#shards[s] === undefined, "a shard is opened again before anything else", { shard: s });
-    this.#wasReopened = true;
+    assert(this.#isContinued && this.#shards[s] === undefined, "a shard is opened again before anything else", { s });
     return this.#open(s, true);
   }
 
