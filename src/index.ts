@@ -37,8 +37,8 @@ export { type InspectedArray, type InspectReport, inspectStore } from "./store/i
 export type { StoreTarget } from "./store/open_store.js";
 export { type S3Store, s3Store } from "./store/s3_store.js";
 export type { StoreReader } from "./store/store_reader.js";
-export { type VerifyOptions, verifyStore } from "./store/verify.js";
-export type { VerifyReport } from "./store/verify_report.js";
+export { type VerifyOptions, type VerifyProgress, verifyStore } from "./store/verify.js";
+export type { AnyFinding as VerifyFinding, VerifyReport } from "./store/verify_report.js";
 export { ArrayWriter } from "./writer/array_writer.js";
 export { estimateMemory } from "./writer/estimate.js";
 export { openWriter } from "./writer/open_writer.js";

@@ -26,7 +26,7 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
   zarr: { rank: 3, may: "codec multiscale geometry base" },
   handoff: { rank: 3, may: "multiscale codec geometry base" },
   options: { rank: 4, may: "geometry codec handoff base" },
-  plan: { rank: 4, may: "handoff multiscale codec geometry base" },
+  plan: { rank: 4, may: "journal handoff multiscale codec geometry base" },
   s3: { rank: 1, may: "base" },
   journal: { rank: 3, may: "codec base" },
   sinks: { rank: 4, may: "handoff journal s3 native metrics base" },

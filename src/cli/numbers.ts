@@ -21,6 +21,15 @@ export function parsePositive(text: string): number {
   return value;
 }
 
+/** Parses a count from 0. */
+export function parseCount(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
+    throw new InvalidArgumentError(`Expected a whole number from 0, got "${text}".`);
+  }
+  return value;
+}
+
 /** Parses a seed: 0 … 2^32 − 1. */
 export function parseSeed(text: string): number {
   const value = Number(text);

@@ -190,14 +190,21 @@ async function decodeZstd(src: Uint8Array, maxBytes: number, zstd: ZstdLibrary):
   const parsed = parseZstdFrames(src);
   if ("error" in parsed) throw corrupt("zstd", parsed.error);
   let stated = 0;
-  let unstated = false;
-  for (const { contentBytes } of parsed.frames) {
-    if (contentBytes === undefined) unstated = true;
-    else stated += contentBytes;
+  let most = 0;
+  for (const { contentBytes, contentBytesMax } of parsed.frames) {
+    stated += contentBytes ?? 0;
+    most += contentBytes ?? contentBytesMax;
   }
   // The header is judged before memory is taken: a few bytes can claim terabytes.
   if (stated > maxBytes) throw corrupt("zstd", `the frame holds ${stated} bytes, expected at most ${maxBytes}`);
-  const result = new Uint8Array(unstated ? maxBytes : stated);
+  const liar = parsed.frames.find(({ contentBytes = 0, contentBytesMax }) => contentBytes > contentBytesMax);
+  if (liar !== undefined) {
+    throw corrupt(
+      "zstd",
+      `the header says ${liar.contentBytes} bytes, the blocks hold ${liar.contentBytesMax} at most`,
+    );
+  }
+  const result = new Uint8Array(Math.min(most, maxBytes));
   let at = 0;
   for (const frame of parsed.frames) {
     const room = frame.contentBytes === undefined ? result.length : at + frame.contentBytes;

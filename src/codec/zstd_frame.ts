@@ -10,6 +10,8 @@ export interface ZstdFrame {
   readonly end: number;
   /** Frame_Content_Size; undefined where the header leaves it out. */
   readonly contentBytes: number | undefined;
+  /** What its blocks can hold at most: what is worth allocating where the header says nothing. */
+  readonly contentBytesMax: number;
   /** Content_Checksum_Flag: the frame ends with 4 bytes of XXH64. */
   readonly checksum: boolean;
   readonly blockCount: number;
@@ -77,6 +79,7 @@ function parseFrame(src: Uint8Array, start: number): ZstdFrame | string {
     if (!Number.isSafeInteger(contentBytes)) return "the content size exceeds 2^53 − 1";
     at += contentSizeBytes;
   }
+  let contentBytesMax = 0;
   for (let blockCount = 1; ; blockCount++) {
     if (at + 3 > src.length) return "the frame is cut short before its last block";
     const header = src[at] | (src[at + 1] << 8) | (src[at + 2] << 16);
@@ -85,12 +88,13 @@ function parseFrame(src: Uint8Array, start: number): ZstdFrame | string {
     const size = header >> 3;
     if (type === 3) return "a block has the reserved type";
     if (type === 2 && size > BLOCK_BYTES_MAX) return `a block of ${size} bytes exceeds 128 KiB`;
+    contentBytesMax += type === 2 ? BLOCK_BYTES_MAX : size;
     at += type === 1 ? 1 : size;
     if (at > src.length) return "a block is cut short";
     if ((header & 1) !== 0) {
       if (checksum) at += 4;
       if (at > src.length) return "the content checksum is cut short";
-      return { start, end: at, contentBytes, checksum, blockCount };
+      return { start, end: at, contentBytes, contentBytesMax, checksum, blockCount };
     }
   }
 }

@@ -61,6 +61,10 @@ export class GpuBackend implements Backend {
   #idle: (() => void) | undefined;
   /** Why the device is not used any more. */
   #lost: unknown;
+  /** The stream was aborted. */
+  #hurried = false;
+  /** What is under way on the device, and stops being waited for when that is lost or the stream is aborted. */
+  readonly #underWay = new Set<(reason: unknown) => void>();
   #fallback: Promise<Backend> | undefined;
   #closed: Promise<void> | undefined;
   #released: Promise<void> | undefined;
@@ -112,10 +116,11 @@ export class GpuBackend implements Backend {
   async kick(batch: StagedBatch): Promise<HostBatch> {
     this.#inFlight++;
     try {
-      if (this.#lost === undefined) {
+      if (this.#lost === undefined || this.#hurried) {
         try {
           return await this.#encode(batch);
         } catch (error) {
+          if (this.#hurried) throw error;
           this.#lose(error);
         }
       }
@@ -123,6 +128,12 @@ export class GpuBackend implements Backend {
     } finally {
       if (--this.#inFlight === 0) this.#idle?.();
     }
+  }
+
+  /** A device that never answers holds up no abort: nobody but this thread copies into the slots, so it need not be waited for. */
+  hurry(): void {
+    this.#hurried = true;
+    this.#giveUp(givenUp());
   }
 
   close(): Promise<void> {
@@ -160,12 +171,12 @@ export class GpuBackend implements Backend {
     const { geometry: g } = this.#init;
     const slot = await this.#acquire();
     try {
-      if (this.#lost !== undefined) throw this.#lost;
+      this.#checkInUse();
       const fromNs = nowNs();
       const lastEpochRows = batch.rowTo - batch.rowFrom - (batch.epochCount - 1) * g.epochRows;
       const usedBytes = (batch.rowTo - batch.rowFrom) * g.rowBytes;
       const upload = await this.#uploads.take(batch.stagingIndex, usedBytes);
-      if (this.#lost !== undefined) throw this.#lost;
+      this.#checkInUse();
       const generation = ++this.#generation >>> 0;
       const { epochCount, skippedEpochs } = batch;
       const { result: copied, accepted } = this.#watched(() =>
@@ -175,7 +186,7 @@ export class GpuBackend implements Backend {
       await this.#mapped(slot, 0, copied, accepted);
       const bytes = await this.#readBack(batch, slot, copied, generation);
       // The producer's next bytes for this slot go into mapped memory: it is there before the slot is free.
-      await remapped;
+      await this.#orGivenUp(remapped);
       this.#count(batch, nowNs() - fromNs, bytes);
       return {
         slotIndex: batch.outputIndex,
@@ -221,8 +232,8 @@ export class GpuBackend implements Backend {
   /** Resolves when that range of the readback buffer is mapped and the device has accepted what was to write it. */
   async #mapped(slot: GpuSlot, from: number, bytes: number, accepted: Promise<void>): Promise<void> {
     // Both at once: a map that fails while the scopes are awaited would be an unhandled rejection.
-    await Promise.all([slot.readback.mapAsync(1 /* READ */, from, bytes), accepted]);
-    if (this.#lost !== undefined) throw this.#lost;
+    await this.#orGivenUp(Promise.all([slot.readback.mapAsync(1 /* READ */, from, bytes), accepted]));
+    this.#checkInUse();
   }
 
   /** Copies tables and encoded chunks to the output slot; what lies past the first copy is fetched by a second one. */
@@ -280,6 +291,23 @@ export class GpuBackend implements Backend {
     else if (!this.#free.includes(slot)) this.#free.push(slot);
   }
 
+  #checkInUse(): void {
+    if (this.#lost !== undefined) throw this.#lost;
+    if (this.#hurried) throw givenUp();
+  }
+
+  /** Waits for the device, but no longer than it is in use. */
+  #orGivenUp<T>(answer: Promise<T>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      this.#underWay.add(reject);
+      answer.then(resolve, reject).finally(() => this.#underWay.delete(reject));
+    });
+  }
+
+  #giveUp(reason: unknown): void {
+    for (const reject of this.#underWay) reject(reason);
+  }
+
   /** The first failure ends the device; what was under way and what comes goes to the CPU. */
   #lose(error: unknown): void {
     if (this.#lost !== undefined || this.#closed !== undefined) return;
@@ -289,7 +317,8 @@ export class GpuBackend implements Backend {
       `the GPU (${this.adapter}) failed and the CPU goes on with the same bytes; nothing was lost. ${firstLine(message)}`,
     );
     this.#lease.abandon();
-    // Wakes what waits for a map; mapped staging is taken from the producer first.
+    // Also of a map that is never answered. Mapped staging is taken from the producer before the buffers go.
+    this.#giveUp(this.#lost);
     this.#release().catch(() => {});
   }
 
@@ -314,6 +343,10 @@ export class GpuBackend implements Backend {
 
 function alignUp4(bytes: number): number {
   return Math.ceil(bytes / 4) * 4;
+}
+
+function givenUp(): MillraceError {
+  return new MillraceError("WRITER_ABORTED", "the batch was given up, because the writer was aborted.");
 }
 
 function firstLine(text: string): string {

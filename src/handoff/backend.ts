@@ -31,6 +31,11 @@ export interface Backend {
    * (STAGING_FREE and ENCODED together). Rejects with CODEC_FAILED and leaves both slots untouched afterwards.
    */
   kick(batch: StagedBatch): Promise<HostBatch>;
+  /**
+   * The stream was aborted: nobody wants what is kicked. A backend that waits for somebody who may never answer rejects those kicks now; the
+   * rule about both slots stays. What ends by itself needs none of this.
+   */
+  hurry?(): void;
   /** Joins everything kicked, then ends threads and releases memory. Idempotent. Called with kicks pending it waits for them. */
   close(): Promise<void>;
 }

@@ -110,6 +110,7 @@ export class Schedule {
       case "abort":
         this.#aborted = true;
         this.#init.toDelivery({ type: "abort", hurry: message.hurry });
+        if (message.hurry) this.#init.backend.hurry?.();
         for (const batch of this.#opened.values()) batch.setFilled();
         this.#joined.notify();
         break;

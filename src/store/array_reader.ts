@@ -1,11 +1,12 @@
 import { isMillraceError, MillraceError } from "../base/errors.js";
 import { floorDiv, isCount, product } from "../base/integers.js";
-import { type ChunkDecoder, openDecoder } from "../codec/decode.js";
+import type { ChunkDecoder } from "../codec/decode.js";
 import { increment, ravel } from "../geometry/mixed_radix.js";
 import { chunkKey, memberKey } from "../zarr/chunk_key.js";
 import type { StoredArray } from "../zarr/parse_metadata.js";
 import { readShardIndex, type ShardIndex } from "../zarr/shard_index.js";
 import { type ArrayLayout, arrayLayout, METADATA_NAME, readNode } from "./array_layout.js";
+import { chunkDecoder } from "./chunk_decoder.js";
 import { type Box, copyBox, fillElements } from "./copy_box.js";
 import { openStore, type StoreTarget } from "./open_store.js";
 import { forEachLoaded, planWindows, type WantedRange } from "./read_windows.js";
@@ -80,14 +81,6 @@ export async function openNode(store: ObjectReader, path: string): Promise<Array
 async function openStoredArray(store: ObjectReader, path: string, metadata: StoredArray): Promise<ArrayReader> {
   const layout = arrayLayout(metadata, memberKey(path, METADATA_NAME));
   return new OpenArray(store, path, layout, await chunkDecoder(metadata));
-}
-
-/** The decoder for an array's chunks. Metadata lists the codecs behind `bytes`, which is little-endian or it would not be read. */
-export async function chunkDecoder(metadata: StoredArray): Promise<ChunkDecoder> {
-  return await openDecoder(
-    [{ name: "bytes", configuration: { endian: "little" } }, ...metadata.compressors],
-    metadata.dtype,
-  );
 }
 
 /** Part of the region that one chunk covers. */

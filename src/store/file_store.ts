@@ -1,10 +1,14 @@
+import { constants } from "node:fs";
 import { type FileHandle, open, readdir, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { MillraceError } from "../base/errors.js";
+import { isMillraceError, MillraceError } from "../base/errors.js";
 import { checkPath, type StoreEntry, type StoreReader } from "./store_reader.js";
 
 /** ELOOP: a link to itself leads nowhere, as a dangling one does. */
 const NOT_THERE = new Set(["ENOENT", "ENOTDIR", "EISDIR", "ENAMETOOLONG", "ELOOP"]);
+
+/** Opening a pipe that lies in the folder must not wait for a writer; for a file it makes no difference. */
+const READ_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /**
  * A store in a folder. Symbolic links to files are read; links to folders are not listed, so that no loop of links can hold a listing up.
@@ -36,16 +40,29 @@ export class FileStore implements StoreReader {
     });
   }
 
+  /** A folder that cannot be listed does not hide the others: they are listed first, and then the first failure is thrown. */
   async *list(prefix: string): AsyncIterable<StoreEntry> {
-    const entries = await this.#guarded(prefix, async (path) => await readdir(path, { withFileTypes: true }));
+    const failures: MillraceError[] = [];
+    yield* this.#list(prefix, failures);
+    if (failures.length === 0) return;
+    if (failures.length === 1) throw failures[0];
+    const { code, message, context } = failures[0];
+    throw new MillraceError(code, `${message.replace(/\.$/, "")} (and ${failures.length - 1} more).`, {
+      context: { ...context, failures: failures.length },
+      cause: failures[0],
+    });
+  }
+
+  async *#list(prefix: string, failures: MillraceError[]): AsyncIterable<StoreEntry> {
+    const entries = await this.#noting(failures, prefix, async (path) => await readdir(path, { withFileTypes: true }));
     if (entries === undefined) return;
     entries.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0));
     for (const entry of entries) {
       const key = prefix === "" ? entry.name : `${prefix}/${entry.name}`;
       // A name that cannot be a key (a backslash in it) is still a file lying in the store; it is listed, never read.
-      if (entry.isDirectory()) yield* this.list(key);
+      if (entry.isDirectory()) yield* this.#list(key, failures);
       else {
-        const size = await this.#guarded(key, async (path) => (await stat(path)).size);
+        const size = await this.#noting(failures, key, async (path) => (await stat(path)).size);
         if (size !== undefined) yield { key, size };
       }
     }
@@ -57,7 +74,7 @@ export class FileStore implements StoreReader {
   ): Promise<Uint8Array | undefined> {
     checkPath(key);
     return this.#guarded(key, async (path) => {
-      const handle = await open(path, "r");
+      const handle = await open(path, READ_FLAGS);
       try {
         const stats = await handle.stat();
         if (!stats.isFile()) return undefined;
@@ -67,6 +84,16 @@ export class FileStore implements StoreReader {
         await handle.close();
       }
     });
+  }
+
+  async #noting<T>(failures: MillraceError[], key: string, run: (path: string) => Promise<T>): Promise<T | undefined> {
+    try {
+      return await this.#guarded(key, run);
+    } catch (error) {
+      if (!isMillraceError(error)) throw error;
+      failures.push(error);
+      return undefined;
+    }
   }
 
   async #guarded<T>(key: string, run: (path: string) => Promise<T>): Promise<T | undefined> {

@@ -15,7 +15,7 @@ export interface ReadWindow<T> {
 /** Chunks are small and a read costs a round trip; a window bounds memory all the same. A larger range is read alone. */
 export const WINDOW_BYTES = 4 * 2 ** 20;
 /** Unwanted bytes between two ranges that are cheaper to read than to skip. */
-const GAP_BYTES = 64 * 2 ** 10;
+export const GAP_BYTES = 64 * 2 ** 10;
 
 /** Sorts by offset and joins neighbours. */
 export function planWindows<T>(

@@ -1,178 +1,280 @@
-import { isMillraceError } from "../base/errors.js";
-import type { ChunkDecoder } from "../codec/decode.js";
-import { memberKey, parseChunkKey } from "../zarr/chunk_key.js";
-import { type ArrayLayout, arrayLayout, METADATA_NAME } from "./array_layout.js";
-import { chunkDecoder } from "./array_reader.js";
+import { availableParallelism } from "node:os";
+import { MillraceError } from "../base/errors.js";
+import { isCount } from "../base/integers.js";
+import { CheckPool } from "./check_pool.js";
+import { findLeftWriter, type LeftWriter } from "./left_writer.js";
 import { type StoreTarget, withStore } from "./open_store.js";
 import { isAboutOneObject, type StoreEntry, type StoreReader } from "./store_reader.js";
-import { type DefectCode, Findings, type NoteCode, type VerifyReport, type WarningCode } from "./verify_report.js";
-import { type ObjectResult, verifyObject } from "./verify_shard.js";
-import { ancestors, walkStore } from "./walk.js";
+import { unlessAborted } from "./unless_aborted.js";
+import { type ArrayCheck, PresentQuota } from "./verify_array.js";
+import { VerifyBudget } from "./verify_budget.js";
+import { type CheckedNodes, checkNodes } from "./verify_nodes.js";
+import { type AnyFinding, Findings, type VerifyReport } from "./verify_report.js";
+import { type ObjectOutcome, objectBytes, verifyObject } from "./verify_shard.js";
+import { judgeOutside, StrayCheck } from "./verify_strays.js";
+import { ancestors } from "./walk.js";
 
 export interface VerifyProgress {
   /** The object that was just checked. */
   readonly key: string;
   readonly objectsChecked: number;
+  /** Objects that the shapes of all arrays have room for; those that are absent never come. Inexact beyond 2^53. */
+  readonly objectsExpected: number;
   readonly chunksChecked: number;
   readonly bytesStored: number;
 }
 
 export interface VerifyOptions {
   readonly signal?: AbortSignal;
-  /** Called after every shard. */
+  /** Called after every shard, in the order in which the store lists them. */
   readonly onProgress?: (progress: VerifyProgress) => void;
+  /** Called with every finding that the report will list, as soon as it is known. */
+  readonly onFinding?: (finding: AnyFinding) => void;
+  /**
+   * Reads and decodes at once, 1 to 256. Default 8: enough to hide a server's round trips. Files gain from it where `threads` does.
+   */
+  readonly concurrency?: number;
+  /**
+   * Threads that decode, 0 to 256. 0: all on the calling thread, which is then busy most of the time. Default: as many as the machine
+   * runs at once, at most 16; with one there is nothing to gain, and it counts as 0. They start once 32 MiB were decoded.
+   */
+  readonly threads?: number;
+  /**
+   * Bytes that indexes, chunks and what they decode to may take together, from 1 MiB. Default 1 GiB, of which an ordinary store takes a
+   * small part. What takes more by itself is not checked, and is the defect MEMORY_LIMIT.
+   */
+  readonly memoryBytes?: number;
 }
 
 /**
- * Reads a whole store and checks everything that can be checked without knowing the data: metadata, and for every shard that is there the
- * index's length and crc32c, the bounds and overlaps of its entries, and that each chunk decodes to exactly one chunk, by way of any checksum in
- * its codecs. A chunk or shard that is absent is no defect, as Zarr reads it as the fill value; it is counted.
+ * Reads a whole store and checks everything that can be checked without knowing the data: metadata, by itself and against the nodes that
+ * are there, and for every shard that is there the index's length and crc32c, the bounds and overlaps of its entries, and that each chunk
+ * decodes to exactly one chunk, by way of any checksum in its codecs. A chunk or shard that is absent is no defect, as Zarr reads it as the
+ * fill value; it is counted. docs/verify.md lists every code, and what cannot be found.
  *
- * Whatever the bytes are, it neither throws nor hangs over them, and memory is bounded by the largest chunk and index, whose sizes Millrace's
- * limits bound. Links to folders are not followed.
+ * Whatever the bytes are, it neither throws nor hangs over them, and memory is bounded: metadata by limits of its own, all else by
+ * `memoryBytes`. Findings come in the order of keys, however much is checked at once. Links to folders are not followed.
  *
  * @param target a folder, a file: URL, `s3://bucket/prefix`, a Map of objects, or a reader
- * @throws MillraceError STORE_NOT_FOUND when there is no zarr.json at all; S3_CLIENT_MISSING, S3_CREDENTIALS, S3_NO_BUCKET,
- *   S3_WRONG_REGION, S3_CLOCK_SKEW or S3_UNREACHABLE when the server cannot be asked at all; the signal's reason when it aborts. Anything
- *   else that cannot be read is a defect.
+ * @throws MillraceError STORE_NOT_FOUND when there is no zarr.json at all; STORE_UNSUPPORTED for more than 100,000 nodes; INVALID_OPTION;
+ *   THREAD_FAILED; S3_CLIENT_MISSING, S3_CREDENTIALS, S3_NO_BUCKET, S3_WRONG_REGION, S3_CLOCK_SKEW or S3_UNREACHABLE when the server
+ *   cannot be asked at all; the signal's reason soon after it aborts. Anything else that cannot be read is a defect.
  */
 export async function verifyStore(target: StoreTarget, options: VerifyOptions = {}): Promise<VerifyReport> {
-  return await withStore(target, (store) => verifyOpened(store, options));
+  const checked = checkOptions(options);
+  return await withStore(target, async (store) => {
+    const run = new VerifyRun(store, checked);
+    try {
+      return await run.run();
+    } finally {
+      run.close();
+    }
+  });
 }
 
-async function verifyOpened(store: StoreReader, { signal, onProgress }: VerifyOptions): Promise<VerifyReport> {
-  const defects = new Findings<DefectCode>();
-  const warnings = new Findings<WarningCode>();
-  const notes = new Findings<NoteCode>();
-  const nodes = await walkStore(store, signal);
-  for (const { path, error } of nodes.broken) defects.add("METADATA", memberKey(path, METADATA_NAME), error.message);
+type CheckedOptions = Required<Pick<VerifyOptions, "concurrency" | "threads" | "memoryBytes">> & VerifyOptions;
 
-  const arrays = new Map<string, ArrayCheck>();
-  // The objects of an array whose metadata does not read are its own all the same, not strays.
-  const unread = new Set<string>(nodes.broken.map(({ path }) => path));
-  for (const { path, metadata } of nodes.arrays) {
-    const key = memberKey(path, METADATA_NAME);
-    try {
-      const layout = arrayLayout(metadata, key);
-      arrays.set(path, new ArrayCheck(path, layout, await chunkDecoder(metadata)));
-    } catch (error) {
-      if (!isMillraceError(error)) throw error;
-      defects.add("METADATA", key, error.message);
-      unread.add(path);
-    }
-  }
-  checkHierarchy(
-    nodes.arrays.map(({ path }) => path),
-    new Set([...nodes.groups.map(({ path }) => path), ...nodes.broken.map(({ path }) => path)]),
-    nodes.groups.map(({ path }) => path),
-    defects,
-  );
+const CONCURRENCY_DEFAULT = 8;
+const AT_ONCE_MAX = 256;
+const THREADS_DEFAULT_MAX = 16;
+const MEMORY_BYTES_MIN = 2 ** 20;
+const MEMORY_BYTES_DEFAULT = 2 ** 30;
 
-  const total = { objectsChecked: 0, chunksChecked: 0, bytesStored: 0 };
-  const known = new Set([...arrays.keys(), ...unread, ...nodes.groups.map(({ path }) => path)]);
-  try {
-    for await (const entry of store.list("")) {
-      signal?.throwIfAborted();
-      const owner = ownerOf(entry.key, arrays);
-      const coordinates = owner?.coordinatesOf(entry.key);
-      if (owner === undefined || coordinates === undefined) {
-        classify(entry, known, unread, warnings, defects, arrays);
-        continue;
-      }
-      const findings = { defects, notes, signal };
-      const result = await verifyObject(store, entry, owner.layout, owner.decoder, coordinates, findings);
-      owner.add(entry, result);
-      total.objectsChecked++;
-      total.chunksChecked += result.chunksChecked;
-      total.bytesStored += entry.size;
-      onProgress?.({ key: entry.key, ...total });
-    }
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (!isAboutOneObject(error)) throw error;
-    defects.add("READ", String(error.context.key ?? ""), error.message);
-  }
+function checkOptions(options: VerifyOptions): CheckedOptions {
+  const bounded = (option: "concurrency" | "threads" | "memoryBytes", min: number, max: number, byDefault: number) => {
+    const value = options[option] ?? byDefault;
+    if (isCount(value) && value >= min && value <= max) return value;
+    throw new MillraceError(
+      "INVALID_OPTION",
+      `${option}: expected a whole number from ${min} to ${max}, got ${value}.`,
+      {
+        context: { option },
+      },
+    );
+  };
+  const parallel = availableParallelism();
   return {
-    ok: defects.count === 0,
-    location: store.location,
-    arrays: [...arrays.values()].map((array) => array.report()),
-    groups: nodes.groups.map(({ path }) => path),
-    defects: defects.list,
-    warnings: warnings.list,
-    notes: notes.list,
-    unlisted: { defects: defects.unlisted, warnings: warnings.unlisted, notes: notes.unlisted },
+    ...options,
+    concurrency: bounded("concurrency", 1, AT_ONCE_MAX, CONCURRENCY_DEFAULT),
+    threads: bounded("threads", 0, AT_ONCE_MAX, parallel < 2 ? 0 : Math.min(parallel, THREADS_DEFAULT_MAX)),
+    memoryBytes: bounded("memoryBytes", MEMORY_BYTES_MIN, Number.MAX_SAFE_INTEGER, MEMORY_BYTES_DEFAULT),
   };
 }
 
-/** One array while its objects pass by. */
-class ArrayCheck {
-  #objects = 0;
-  #chunks = 0;
-  #chunksInShape = 0;
-  #bytesStored = 0;
-  #bytesDecoded = 0;
+/** An object whose outcome is on its way. Outcomes are taken in this order. */
+interface Pending {
+  readonly entry: StoreEntry;
+  readonly array: ArrayCheck | undefined;
+  readonly coordinates: readonly number[];
+  readonly outcome: Promise<ObjectOutcome>;
+}
+
+const NOTHING = { chunksChecked: 0, chunksInShape: 0, bytesDecoded: 0 };
+
+class VerifyRun {
+  readonly #findings = new Findings();
+  readonly #pool: CheckPool;
+  readonly #budget: VerifyBudget;
+  readonly #quota = new PresentQuota();
+  readonly #pending: Pending[] = [];
+  readonly #progress = { objectsChecked: 0, objectsExpected: 0, chunksChecked: 0, bytesStored: 0 };
 
   constructor(
-    readonly path: string,
-    readonly layout: ArrayLayout,
-    readonly decoder: ChunkDecoder,
-  ) {}
-
-  /** Undefined for a key that is none of this array's shards. */
-  coordinatesOf(key: string): number[] | undefined {
-    const { keyEncoding, shape } = this.layout.metadata;
-    const relative = this.path === "" ? key : key.slice(this.path.length + 1);
-    return parseChunkKey(relative, shape.length, keyEncoding);
+    private readonly store: StoreReader,
+    private readonly options: CheckedOptions,
+  ) {
+    this.#pool = new CheckPool(options.threads);
+    this.#budget = new VerifyBudget(options.concurrency, options.memoryBytes);
   }
 
-  add(entry: StoreEntry, result: ObjectResult): void {
-    this.#objects++;
-    this.#bytesStored += entry.size;
-    this.#chunks += result.chunksChecked;
-    this.#chunksInShape += result.chunksInShape;
-    this.#bytesDecoded += result.bytesDecoded;
+  close(): void {
+    this.#pool.close();
   }
 
-  report(): VerifyReport["arrays"][number] {
-    const { metadata, chunkGrid } = this.layout;
-    const chunks = chunkGrid.reduce((n, count) => n * count, 1);
+  async run(): Promise<VerifyReport> {
+    const { store, options } = this;
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const metadata = new Findings();
+    const nodes = await unlessAborted(checkNodes(store, metadata, signal), signal);
+    this.#take(metadata);
+    const arrays = [...nodes.arrays.values()];
+    for (const array of arrays) this.#progress.objectsExpected += array.objectsExpected;
+    const writer = await this.#leftWriter();
+    const strays = new StrayCheck(nodes, writer, store.location);
+    try {
+      await this.#checkObjects(nodes, strays, writer);
+    } finally {
+      // Whatever ends it, an outcome on its way must not count as unhandled.
+      for (const { outcome } of this.#pending) outcome.catch(() => {});
+    }
+    const last = new Findings();
+    strays.finish(last);
+    for (const array of arrays) array.noteAbsent(last);
+    this.#take(last);
+    const { defects, warnings, notes } = this.#findings;
     return {
-      path: this.path,
-      shape: metadata.shape,
-      dtype: metadata.dtype,
-      codecs: this.decoder.description,
-      objectsChecked: this.#objects,
-      chunksChecked: this.#chunks,
-      chunksMissing: chunks - this.#chunksInShape,
-      bytesStored: this.#bytesStored,
-      bytesDecoded: this.#bytesDecoded,
+      ok: defects.count === 0,
+      location: store.location,
+      arrays: arrays.map((array) => array.report()),
+      groups: nodes.groups,
+      defects: defects.list,
+      warnings: warnings.list,
+      notes: notes.list,
+      unlisted: { defects: defects.unlisted, warnings: warnings.unlisted, notes: notes.unlisted },
     };
+  }
+
+  async #leftWriter(): Promise<LeftWriter | undefined> {
+    try {
+      return await unlessAborted(findLeftWriter(this.store), this.options.signal);
+    } catch (error) {
+      this.#readFailure(error);
+      return undefined;
+    }
+  }
+
+  async #checkObjects(nodes: CheckedNodes, strays: StrayCheck, writer: LeftWriter | undefined): Promise<void> {
+    const { signal } = this.options;
+    const entries = this.store.list("")[Symbol.asyncIterator]();
+    try {
+      for (;;) {
+        const next = await unlessAborted(entries.next(), signal);
+        if (next.done) break;
+        await this.#begin(next.value, nodes, strays, writer);
+      }
+    } catch (error) {
+      this.#readFailure(error);
+    }
+    while (this.#pending.length > 0) await this.#settleOldest();
+  }
+
+  /** An error that ends a part of the work is a defect, unless it ends all. */
+  #readFailure(error: unknown): void {
+    this.options.signal?.throwIfAborted();
+    if (!isAboutOneObject(error)) throw error;
+    const findings = new Findings();
+    findings.defects.add("READ", String(error.context.key ?? ""), error.message);
+    this.#take(findings);
+  }
+
+  async #begin(
+    entry: StoreEntry,
+    nodes: CheckedNodes,
+    strays: StrayCheck,
+    writer: LeftWriter | undefined,
+  ): Promise<void> {
+    const array = ownerOf(entry.key, nodes.arrays);
+    const coordinates = array?.coordinatesOf(entry.key);
+    if (array === undefined || coordinates === undefined) {
+      const findings = strays.check(entry, array);
+      this.#push(entry, undefined, [], Promise.resolve({ result: NOTHING, findings }));
+    } else {
+      const bytes = objectBytes(array, entry);
+      if (bytes > this.options.memoryBytes) {
+        this.#push(entry, array, coordinates, Promise.resolve(tooLarge(entry, bytes, this.options.memoryBytes)));
+      } else {
+        while (!this.#budget.tryTake(bytes)) await this.#settleOldest();
+        this.#push(entry, array, coordinates, this.#check(entry, array, coordinates, bytes, writer));
+      }
+    }
+    // Outcomes that wait for an older one hold no memory to speak of, but they are not to pile up.
+    while (this.#pending.length >= 4 * this.#budget.lanes) await this.#settleOldest();
+  }
+
+  async #check(
+    entry: StoreEntry,
+    array: ArrayCheck,
+    coordinates: readonly number[],
+    bytes: number,
+    writer: LeftWriter | undefined,
+  ): Promise<ObjectOutcome> {
+    const { store, options } = this;
+    try {
+      const surroundings = { store, pool: this.#pool, budget: this.#budget, signal: options.signal };
+      const outcome = await verifyObject(entry, array, coordinates, surroundings);
+      judgeOutside(entry.key, array, coordinates, writer, outcome.findings);
+      return outcome;
+    } finally {
+      this.#budget.give(bytes);
+    }
+  }
+
+  #push(
+    entry: StoreEntry,
+    array: ArrayCheck | undefined,
+    coordinates: readonly number[],
+    outcome: Promise<ObjectOutcome>,
+  ): void {
+    // It may fail before anybody waits for it.
+    outcome.catch(() => {});
+    this.#pending.push({ entry, array, coordinates, outcome });
+  }
+
+  async #settleOldest(): Promise<void> {
+    const { entry, array, coordinates, outcome } = this.#pending.shift()!;
+    const { result, findings } = await unlessAborted(outcome, this.options.signal);
+    this.#take(findings);
+    if (array === undefined) return;
+    array.add(entry, coordinates, result, this.#quota);
+    this.#progress.objectsChecked++;
+    this.#progress.chunksChecked += result.chunksChecked;
+    this.#progress.bytesStored += entry.size;
+    this.options.onProgress?.({ key: entry.key, ...this.#progress });
+    // The callback may abort.
+    this.options.signal?.throwIfAborted();
+  }
+
+  #take(findings: Findings): void {
+    for (const finding of this.#findings.take(findings)) this.options.onFinding?.(finding);
   }
 }
 
-function checkHierarchy(
-  arrays: readonly string[],
-  present: ReadonlySet<string>,
-  groups: readonly string[],
-  defects: Findings<DefectCode>,
-): void {
-  const arrayPaths = new Set(arrays);
-  const reported = new Set<string>();
-  for (const path of [...arrays, ...groups]) {
-    for (const above of ancestors(path)) {
-      const key = memberKey(above, METADATA_NAME);
-      if (arrayPaths.has(above)) {
-        defects.add(
-          "NODE_BELOW_ARRAY",
-          memberKey(path, METADATA_NAME),
-          `lies below the array ${JSON.stringify(above)}`,
-        );
-      } else if (!present.has(above) && !reported.has(above)) {
-        reported.add(above);
-        defects.add("METADATA_MISSING", key, `${JSON.stringify(path)} is a node, but there is no group above it`);
-      }
-    }
-  }
+function tooLarge({ key, size }: StoreEntry, bytes: number, limit: number): ObjectOutcome {
+  const findings = new Findings();
+  const message = `checking it takes up to ${bytes} bytes of memory, allowed are ${limit}`;
+  findings.defects.add("MEMORY_LIMIT", key, message, { offset: 0, length: size });
+  return { result: NOTHING, findings };
 }
 
 function ownerOf(key: string, arrays: ReadonlyMap<string, ArrayCheck>): ArrayCheck | undefined {
@@ -181,37 +283,4 @@ function ownerOf(key: string, arrays: ReadonlyMap<string, ArrayCheck>): ArrayChe
     if (array !== undefined) return array;
   }
   return undefined;
-}
-
-/** As the sinks name unfinished objects. */
-const PARTIAL_SUFFIX = ".partial";
-const TEMPORARY_SUFFIX = ".tmp";
-const JOURNAL_FOLDER = ".millrace";
-
-/** An object that is no shard of an array. */
-function classify(
-  entry: StoreEntry,
-  known: ReadonlySet<string>,
-  unread: ReadonlySet<string>,
-  warnings: Findings<WarningCode>,
-  defects: Findings<DefectCode>,
-  arrays: ReadonlyMap<string, ArrayCheck>,
-): void {
-  const { key, size } = entry;
-  const [parent] = ancestors(key);
-  const name = key.slice(parent === "" ? 0 : parent.length + 1);
-  if (name === METADATA_NAME) {
-    if (known.has(parent)) return;
-    // Where the root is an array nobody looked for nodes below it.
-    if (arrays.has("")) defects.add("NODE_BELOW_ARRAY", key, 'lies below the array ""');
-    return;
-  }
-  if (name.endsWith(PARTIAL_SUFFIX)) warnings.add("PARTIAL_SHARD", key, `an unfinished shard of ${size} bytes`);
-  else if (name.endsWith(TEMPORARY_SUFFIX))
-    warnings.add("TEMPORARY_FILE", key, `an unfinished object of ${size} bytes`);
-  else if (key.split("/").includes(JOURNAL_FOLDER)) {
-    warnings.add("JOURNAL", key, "of a writer that is at work, or that ended without closing: then recover the store");
-  } else if (!ancestors(key).some((path) => unread.has(path))) {
-    warnings.add("STRAY_KEY", key, `an object of ${size} bytes that belongs to no node`);
-  }
 }

@@ -1,60 +1,55 @@
-import type { ChunkDecoder } from "../codec/decode.js";
-import { unravel } from "../geometry/mixed_radix.js";
-import { type ChunkRange, decodeShardIndex, type ShardIndexDefect } from "../zarr/shard_index.js";
-import type { ArrayLayout } from "./array_layout.js";
-import { forEachLoaded, planWindows, type ReadWindow, type WantedRange, WINDOW_BYTES } from "./read_windows.js";
+import { decodeShardIndex, type ShardIndex, type ShardIndexDefect } from "../zarr/shard_index.js";
+import type { CheckPool } from "./check_pool.js";
+import type { WindowResult } from "./chunk_check.js";
+import { type ChunkSpan, chunkSpans, wholeObject } from "./chunk_windows.js";
+import { WINDOW_BYTES } from "./read_windows.js";
 import { isAboutOneObject, type StoreEntry, type StoreReader } from "./store_reader.js";
-import type { DefectCode, Findings, NoteCode } from "./verify_report.js";
+import type { ArrayCheck, ObjectResult } from "./verify_array.js";
+import type { VerifyBudget } from "./verify_budget.js";
+import { type DefectCode, Findings } from "./verify_report.js";
 
-export interface ObjectResult {
-  readonly chunksChecked: number;
-  readonly chunksInShape: number;
-  readonly bytesDecoded: number;
+export interface ObjectOutcome {
+  readonly result: ObjectResult;
+  readonly findings: Findings;
 }
 
-export interface ObjectFindings {
-  readonly defects: Findings<DefectCode>;
-  readonly notes: Findings<NoteCode>;
+export interface CheckSurroundings {
+  readonly store: StoreReader;
+  readonly pool: CheckPool;
+  readonly budget: VerifyBudget;
   readonly signal: AbortSignal | undefined;
 }
 
 /** One object, or as much of a store as reading it takes. */
 type RangeReader = Pick<StoreReader, "getRange">;
 
-const NOTHING: ObjectResult = { chunksChecked: 0, chunksInShape: 0, bytesDecoded: 0 };
+/** Memory of an index for each of its bytes: as read, as it was understood, and its chunks in order, perhaps being sorted. */
+const INDEX_COPIES = 4;
+
+/** Bytes that one lane takes for an object's windows: what it reads and what it decodes. */
+function laneBytes({ layout, decodeBytes }: ArrayCheck, { size }: StoreEntry): number {
+  return Math.min(size, Math.max(WINDOW_BYTES, layout.storedChunkBytesMax)) + decodeBytes;
+}
+
+/** Bytes that checking an object takes with one lane, before anything of it is read. */
+export function objectBytes(array: ArrayCheck, entry: StoreEntry): number {
+  const { indexBytes } = array.layout;
+  // A shorter object has no index that would be read.
+  return laneBytes(array, entry) + (entry.size < indexBytes ? 0 : INDEX_COPIES * indexBytes);
+}
 
 /**
- * Checks one shard, or one chunk of an array without shards. Findings carry its key.
+ * Checks one shard, or one chunk of an array without shards. The caller has taken a lane and {@link objectBytes} for it; while there
+ * are more, several of its windows are read and decoded at once.
  * @throws the signal's reason, or an error that is not about this object
  */
 export async function verifyObject(
-  store: StoreReader,
   entry: StoreEntry,
-  layout: ArrayLayout,
-  decoder: ChunkDecoder,
+  array: ArrayCheck,
   coordinates: readonly number[],
-  { defects, notes, signal }: ObjectFindings,
-): Promise<ObjectResult> {
-  const { key } = entry;
-  try {
-    const reader = entry.size <= WINDOW_BYTES ? await readWhole(store, entry) : store;
-    const ranges =
-      layout.metadata.index === undefined
-        ? [{ offset: 0, nbytes: entry.size, what: 0 }]
-        : await readEntries(reader, entry, layout, defects, notes);
-    return await checkChunks(reader, key, layout, decoder, coordinates, ranges, { defects, notes, signal });
-  } catch (error) {
-    signal?.throwIfAborted();
-    if (!isAboutOneObject(error)) throw error;
-    defects.add("READ", key, error.message);
-    return NOTHING;
-  }
-}
-
-/** A small object by one read: its index and its chunks are two otherwise, and each is a round trip. */
-async function readWhole(store: StoreReader, { key, size }: StoreEntry): Promise<RangeReader> {
-  const bytes = await store.getRange(key, 0, size);
-  return { getRange: async (_key, offset, length) => bytes?.subarray(offset, offset + length) };
+  surroundings: CheckSurroundings,
+): Promise<ObjectOutcome> {
+  return await new ObjectCheck(entry, array, coordinates, surroundings).run();
 }
 
 const INDEX_DEFECTS: Readonly<Record<ShardIndexDefect["kind"], DefectCode>> = {
@@ -66,102 +61,253 @@ const INDEX_DEFECTS: Readonly<Record<ShardIndexDefect["kind"], DefectCode>> = {
   overlap: "INDEX_OVERLAP",
 };
 
-/** The good entries of a shard's index; what is bad is reported. */
-async function readEntries(
-  store: RangeReader,
-  { key, size }: StoreEntry,
-  layout: ArrayLayout,
-  defects: Findings<DefectCode>,
-  notes: Findings<NoteCode>,
-): Promise<WantedRange<number>[]> {
-  const { indexBytes, chunksPerBlock, chunkBytes, metadata } = layout;
-  const { location, checksum } = metadata.index!;
-  if (size < indexBytes) {
-    defects.add("SHARD_LENGTH", key, `the shard has ${size} bytes, its index alone has ${indexBytes}`);
-    return [];
-  }
-  const bytes =
-    location === "start"
-      ? await store.getRange(key, 0, indexBytes)
-      : await store.getRange(key, size - indexBytes, indexBytes);
-  if (bytes === undefined) {
-    defects.add("READ", key, "the shard went away while it was read");
-    return [];
-  }
-  const decoded = decodeShardIndex(bytes, {
-    chunkCount: chunksPerBlock,
-    objectBytes: size,
-    location,
-    checksum,
-    exactChunkBytes: metadata.compressors.length === 0 ? chunkBytes : undefined,
-  });
-  for (const { kind, chunk, message } of decoded.defects) defects.add(INDEX_DEFECTS[kind], key, message, chunk);
-  if (decoded.index === undefined) return [];
-  const ranges: WantedRange<number>[] = [];
-  let used = indexBytes;
-  for (let chunk = 0; chunk < chunksPerBlock; chunk++) {
-    const range: ChunkRange | undefined = decoded.index.get(chunk);
-    if (range === undefined) continue;
-    used += range.nbytes;
-    ranges.push({ ...range, what: chunk });
-  }
-  // Dropped entries leave holes of their own.
-  if (decoded.defects.length === 0 && used < size) {
-    notes.add("GAP", key, `${size - used} of ${size} bytes belong to no chunk`);
-  }
-  return ranges;
+/** Oddities of the chunks of a shard make one warning. */
+interface Oddity {
+  count: number;
+  chunk: number;
+  message: string;
 }
 
-async function checkChunks(
-  store: RangeReader,
-  key: string,
-  layout: ArrayLayout,
-  decoder: ChunkDecoder,
-  coordinates: readonly number[],
-  ranges: readonly WantedRange<number>[],
-  { defects, notes, signal }: ObjectFindings,
-): Promise<ObjectResult> {
-  const { chunksOfBlock, chunkGrid, chunkBytes, storedChunkBytesMax } = layout;
-  const sharded = layout.metadata.index !== undefined;
-  const chunkOf = (chunk: number) => (sharded ? chunk : undefined);
-  let chunksInShape = 0;
-  let bytesDecoded = 0;
-  const wanted: WantedRange<number>[] = [];
-  for (const range of ranges) {
-    const inside = unravel(range.what, chunksOfBlock).every(
-      (c, d) => coordinates[d] * chunksOfBlock[d] + c < chunkGrid[d],
-    );
-    if (inside) chunksInShape++;
-    if (range.nbytes <= storedChunkBytesMax) wanted.push(range);
-    else {
-      const message = `the chunk takes ${range.nbytes} bytes, decoded it has ${chunkBytes}`;
-      defects.add("CHUNK_LENGTH", key, message, chunkOf(range.what));
-    }
+class ObjectCheck {
+  readonly #findings = new Findings();
+  readonly #key: string;
+  #chunksChecked = 0;
+  #chunksInShape = 0;
+  #bytesDecoded = 0;
+  #oddHeaders: Oddity | undefined;
+  #checksumAbsent: Oddity | undefined;
+
+  constructor(
+    private readonly entry: StoreEntry,
+    private readonly array: ArrayCheck,
+    private readonly coordinates: readonly number[],
+    private readonly surroundings: CheckSurroundings,
+  ) {
+    this.#key = entry.key;
   }
-  const outside = ranges.length - chunksInShape;
-  if (outside > 0) notes.add("OUTSIDE_SHAPE", key, `${outside} chunks lie outside the shape`);
-  await forEachLoaded(
-    planWindows(wanted),
-    async (window: ReadWindow<number>) => {
+
+  async run(): Promise<ObjectOutcome> {
+    const { store, signal } = this.surroundings;
+    try {
+      const reader = this.entry.size <= WINDOW_BYTES ? await readWhole(store, this.entry) : store;
+      const spans = this.array.layout.metadata.index === undefined ? this.#object() : await this.#shard(reader);
+      if (spans !== undefined) await this.#checkSpans(reader, spans);
+    } catch (error) {
       signal?.throwIfAborted();
-      return await store.getRange(key, window.offset, window.nbytes);
-    },
-    async (window, bytes) => {
-      for (const { offset, nbytes, what } of window.ranges) {
-        const begin = offset - window.offset;
-        const stored = bytes?.subarray(begin, begin + nbytes);
-        if (stored?.length !== nbytes) {
-          defects.add("READ", key, "the object changed while it was read", chunkOf(what));
-          continue;
+      if (!isAboutOneObject(error)) throw error;
+      this.#findings.defects.add("READ", this.#key, error.message);
+    }
+    this.#warn("CHUNK_HEADER", this.#oddHeaders);
+    this.#warn("CHECKSUM_ABSENT", this.#checksumAbsent);
+    const result = {
+      chunksChecked: this.#chunksChecked,
+      chunksInShape: this.#chunksInShape,
+      bytesDecoded: this.#bytesDecoded,
+    };
+    return { result, findings: this.#findings };
+  }
+
+  #warn(code: "CHUNK_HEADER" | "CHECKSUM_ABSENT", oddity: Oddity | undefined): void {
+    if (oddity === undefined) return;
+    const { count, chunk, message } = oddity;
+    const text = count === 1 ? message : `${message} (and ${count - 1} more chunks of this object)`;
+    this.#findings.warnings.add(code, this.#key, text, this.#place(chunk));
+  }
+
+  /** Where a chunk stands. The number in its shard has no meaning where there are no shards. */
+  #place(chunk: number) {
+    const coordinates = this.array.chunkCoordinates(this.coordinates, chunk);
+    return this.array.layout.metadata.index === undefined ? { coordinates } : { chunk, coordinates };
+  }
+
+  /** An array without shards. */
+  #object(): Iterable<ChunkSpan> | undefined {
+    const { size } = this.entry;
+    const { chunkBytes, storedChunkBytesMax } = this.array.layout;
+    this.#chunksChecked = 1;
+    this.#chunksInShape = this.array.dimensionsOutside(this.coordinates).length === 0 ? 1 : 0;
+    if (size > 0 && size <= storedChunkBytesMax) return [wholeObject(size)];
+    const message = `the chunk takes ${size} bytes, decoded it has ${chunkBytes}`;
+    this.#findings.defects.add("CHUNK_LENGTH", this.#key, message, { ...this.#place(0), offset: 0, length: size });
+    return undefined;
+  }
+
+  /** Reads and checks the index; undefined when there is nothing to go by. */
+  async #shard(reader: RangeReader): Promise<Iterable<ChunkSpan> | undefined> {
+    const { indexBytes, chunksPerBlock, chunkBytes, storedChunkBytesMax, metadata } = this.array.layout;
+    const { location, checksum } = metadata.index!;
+    const { size } = this.entry;
+    const { defects } = this.#findings;
+    if (size < indexBytes) {
+      const message = `the shard has ${size} bytes, its index alone has ${indexBytes}`;
+      defects.add("SHARD_LENGTH", this.#key, message, { offset: 0, length: size });
+      return undefined;
+    }
+    const at = { offset: location === "start" ? 0 : size - indexBytes, length: indexBytes };
+    const bytes = await reader.getRange(this.#key, at.offset, at.length);
+    if (bytes?.length !== at.length) {
+      defects.add("READ", this.#key, "the shard changed, or went away, while it was read", at);
+      return undefined;
+    }
+    const decoded = decodeShardIndex(bytes, {
+      chunkCount: chunksPerBlock,
+      objectBytes: size,
+      location,
+      checksum,
+      exactChunkBytes: metadata.compressors.length === 0 ? chunkBytes : undefined,
+    });
+    for (const { kind, chunk, message, range } of decoded.defects) {
+      const place =
+        chunk === undefined
+          ? at
+          : { ...this.#place(chunk), ...(range && { offset: range.offset, length: range.nbytes }) };
+      defects.add(INDEX_DEFECTS[kind], this.#key, message, place);
+    }
+    defects.addUnlisted(decoded.defectCount - decoded.defects.length);
+    const { index, order } = decoded;
+    if (index === undefined) return undefined;
+    this.#chunksChecked = order.length;
+    this.#countInside(order);
+    // Dropped entries leave holes of their own.
+    if (decoded.defectCount === 0)
+      this.#noteGaps(index, order, location === "start" ? indexBytes : 0, size - (location === "end" ? indexBytes : 0));
+    return chunkSpans(index, this.#withoutHuge(index, order, storedChunkBytesMax), chunkBytes);
+  }
+
+  #countInside(order: Uint32Array): void {
+    const { chunksOfBlock, chunkGrid } = this.array.layout;
+    const room = chunkGrid.map((count, d) => count - this.coordinates[d] * chunksOfBlock[d]);
+    let inside = order.length;
+    if (room.some((count, d) => count < chunksOfBlock[d])) {
+      inside = 0;
+      const strides = chunksOfBlock.map((_, d) => chunksOfBlock.slice(d + 1).reduce((n, count) => n * count, 1));
+      for (const chunk of order) {
+        if (strides.every((stride, d) => Math.floor(chunk / stride) % chunksOfBlock[d] < room[d])) inside++;
+      }
+    }
+    this.#chunksInShape = inside;
+    // Of an object that lies outside as a whole there is a finding already.
+    if (inside === order.length || this.array.dimensionsOutside(this.coordinates).length > 0) return;
+    this.#findings.notes.add("CHUNK_OUTSIDE", this.#key, `${order.length - inside} chunks lie outside the shape`);
+  }
+
+  #noteGaps(index: ShardIndex, order: Uint32Array, from: number, to: number): void {
+    let at = from;
+    let count = 0;
+    let bytes = 0;
+    let first: { offset: number; length: number } | undefined;
+    const gap = (end: number): void => {
+      if (end === at) return;
+      count++;
+      bytes += end - at;
+      first ??= { offset: at, length: end - at };
+    };
+    for (const chunk of order) {
+      const { offset, nbytes } = index.get(chunk)!;
+      gap(offset);
+      at = offset + nbytes;
+    }
+    gap(to);
+    if (first === undefined) return;
+    const where = count === 1 ? "in one run" : `in ${count} runs`;
+    const message = `${bytes} of ${this.entry.size} bytes belong to no chunk, ${where} from ${first.offset}`;
+    this.#findings.notes.add("GAP", this.#key, message, first);
+  }
+
+  /** Reports chunks that are too long to be any, and leaves them out. */
+  #withoutHuge(index: ShardIndex, order: Uint32Array, most: number): Uint32Array {
+    const { chunkBytes } = this.array.layout;
+    let kept = 0;
+    for (const chunk of order) {
+      const { offset, nbytes } = index.get(chunk)!;
+      if (nbytes <= most) {
+        order[kept++] = chunk;
+        continue;
+      }
+      const message = `the chunk takes ${nbytes} bytes, decoded it has ${chunkBytes}`;
+      this.#findings.defects.add("CHUNK_LENGTH", this.#key, message, { ...this.#place(chunk), offset, length: nbytes });
+    }
+    return order.subarray(0, kept);
+  }
+
+  /** Reads and decodes every span, in as many lanes as are free. What is found is told in the order of spans. */
+  async #checkSpans(reader: RangeReader, spans: Iterable<ChunkSpan>): Promise<void> {
+    const { budget, pool, signal } = this.surroundings;
+    const stopped = () => signal?.aborted === true || failed;
+    const iterator = spans[Symbol.iterator]();
+    const bytesOfLane = laneBytes(this.array, this.entry);
+    const done = new Map<number, () => void>();
+    let taken = 0;
+    let told = 0;
+    let exhausted = false;
+    let failed = false;
+    let failure: unknown;
+
+    const lane = async (): Promise<void> => {
+      for (;;) {
+        if (stopped()) return;
+        const next = iterator.next();
+        if (next.done) {
+          exhausted = true;
+          return;
         }
-        try {
-          await decoder.decode(stored, chunkBytes);
-          bytesDecoded += chunkBytes;
-        } catch (error) {
-          defects.add("CHUNK_DECODE", key, error instanceof Error ? error.message : String(error), chunkOf(what));
+        const span = next.value;
+        const number = taken++;
+        const bytes = await reader.getRange(this.#key, span.offset, span.nbytes);
+        if (stopped()) return;
+        if (bytes?.length !== span.nbytes) {
+          done.set(number, () => {
+            const message = "the object changed, or went away, while it was read";
+            this.#findings.defects.add("READ", this.#key, message, { offset: span.offset, length: span.nbytes });
+          });
+        } else {
+          const { chunks, starts, lengths } = span;
+          const result = await pool.check(this.array, { bytes, chunks, starts, lengths }, stopped);
+          done.set(number, () => this.#tell(span, result));
+        }
+        for (let tell = done.get(told); tell !== undefined; tell = done.get(++told)) {
+          done.delete(told);
+          tell();
         }
       }
-    },
-  );
-  return { chunksChecked: ranges.length, chunksInShape, bytesDecoded };
+    };
+    const lanes: Promise<void>[] = [];
+    const guarded = (giveBack: boolean): Promise<void> =>
+      lane()
+        .catch((error: unknown) => {
+          if (!failed) failure = error;
+          failed = true;
+        })
+        .finally(() => {
+          if (giveBack) budget.give(bytesOfLane);
+        });
+    lanes.push(guarded(false));
+    while (!exhausted && !failed && budget.tryTake(bytesOfLane)) lanes.push(guarded(true));
+    for (const running of lanes) await running;
+    signal?.throwIfAborted();
+    if (failed) throw failure;
+  }
+
+  #tell(span: ChunkSpan, { bytesDecoded, bad, oddHeaders, checksumAbsent }: WindowResult): void {
+    this.#bytesDecoded += bytesDecoded;
+    for (const { at, code, message } of bad) {
+      const place = { offset: span.offset + span.starts[at], length: span.lengths[at] };
+      this.#findings.defects.add(code, this.#key, message, { ...this.#place(span.chunks[at]), ...place });
+    }
+    const joined = (before: Oddity | undefined, found: WindowResult["oddHeaders"]): Oddity | undefined => {
+      if (found === undefined) return before;
+      const { count, at, message } = found;
+      return before === undefined
+        ? { count, chunk: span.chunks[at], message }
+        : { ...before, count: before.count + count };
+    };
+    this.#oddHeaders = joined(this.#oddHeaders, oddHeaders);
+    this.#checksumAbsent = joined(this.#checksumAbsent, checksumAbsent);
+  }
+}
+
+/** A small object by one read: its index and its chunks are two otherwise, and each is a round trip. */
+async function readWhole(store: StoreReader, { key, size }: StoreEntry): Promise<RangeReader> {
+  const bytes = await store.getRange(key, 0, size);
+  return { getRange: async (_key, offset, length) => bytes?.subarray(offset, offset + length) };
 }

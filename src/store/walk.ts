@@ -1,5 +1,5 @@
-import { MillraceError } from "../base/errors.js";
-import type { StoredArray, StoredGroup } from "../zarr/parse_metadata.js";
+import { isMillraceError, MillraceError } from "../base/errors.js";
+import type { StoredArray, StoredGroup, StoredNode } from "../zarr/parse_metadata.js";
 import { METADATA_NAME, readNode } from "./array_layout.js";
 import { isAboutOneObject, type StoreReader } from "./store_reader.js";
 
@@ -20,33 +20,50 @@ export interface StoreNodes {
   readonly broken: readonly { readonly path: string; readonly error: MillraceError }[];
 }
 
+/** A zarr.json that was found: what it says, or why it does not read. */
+export type FoundNode = { readonly path: string } & (
+  | { readonly metadata: StoredNode; readonly error?: undefined }
+  | { readonly error: MillraceError; readonly metadata?: undefined }
+);
+
+export interface WalkOptions {
+  readonly signal?: AbortSignal;
+  /**
+   * Called where a part of the store could not be listed; the nodes that were found are walked all the same. Default: the walk
+   * rejects with it.
+   */
+  readonly onUnlisted?: (error: MillraceError) => void;
+}
+
 /** Nodes of one store that are looked at; more is refused, so that a walk ends with bounded memory. */
-const NODES_MAX = 100_000;
+export const NODES_MAX = 100_000;
+/** Metadata read ahead: a round trip each, on S3. */
+const READS_AT_ONCE = 4;
 
 /**
- * Every node of a store, sorted by path. Where the root is an array there are no others: Zarr has no nodes below an array.
+ * Every node of a store, the root first and the others sorted by path; a few are read ahead. Where the root is an array there are no
+ * others: Zarr has no nodes below an array.
  * @throws MillraceError STORE_NOT_FOUND when there is no zarr.json anywhere, STORE_UNSUPPORTED for more than 100,000 nodes, or what
  *   the store rejects with
  */
-export async function walkStore(store: StoreReader, signal?: AbortSignal): Promise<StoreNodes> {
-  const arrays: FoundArray[] = [];
-  const groups: FoundGroup[] = [];
-  const broken: { path: string; error: MillraceError }[] = [];
-  const look = async (path: string): Promise<boolean> => {
+export async function* walkNodes(
+  store: StoreReader,
+  { signal, onUnlisted }: WalkOptions = {},
+): AsyncGenerator<FoundNode, void, undefined> {
+  const look = async (path: string): Promise<FoundNode | undefined> => {
     try {
       const metadata = await readNode(store, path);
-      if (metadata === undefined) return false;
-      if (metadata.nodeType === "array") arrays.push({ path, metadata });
-      else groups.push({ path, metadata });
+      return metadata && { path, metadata };
     } catch (error) {
       if (!isAboutOneObject(error)) throw error;
-      broken.push({ path, error });
+      return { path, error };
     }
-    return true;
   };
-  await look("");
-  if (arrays.length === 0) {
-    const paths: string[] = [];
+  const root = await look("");
+  if (root !== undefined) yield root;
+  if (root?.metadata?.nodeType === "array") return;
+  const paths: string[] = [];
+  try {
     for await (const { key } of store.list("")) {
       signal?.throwIfAborted();
       if (!key.endsWith(`/${METADATA_NAME}`)) continue;
@@ -57,15 +74,44 @@ export async function walkStore(store: StoreReader, signal?: AbortSignal): Promi
         });
       }
     }
-    for (const path of paths.sort()) {
-      signal?.throwIfAborted();
-      await look(path);
-    }
+  } catch (error) {
+    // Too many nodes is about the whole store, though the code is not.
+    if (onUnlisted === undefined || !isAboutOneObject(error) || isMillraceError(error, "STORE_UNSUPPORTED"))
+      throw error;
+    onUnlisted(error);
   }
-  if (arrays.length + groups.length + broken.length === 0) {
+  paths.sort();
+  let found = root !== undefined;
+  const ahead: Promise<FoundNode | undefined>[] = [];
+  for (let next = 0; next < paths.length || ahead.length > 0; ) {
+    signal?.throwIfAborted();
+    while (next < paths.length && ahead.length < READS_AT_ONCE) {
+      const reading = look(paths[next++]);
+      // Read ahead, it may fail before anybody waits for it.
+      reading.catch(() => {});
+      ahead.push(reading);
+    }
+    const node = await ahead.shift()!;
+    if (node === undefined) continue;
+    found = true;
+    yield node;
+  }
+  if (!found) {
     throw new MillraceError("STORE_NOT_FOUND", `${store.location} holds no ${METADATA_NAME}: it is no Zarr v3 store.`, {
       context: { location: store.location },
     });
+  }
+}
+
+/** {@link walkNodes}, collected. */
+export async function walkStore(store: StoreReader, signal?: AbortSignal): Promise<StoreNodes> {
+  const arrays: FoundArray[] = [];
+  const groups: FoundGroup[] = [];
+  const broken: { path: string; error: MillraceError }[] = [];
+  for await (const { path, metadata, error } of walkNodes(store, { signal })) {
+    if (error !== undefined) broken.push({ path, error });
+    else if (metadata.nodeType === "array") arrays.push({ path, metadata });
+    else groups.push({ path, metadata });
   }
   return { arrays, groups, broken };
 }

@@ -327,7 +327,7 @@ export function sinkContract(name: string, makeHarness: () => Promise<SinkHarnes
         await (await journal.open("journal.0")).append(INDEX, false);
         expect(decodeMarker((await harness.journals()).get("writer.json")!)).toMatchObject({
           writeId: "the write id",
-          process: { pid: process.pid, ended: false },
+          writer: { pid: process.pid, ended: false },
         });
         await expect((await harness.make()).journal!.begin("another", false)).rejects.toMatchObject({
           context: { errno: "EEXIST" },
@@ -338,7 +338,7 @@ export function sinkContract(name: string, makeHarness: () => Promise<SinkHarnes
         expect(left.get("journal.0")).toEqual(INDEX);
         expect(decodeMarker(left.get("writer.json")!)).toMatchObject({
           writeId: "the write id",
-          process: { pid: process.pid, ended: true },
+          writer: { pid: process.pid, ended: true },
         });
       } else await sink.close();
     });

@@ -4,10 +4,10 @@ import { openEncoder } from "../../src/codec/open_encoder.js";
 import { describeGeometry } from "../../src/geometry/array_geometry.js";
 import { type DType, itemBytes } from "../../src/geometry/dtype.js";
 import { increment, ravel, unravel } from "../../src/geometry/mixed_radix.js";
-import { arrayMetadata } from "../../src/zarr/array_metadata.js";
+import { arrayMetadata, type CodecMetadata } from "../../src/zarr/array_metadata.js";
 import { chunkKey, memberKey } from "../../src/zarr/chunk_key.js";
 import { fillValue } from "../../src/zarr/fill_value.js";
-import { ShardIndex } from "../../src/zarr/shard_index.js";
+import { ShardIndex, shardIndexBytes } from "../../src/zarr/shard_index.js";
 
 /**
  * Writes sharded stores the slow and obvious way, element by element, for tests of what reads them. Shares no code with the writer
@@ -23,6 +23,10 @@ export interface CraftedArray {
   /** Chunks (by coordinates in the chunk grid) that are not stored. */
   readonly absent?: (chunk: readonly number[]) => boolean;
   readonly path?: string;
+  /** Instead of `codec`: any chain behind `bytes`, and what it makes of a chunk. */
+  readonly chain?: { readonly codecs: readonly CodecMetadata[]; readonly encode: (raw: Uint8Array) => Uint8Array };
+  /** Default: at the end, with a checksum. */
+  readonly index?: { readonly location?: "start" | "end"; readonly checksum?: boolean };
 }
 
 export interface CraftedStore {
@@ -49,13 +53,19 @@ export async function craftStore(array: CraftedArray, objects = new Map<string, 
     shape.map((size, d) => ({ name: `d${d}`, size: d === 0 ? null : size, chunk: chunk[d], shard: shard[d] })),
   );
   const fill = fillValue(dtype, array.fill ?? 0);
-  objects.set(
-    memberKey(path, "zarr.json"),
-    arrayMetadata({ geometry, rows: shape[0], codecs: codecJson(codec, dtype), fill }),
-  );
+  const { location = "end", checksum = true } = array.index ?? {};
+  const bytesCodec = codecJson({ name: "none" }, dtype);
+  const codecs = array.chain === undefined ? codecJson(codec, dtype) : [...bytesCodec, ...array.chain.codecs];
+  const metadata = arrayMetadata({ geometry, rows: shape[0], codecs, fill });
+  objects.set(memberKey(path, "zarr.json"), withIndex(metadata, location, checksum));
   const size = itemBytes(dtype);
   const expected = new Uint8Array(product([...shape, size]));
   const encoder = await openEncoder(codec, itemBytes(dtype), undefined);
+  const encode = (raw: Uint8Array): Uint8Array => {
+    if (array.chain !== undefined) return array.chain.encode(raw);
+    const dst = new Uint8Array(codecBound(codec, raw.length));
+    return dst.slice(0, encoder.encode(raw, dst));
+  };
   const chunksOfShard = shard.map((s, d) => s / chunk[d]);
   const shardGrid = shape.map((s, d) => ceilDiv(s, shard[d]));
   const chunkGrid = shape.map((s, d) => ceilDiv(s, chunk[d]));
@@ -65,7 +75,8 @@ export async function craftStore(array: CraftedArray, objects = new Map<string, 
   do {
     const index = new ShardIndex(product(chunksOfShard));
     const parts: Uint8Array[] = [];
-    let offset = 0;
+    const indexBytes = shardIndexBytes(index.chunkCount, checksum);
+    let offset = location === "start" ? indexBytes : 0;
     const inShard = shape.map(() => 0);
     do {
       const coordinates = inShard.map((c, d) => at[d] * chunksOfShard[d] + c);
@@ -73,8 +84,7 @@ export async function craftStore(array: CraftedArray, objects = new Map<string, 
       const absent = array.absent?.(coordinates) ?? false;
       const raw = craftChunk(array, coordinates, fill.bytes, expected, absent);
       if (absent) continue;
-      const dst = new Uint8Array(codecBound(codec, raw.length));
-      const encoded = dst.slice(0, encoder.encode(raw, dst));
+      const encoded = encode(raw);
       index.set(ravel(inShard, chunksOfShard), offset, encoded.length);
       parts.push(encoded);
       offset += encoded.length;
@@ -82,9 +92,18 @@ export async function craftStore(array: CraftedArray, objects = new Map<string, 
     if (parts.length === 0) continue;
     const key = memberKey(path, chunkKey(at));
     keys.push(key);
-    objects.set(key, new Uint8Array(Buffer.concat([...parts, index.encode()])));
+    const ending = index.encode().subarray(0, indexBytes);
+    objects.set(key, new Uint8Array(Buffer.concat(location === "start" ? [ending, ...parts] : [...parts, ending])));
   } while (increment(at, shardGrid));
   return { objects, expected, keys };
+}
+
+/** zarr.json with another place or form of the index; text of the fill value and the rest as it was. */
+function withIndex(metadata: Uint8Array, location: "start" | "end", checksum: boolean): Uint8Array {
+  let text = new TextDecoder().decode(metadata);
+  if (!checksum) text = text.replace(/,\s*\{\s*"name": "crc32c"\s*\}(?![\s\S]*"crc32c")/, "");
+  if (location === "start") text = text.replace('"index_codecs"', '"index_location": "start", "index_codecs"');
+  return new TextEncoder().encode(text);
 }
 
 function craftChunk(

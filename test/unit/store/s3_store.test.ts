@@ -161,8 +161,8 @@ describe("a store on S3", () => {
         else fake.objects.set(key, { bytes: objects.get(key)!.subarray(0, -1), metadata: {} });
       };
       const report = await verifyStore(store);
-      expect(report.defects).toEqual([
-        { code: change === "gone" ? "READ" : "SHARD_LENGTH", key: keys[1], message: expect.any(String) },
+      expect(report.defects).toMatchObject([
+        { code: "READ", key: keys[1], message: expect.stringContaining(change === "gone" ? "went away" : "changed") },
       ]);
     }
   });
@@ -178,7 +178,7 @@ describe("a store on S3", () => {
     };
     for (const code of ["S3_ACCESS_DENIED", "S3_SERVER_ERROR", "S3_REFUSED"] as const) {
       const report = await verifyStore(failOn(keys[0], code));
-      expect(report.defects).toEqual([{ code: "READ", key: keys[0], message: `${code} of ${keys[0]}.` }]);
+      expect(report.defects).toMatchObject([{ code: "READ", key: keys[0], message: `${code} of ${keys[0]}.` }]);
       expect(report.arrays[0].objectsChecked).toBe(SHARDS);
     }
     for (const code of ["S3_UNREACHABLE", "S3_CREDENTIALS", "S3_NO_BUCKET"] as const) {

@@ -51,6 +51,7 @@ describe("verifyStore", () => {
           dtype: "uint16",
           codecs: "zstd, bytes",
           objectsChecked: SHARDS,
+          objectsMissing: 0,
           chunksChecked: CHUNKS,
           chunksMissing: 0,
           bytesStored: stored,
@@ -90,11 +91,17 @@ describe("verifyStore", () => {
     ]);
     expect(report.groups).toEqual(["", "labels"]);
     expect(report.defects).toEqual([
-      { code: "METADATA_MISSING", key: "labels/cells/zarr.json", message: expect.stringContaining("labels/cells/0") },
+      {
+        code: "METADATA_MISSING",
+        severity: "defect",
+        key: "labels/cells/zarr.json",
+        message: expect.stringContaining("labels/cells/0"),
+      },
     ]);
     objects.set("0/more/zarr.json", GROUP);
     expect((await verifyStore(objects)).defects).toContainEqual({
       code: "NODE_BELOW_ARRAY",
+      severity: "defect",
       key: "0/more/zarr.json",
       message: 'lies below the array "0"',
     });
@@ -111,16 +118,16 @@ describe("verifyStore", () => {
     const report = await verifyStore(objects);
     expect(report.ok).toBe(true);
     expect(report.warnings.map(({ code, key }) => `${code} ${key}`).sort()).toEqual([
-      "JOURNAL .millrace/journal",
       "PARTIAL_SHARD c/9/0/0.partial",
       "STRAY_KEY README",
       "STRAY_KEY c/0/0",
       "STRAY_KEY c/0/0/00",
       "TEMPORARY_FILE zarr.json.tmp",
+      "WRITER .millrace/journal",
     ]);
   });
 
-  it("checks shards beyond the shape too, and notes them", async () => {
+  it("checks shards beyond the shape too, and warns of them", async () => {
     const { objects } = await craftStore(ARRAY);
     const document = JSON.parse(new TextDecoder().decode(objects.get("zarr.json")!));
     document.shape[0] = 4;
@@ -128,8 +135,22 @@ describe("verifyStore", () => {
     const report = await verifyStore(objects);
     expect(report.ok).toBe(true);
     expect(report.arrays[0]).toMatchObject({ chunksChecked: CHUNKS, chunksMissing: 0 });
-    expect(report.notes.length).toBe(8);
-    expect(report.notes[0].code).toBe("OUTSIDE_SHAPE");
+    expect(report.warnings.length).toBe(8);
+    expect(report.warnings[0]).toEqual({
+      code: "OUTSIDE_SHAPE",
+      severity: "warning",
+      key: "c/1/0/0",
+      coordinates: [1, 0, 0],
+      message: "lies from 4 along dimension 0, which has size 4 in zarr.json",
+    });
+    // While a writer has the store open these are rows that it has not published.
+    objects.set(".millrace/writer.json", text({ format: 1, writeId: "x", started: "2026-01-01T00:00:00Z" }));
+    const open = await verifyStore(objects);
+    expect(open.notes.map(({ code }) => code)).toEqual(Array(8).fill("UNPUBLISHED"));
+    expect(open.warnings).toMatchObject([
+      { code: "WRITER", key: ".millrace/writer.json", message: expect.stringMatching(/millrace recover memory/) },
+    ]);
+    objects.delete(".millrace/writer.json");
     objects.get("c/2/1/1")![0] ^= 1;
     expect((await verifyStore(objects)).defects).toMatchObject([{ code: "CHUNK_DECODE", key: "c/2/1/1", chunk: 0 }]);
   });
@@ -211,7 +232,7 @@ describe("verifyStore", () => {
     for (const bad of ["", "{", "null", '{"zarr_format":2}', '{"zarr_format":3,"node_type":"array"}']) {
       objects.set("zarr.json", text(bad));
       const report = await verifyStore(objects);
-      expect(report.defects).toMatchObject([{ code: "METADATA", key: "zarr.json" }]);
+      expect(report.defects).toMatchObject([{ code: expect.stringMatching(/^METADATA/), key: "zarr.json" }]);
       expect(report.warnings).toEqual([]);
     }
     objects.delete("zarr.json");
@@ -234,7 +255,9 @@ describe("verifyStore", () => {
       document.chunk_grid.configuration.chunk_shape = outer;
       document.codecs[0].configuration.chunk_shape = inner;
       objects.set("zarr.json", text(document));
-      expect((await verifyStore(objects)).defects).toMatchObject([{ code: "METADATA", message: /limit/ }]);
+      expect((await verifyStore(objects)).defects).toMatchObject([
+        { code: "METADATA_UNSUPPORTED", message: expect.stringMatching(/limit/) },
+      ]);
     }
     document.chunk_grid.configuration.chunk_shape = [4, 8, 6];
     document.codecs[0].configuration.chunk_shape = [2, 4, 3];
@@ -267,7 +290,7 @@ describe("verifyStore", () => {
       return await getRange(key, offset, length);
     };
     const report = await verifyStore(memory);
-    expect(report.defects).toEqual([{ code: "READ", key: keys[3], message: "EIO" }]);
+    expect(report.defects).toEqual([{ code: "READ", severity: "defect", key: keys[3], message: "EIO" }]);
     expect(report.arrays[0].objectsChecked).toBe(SHARDS);
   });
 
