@@ -29,6 +29,13 @@ export interface EnginePorts {
 export async function runEngine(init: EngineInit, ports: EnginePorts, openBackend: OpenBackend): Promise<void> {
   const counters = new Counters(init.memory.counters);
   const order = new Ordering(init.ordering, new OwnerWaits(counters, "engine"));
+  let deliveryStopped = (): void => {};
+  const delivered = new Promise<void>((resolve) => {
+    deliveryStopped = resolve;
+  });
+  // Delivery's thread is gone, or this one was left behind: nothing more will be joined. It may happen while the backend opens, and is
+  // said once.
+  ports.delivery.addEventListener?.("close", () => deliveryStopped());
   let backend: Backend;
   try {
     backend = await openBackend(init, counters, order, (message) =>
@@ -37,6 +44,8 @@ export async function runEngine(init: EngineInit, ports: EnginePorts, openBacken
   } catch (error) {
     counters.raise("engineOpened", 1);
     counters.raise("engineStopped", 1);
+    // A port that nobody listens to keeps its messages, and behind them the news that the other end is closed: the thread would never end.
+    ports.producer.onmessage = () => {};
     ports.producer.postMessage({ type: "failed", error: toWireError(error) });
     ports.producer.postMessage({ type: "stopped" });
     // Nobody else would tell delivery.
@@ -58,17 +67,11 @@ export async function runEngine(init: EngineInit, ports: EnginePorts, openBacken
     toProducer: (message) => ports.producer.postMessage(message),
     toDelivery: (message) => ports.delivery.postMessage(message),
   });
-  let deliveryStopped = (): void => {};
-  const delivered = new Promise<void>((resolve) => {
-    deliveryStopped = resolve;
-  });
   ports.producer.onmessage = ({ data }) => schedule.receive(data);
   ports.delivery.onmessage = ({ data }) => {
     if (data.type === "stopped") deliveryStopped();
     else schedule.receiveFromDelivery(data);
   };
-  // Delivery's thread is gone, or this one was left behind: nothing more will be joined.
-  ports.delivery.addEventListener?.("close", () => deliveryStopped());
   ports.producer.postMessage({ type: "ready", adapter: backend.adapter, backend: backend.kind });
 
   await schedule.run();

@@ -19,9 +19,15 @@ export async function runDelivery(init: DeliveryInit, ports: DeliveryPorts, open
   const end = new Promise<void>((resolve) => {
     stopped = resolve;
   });
+  let delivery: Delivery | undefined;
+  // It may happen while the store opens, and is said once.
+  let isEngineLost = false;
+  ports.engine.addEventListener?.("close", () => {
+    isEngineLost = true;
+    delivery?.engineLost();
+  });
   try {
     const sink = await openSink(init);
-    let delivery: Delivery;
     try {
       delivery = await Delivery.open(init, sink, {
         toProducer: (news) => ports.producer.postMessage(news),
@@ -35,9 +41,10 @@ export async function runDelivery(init: DeliveryInit, ports: DeliveryPorts, open
       await sink.close().catch(() => {});
       throw error;
     }
-    ports.engine.onmessage = ({ data }) => delivery.receive(data);
-    ports.engine.addEventListener?.("close", () => delivery.engineLost());
-    await delivery.reopen();
+    const opened = delivery;
+    ports.engine.onmessage = ({ data }) => opened.receive(data);
+    if (isEngineLost) opened.engineLost();
+    await opened.reopen();
     ports.producer.postMessage({ type: "ready" });
   } catch (error) {
     new Counters(init.memory.counters).raise("deliveryStopped", 1);

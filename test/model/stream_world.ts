@@ -1,0 +1,654 @@
+import { useClock } from "../../src/base/clock.js";
+import { isMillraceError, MillraceError } from "../../src/base/errors.js";
+import { Counters } from "../../src/metrics/counters.js";
+import type { NativeAddon } from "../../src/native/addon.js";
+import type { Watermarks, WriterOptions } from "../../src/options.js";
+import { type CheckedOptions, checkWriterOptions, type Machine } from "../../src/options_check.js";
+import { runEngine } from "../../src/pipeline/engine.js";
+import { leaveWithProducer } from "../../src/pipeline/leave_with_producer.js";
+import type { Port } from "../../src/pipeline/port.js";
+import { runDelivery } from "../../src/pipeline/run_delivery.js";
+import type { StreamMemory } from "../../src/pipeline/stream_memory.js";
+import type { StreamThreads, StreamThreadsInit } from "../../src/pipeline/stream_threads.js";
+import type { MemoryPlan } from "../../src/plan/memory_plan.js";
+import { ArrayWriter } from "../../src/writer/array_writer.js";
+import { planStream } from "../../src/writer/estimate_memory.js";
+import type { Platform } from "../../src/writer/platform.js";
+import { Content, concat, keyOf, type Shape, sameBytes } from "./content.js";
+import { type Choice, Control, type ThreadName } from "./control.js";
+import { ControlledBackend } from "./controlled_backend.js";
+import { ControlledSink } from "./controlled_sink.js";
+import { settled, type World } from "./explorer.js";
+
+/** One call of the program. A lane makes its calls one after the other; lanes do not wait for each other. */
+export type Call =
+  | { readonly call: "append"; readonly rows: number; readonly await?: boolean }
+  | { readonly call: "tryAppend"; readonly rows: number }
+  /** A reservation, and its commit as the call after the next one of this lane. */
+  | { readonly call: "reserve"; readonly rows: number }
+  | { readonly call: "commit" }
+  | { readonly call: "skip"; readonly rows: number; readonly await?: boolean }
+  | { readonly call: "flush"; readonly await?: boolean }
+  | { readonly call: "close"; readonly await?: boolean }
+  | { readonly call: "abort"; readonly await?: boolean }
+  /** `process.exit`: the producer's thread does nothing more, and the process leaves when the exit handshake lets it. */
+  | { readonly call: "exit" };
+
+/** What may go wrong besides, at any moment, as often as `faultsMax` says. */
+export type Fault = "sink" | "backend" | "engine lost" | "delivery lost";
+
+export interface Configuration extends Shape {
+  readonly depth: number;
+  readonly batchEpochs?: number;
+  readonly lanes: readonly (readonly Call[])[];
+  readonly faults?: readonly Fault[];
+  readonly faultsMax?: number;
+  readonly maxPendingBytes?: number;
+  /** 0: publish at once. Else a timer, which may go off at any moment. */
+  readonly publishIntervalMs?: number;
+  /** Also explores how a stream opens; else that goes one way. */
+  readonly opening?: boolean;
+  readonly debug?: boolean;
+  /** A rule that is switched off. */
+  readonly off?: string;
+  /** Keys tell apart in which order a thread was told things of different origin. Far more states; no argument needed. */
+  readonly exactKeys?: boolean;
+}
+
+type Outcome = "waits" | "done" | (string & {});
+
+interface Issued {
+  readonly lane: number;
+  readonly name: string;
+  outcome: Outcome;
+}
+
+interface Lane {
+  readonly calls: readonly Call[];
+  next: number;
+  /** The call that the next one waits for. */
+  awaited: Issued | undefined;
+  reserved: Uint8Array | undefined;
+  /** Bytes that tryAppend has left. */
+  left: Uint8Array | undefined;
+  /** What the producer had been through when this lane found no room: nothing to do before it has been through more. */
+  noRoomAt: number;
+}
+
+const MACHINE: Machine = { cores: 2, memoryBytes: 2 ** 30, addon: false };
+const FROZEN_CLOCK = { nowNs: () => 0, wallMs: () => 0, sleep: () => Promise.reject(new Error("nothing sleeps")) };
+
+/** A writer with its real classes, over ports, a backend and a sink under control. */
+export class StreamWorld implements World {
+  readonly control = new Control();
+  readonly content: Content;
+  readonly #c: Configuration;
+  readonly #sink: ControlledSink;
+  #backend!: ControlledBackend;
+  #memory!: StreamMemory;
+  #counters!: Counters;
+  #writer: ArrayWriter | undefined;
+  #opened: Outcome = "waits";
+  readonly #lanes: Lane[];
+  readonly #issued: Issued[] = [];
+  readonly #ended = new Map<ThreadName, () => void>();
+  readonly #finished = new Set<ThreadName>();
+  #onLost!: (error: MillraceError) => void;
+  #faultsLeft: number;
+  #lastMarks: Watermarks | undefined;
+  #appendedRows = 0;
+  #released = 0;
+  #leaving = false;
+  #left = false;
+  readonly #undo: (() => void)[] = [];
+
+  static async make(c: Configuration): Promise<StreamWorld> {
+    const world = new StreamWorld(c);
+    world.#putUp();
+    const { checked, plan } = planOf(c);
+    ArrayWriter.start(world.#platform(), checked, optionsOf(c, world.#sink), plan).then(
+      (writer) => {
+        world.#writer = writer;
+        world.#opened = "done";
+      },
+      (error) => {
+        world.#opened = codeOf(error);
+      },
+    );
+    await settled();
+    while (!c.opening && world.#opened === "waits") {
+      const choices = world.control.choices();
+      await world.#take(choices[0]);
+    }
+    return world;
+  }
+
+  private constructor(c: Configuration) {
+    this.#c = c;
+    const skipped: boolean[] = [];
+    for (const call of c.lanes.flat()) {
+      if ("rows" in call) skipped.push(...new Array<boolean>(call.rows).fill(call.call === "skip"));
+    }
+    this.content = new Content(c, skipped);
+    this.#sink = new ControlledSink(this.content, this.control);
+    this.#faultsLeft = c.faults === undefined ? 0 : (c.faultsMax ?? 1);
+    this.#lanes = c.lanes.map((calls) => ({
+      calls,
+      next: 0,
+      awaited: undefined,
+      reserved: undefined,
+      left: undefined,
+      noRoomAt: -1,
+    }));
+  }
+
+  enabled(): readonly string[] {
+    return this.#choices().map(({ name }) => name);
+  }
+
+  async apply(name: string): Promise<void> {
+    const choice = this.#choices().find((candidate) => candidate.name === name);
+    if (choice === undefined) throw new Error(`"${name}" cannot happen here, only ${this.enabled().join(", ")}`);
+    await this.#take(choice);
+  }
+
+  problem(): string | undefined {
+    return this.control.problems[0] ?? this.#marksProblem() ?? this.#callsProblem();
+  }
+
+  endProblem(): string | undefined {
+    if (this.#leaving) {
+      return this.#left ? undefined : "the process never leaves";
+    }
+    const waits = this.#issued.find(({ outcome }) => outcome === "waits");
+    if (waits !== undefined) return `${waits.name} never settles`;
+    if (this.#opened === "waits") return "opening never settles";
+    const stuck = this.#lanes.findIndex(({ calls, next }) => next < calls.length);
+    if (stuck >= 0 && this.#opened === "done")
+      return `call ${this.#lanes[stuck].next} of lane ${stuck} never finds room`;
+    return this.#endOfStreamProblem();
+  }
+
+  key(): string {
+    const { control } = this;
+    const lanes = this.#lanes.map(({ next, noRoomAt, left, reserved }) => {
+      const noRoom = noRoomAt === control.histories.producer.length;
+      return `${next},${noRoom},${left?.byteLength},${reserved?.byteLength}`;
+    });
+    const calls = this.#issued.map(({ name, outcome }) => `${name}=${outcome}`).sort();
+    const slots = [...this.#memory.staging, ...this.#memory.output].join("|");
+    const own = [
+      lanes.join(" "),
+      calls.join(","),
+      `${this.#opened},${this.#faultsLeft},${this.#released},${this.#leaving},${[...this.#finished]}`,
+      slots,
+      this.#sharedWords(),
+      [...this.#sink.files.keys()].sort().join(","),
+    ];
+    const order = this.#c.exactKeys ? Object.values(control.histories).map((history) => history.join(";")) : [];
+    return [...own, control.key(), ...order].join("\n");
+  }
+
+  dispose(): void {
+    for (const undo of this.#undo.splice(0).reverse()) undo();
+  }
+
+  // ------------------------------------------------------------------------------------------------------------- what can happen
+
+  #choices(): Choice[] {
+    if (this.#left) return [];
+    const found: Choice[] = [];
+    if (!this.#leaving)
+      this.#lanes.forEach((lane, i) => {
+        found.push(...this.#laneChoices(lane, i));
+      });
+    found.push(...this.control.choices(), ...this.#exitChoices());
+    const possible = this.#leaving ? found.filter(({ thread }) => thread !== "producer") : found;
+    const silent = possible.find((choice) => choice.silent);
+    if (silent !== undefined) return [silent];
+    // A fault needs something that it can hit: where nothing goes on any more, none of them is to be found.
+    return possible.length === 0 ? [] : [...possible, ...this.#faultChoices()];
+  }
+
+  #laneChoices(lane: Lane, i: number): Choice[] {
+    const call = lane.calls[lane.next];
+    if (call === undefined || this.#writer === undefined || lane.awaited?.outcome === "waits") return [];
+    if (lane.noRoomAt === this.control.histories.producer.length) return [];
+    const name = `lane ${i}: ${call.call} (${lane.next})`;
+    return [{ name, thread: "producer", run: () => this.#make(call, lane, i, name) }];
+  }
+
+  #exitChoices(): Choice[] {
+    const found: Choice[] = [];
+    for (const [thread, ended] of this.#ended) {
+      if (this.#finished.has(thread)) continue;
+      if (!this.control.dead.has(thread) && !this.control.isIdle(thread)) continue;
+      found.push({
+        name: `${thread} ends`,
+        thread: "producer",
+        run: () => {
+          this.#finished.add(thread);
+          // As start_workers does: whether it was asked to is for the writer to know.
+          this.#onLost(new MillraceError("THREAD_FAILED", `the ${thread} thread ended early.`));
+          ended();
+        },
+      });
+    }
+    return found;
+  }
+
+  #faultChoices(): Choice[] {
+    if (this.#faultsLeft === 0) return [];
+    const { control } = this;
+    const found: Choice[] = [];
+    for (const fault of this.#c.faults ?? []) {
+      if (fault === "sink" || fault === "backend") {
+        const ofBackend = (name: string): boolean => /^(kick|backend)/.test(name);
+        found.push(...control.failures((name) => ofBackend(name) === (fault === "backend")));
+        continue;
+      }
+      const thread: ThreadName = fault === "engine lost" ? "engine" : "delivery";
+      if (control.dead.has(thread) || this.#finished.has(thread)) continue;
+      found.push({ name: fault, thread, run: () => control.kill(thread) });
+    }
+    return found.map((choice) => ({
+      ...choice,
+      run: () => {
+        this.#faultsLeft--;
+        choice.run();
+      },
+    }));
+  }
+
+  async #take(choice: Choice): Promise<void> {
+    await this.control.take(choice, this.#c.exactKeys ? this.#readsOf(choice.thread) : "");
+    if (this.#leaving && !this.#left) this.#tryToLeave();
+  }
+
+  /** Memory that other threads write and this one looks at without having been told. */
+  #readsOf(thread: ThreadName): string {
+    if (thread === "producer")
+      return `${this.#ringStates(this.#memory.stagingControl, this.#memory.staging.length)}${this.#counters.get("failed")}`;
+    if (thread === "engine" && this.#c.maxPendingBytes !== undefined)
+      return `${this.#counters.get("sinkPendingBytes")}`;
+    return "";
+  }
+
+  #make(call: Call, lane: Lane, i: number, name: string): void {
+    const writer = this.#writer as ArrayWriter;
+    const again = (): void => {
+      lane.noRoomAt = this.control.histories.producer.length;
+    };
+    switch (call.call) {
+      case "append": {
+        const data = this.#nextRows(call.rows);
+        // The caller may reuse its buffer at once.
+        this.#issue(
+          lane,
+          i,
+          name,
+          writer.append(data).finally(() => data.fill(0xbb)),
+          call.await,
+        );
+        break;
+      }
+      case "tryAppend": {
+        lane.left ??= this.#nextRows(call.rows);
+        try {
+          const accepted = writer.tryAppend(lane.left);
+          lane.left = lane.left.subarray(accepted);
+        } catch (error) {
+          lane.left = undefined;
+          this.#issue(lane, i, name, Promise.reject(error), true);
+          break;
+        }
+        if (lane.left.byteLength > 0) return again();
+        lane.left = undefined;
+        lane.next++;
+        break;
+      }
+      case "reserve": {
+        try {
+          lane.reserved = writer.reserve(call.rows * this.content.shape.shardsPerRow) ?? undefined;
+        } catch (error) {
+          this.#issue(lane, i, name, Promise.reject(error), true);
+          break;
+        }
+        if (lane.reserved === undefined) return again();
+        lane.next++;
+        break;
+      }
+      case "commit": {
+        const room = lane.reserved;
+        lane.reserved = undefined;
+        if (room === undefined) {
+          lane.next++;
+          break;
+        }
+        const rows = room.byteLength / this.content.shape.shardsPerRow;
+        room.set(this.#nextRows(rows));
+        const committed = new Promise<void>((resolve) => {
+          writer.commit(room.byteLength);
+          resolve();
+        });
+        this.#issue(lane, i, name, committed, true);
+        break;
+      }
+      case "skip":
+        this.#appendedRows += call.rows;
+        this.#issue(lane, i, name, writer.skip(call.rows), call.await);
+        break;
+      case "flush":
+        this.#issue(lane, i, name, this.#flush(writer), call.await);
+        break;
+      case "close":
+        this.#issue(lane, i, name, this.#close(writer), call.await);
+        break;
+      case "abort":
+        this.#issue(lane, i, name, writer.abort(), call.await);
+        break;
+      case "exit":
+        lane.next++;
+        this.#leave();
+        break;
+    }
+  }
+
+  #nextRows(rows: number): Uint8Array {
+    const from = this.#appendedRows;
+    this.#appendedRows += rows;
+    return this.content.rowsBetween(from, from + rows);
+  }
+
+  #issue(lane: Lane, i: number, name: string, promise: Promise<unknown>, awaits = true): void {
+    const issued: Issued = { lane: i, name, outcome: "waits" };
+    this.#issued.push(issued);
+    lane.next++;
+    if (awaits) lane.awaited = issued;
+    promise.then(
+      () => {
+        issued.outcome = "done";
+      },
+      (error) => {
+        issued.outcome = codeOf(error);
+      },
+    );
+  }
+
+  /** What a flush promises, looked at in the moment in which it resolves. */
+  async #flush(writer: ArrayWriter): Promise<void> {
+    const { epochRows, epochsPerShard } = this.content.shape;
+    const complete = Math.floor(writer.watermarks.accepted / epochRows) * epochRows;
+    await writer.flush();
+    const landed = this.#sink.landedRows();
+    if (landed < complete) this.control.problems.push(`flush resolved with ${landed} of ${complete} rows in the sink`);
+    const whole = Math.floor(complete / (epochRows * epochsPerShard)) * epochRows * epochsPerShard;
+    const published = this.#sink.publishedRows;
+    if (published < whole) this.control.problems.push(`flush resolved with ${published} of ${whole} rows published`);
+  }
+
+  async #close(writer: ArrayWriter): Promise<void> {
+    await writer.close();
+    const { accepted } = writer.watermarks;
+    const published = this.#sink.publishedRows;
+    if (published !== accepted) this.control.problems.push(`closed with ${published} of ${accepted} rows published`);
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------- exit
+
+  /** What the hook on the process's exit does, but for blocking: here the other threads can go on all the same. */
+  #leave(): void {
+    this.#leaving = true;
+    if (this.#c.off !== "EXIT_HANDSHAKE") this.#toEngine.postMessage({ type: "abort", hurry: true });
+    this.#tryToLeave();
+  }
+
+  #toEngine!: { postMessage(message: { type: string; hurry: boolean }): void };
+
+  #tryToLeave(): void {
+    const handshake = this.#c.off !== "EXIT_HANDSHAKE";
+    if (handshake && this.#counters.get("engineStopped") === 0) return;
+    this.#left = true;
+    if (this.control.hasPending("kick")) this.control.problems.push("the process leaves over a batch in flight");
+    else if (!this.#backend.closed) {
+      this.control.problems.push("the process leaves before the backend is closed");
+    }
+  }
+
+  // -------------------------------------------------------------------------------------------------------------- properties
+
+  #marksProblem(): string | undefined {
+    if (this.#writer === undefined) return undefined;
+    const marks = this.#writer.watermarks;
+    const last = this.#lastMarks ?? marks;
+    this.#lastMarks = marks;
+    const names = ["accepted", "encoded", "delivered", "durable", "published"] as const;
+    for (const [i, name] of names.entries()) {
+      if (marks[name] < last[name]) return `watermark ${name} went from ${last[name]} to ${marks[name]}`;
+      if (i > 0 && marks[name] > marks[names[i - 1]]) {
+        return `watermark ${name} is ${marks[name]}, ${names[i - 1]} is ${marks[names[i - 1]]}`;
+      }
+    }
+    const truth = {
+      encoded: this.#backend.encodedRows,
+      delivered: this.#sink.landedRows(),
+      durable: this.#sink.sealedRows(),
+      published: Math.max(0, this.#sink.publishedRows),
+    };
+    for (const name of ["encoded", "delivered", "durable", "published"] as const) {
+      if (marks[name] > truth[name]) return `watermark ${name} is ${marks[name]}, but it is ${truth[name]}`;
+    }
+    return undefined;
+  }
+
+  /** No call says that all is well when something was lost, and all report the same failure. */
+  #callsProblem(): string | undefined {
+    const codes = this.#issued.filter(({ outcome }) => outcome !== "waits" && outcome !== "done");
+    const allowed = new Set(["WRITER_CLOSED", "RESERVE_STATE"]);
+    const first = codes.find(({ outcome }) => !allowed.has(outcome));
+    const other = codes.find(({ outcome }) => !allowed.has(outcome) && outcome !== first?.outcome);
+    if (first !== undefined && other !== undefined) {
+      return `${first.name} failed with ${first.outcome}, ${other.name} with ${other.outcome}`;
+    }
+    const mayAbort = this.#c.lanes.flat().some(({ call }) => call === "abort");
+    if (first !== undefined && !this.#hadFault() && !mayAbort) return `${first.name} failed with ${first.outcome}`;
+    return undefined;
+  }
+
+  #hadFault(): boolean {
+    return this.#c.faults !== undefined && this.#faultsLeft < (this.#c.faultsMax ?? 1);
+  }
+
+  #endOfStreamProblem(): string | undefined {
+    const { dead } = this.control;
+    if (!dead.has("delivery") && this.#sink.opened && !this.#sink.closing) return "the sink was never closed";
+    if (!dead.has("engine") && this.#backend.opened && !this.#backend.closed) return "the backend was never closed";
+    if (this.#released !== 1) return `memory was released ${this.#released} times`;
+    if (this.#opened !== "done") return undefined;
+    const closed = this.#issued.find(({ name, outcome }) => name.includes("close") && outcome === "done");
+    const { rows, shape } = this.content;
+    if (this.#sink.publishedRows > this.#sink.sealedRows()) return "published rows are missing";
+    if (closed === undefined || this.#appendedRows < rows || this.#issued.some(({ outcome }) => outcome !== "done")) {
+      return undefined;
+    }
+    // Nothing went wrong: the store holds the whole program, byte for byte.
+    if (this.#sink.publishedRows !== rows) return `${this.#sink.publishedRows} of ${rows} rows are published`;
+    const shardRows = Math.ceil(rows / (shape.epochRows * shape.epochsPerShard));
+    for (let row = 0; row < shardRows; row++) {
+      for (let shard = 0; shard < shape.shardsPerRow; shard++) {
+        const { chunks } = this.content.shardData(row, shard);
+        const bytes = this.#sink.files.get(keyOf(row, shard));
+        if (chunks.length === 0) {
+          if (bytes !== undefined) return `${keyOf(row, shard)} exists`;
+          continue;
+        }
+        const whole = concat([...chunks, this.content.shardIndex(row, chunks.length)]);
+        if (bytes === undefined || !sameBytes(bytes, whole)) return `${keyOf(row, shard)} is ${bytes}, not ${whole}`;
+      }
+    }
+    return undefined;
+  }
+
+  /** States and generations of slots, and the counters that anything goes by. */
+  #sharedWords(): string {
+    const { stagingControl, outputControl, staging, output } = this.#memory;
+    const counters = (
+      [
+        "rowsEncoded",
+        "rowsDelivered",
+        "rowsDurable",
+        "rowsPublished",
+        "failed",
+        "engineStopped",
+        "sinkPendingBytes",
+      ] as const
+    ).map((name) => this.#counters.get(name));
+    return `${this.#ringStates(stagingControl, staging.length)} ${this.#ringStates(outputControl, output.length)} ${counters}`;
+  }
+
+  /** Without the word behind the slots, a peak that nothing goes by. */
+  #ringStates(memory: SharedArrayBuffer, depth: number): string {
+    return new Int32Array(memory).subarray(0, 3 * depth).join(",");
+  }
+
+  // ------------------------------------------------------------------------------------------------------------------ set-up
+
+  #platform(): Platform {
+    return {
+      machine: () => MACHINE,
+      // All that a writer without helpers and without a GPU asks of it.
+      addon: () => ({ releasePages: (view: Uint8Array) => this.#release(view) }) as unknown as NativeAddon,
+      gpuHost: () => Promise.reject(new Error("no GPU here")),
+      warnings: () => [],
+      requireFor: async () => {},
+      startThreads: async (_threads, init, onLost) => this.#startThreads(init, onLost),
+    };
+  }
+
+  /** As start_workers does it, with the threads' entries: ports of their own, and an end that shows only when all is idle. */
+  #startThreads(init: StreamThreadsInit, onLost: (error: MillraceError) => void): StreamThreads {
+    const { control } = this;
+    this.#onLost = onLost;
+    this.#memory = init.engine.memory;
+    this.#counters = new Counters(this.#memory.counters);
+    this.#backend = new ControlledBackend(this.content, control, this.#memory);
+    const [toEngine, engineProducer] = control.channel("producer", "engine");
+    const [toDelivery, deliveryProducer] = control.channel("producer", "delivery");
+    const [engineDelivery, deliveryEngine] = control.channel("engine", "delivery");
+    this.#toEngine = toEngine;
+    const port = <Out, In>(end: unknown): Port<Out, In> => end as Port<Out, In>;
+    leaveWithProducer(deliveryProducer, deliveryEngine);
+    leaveWithProducer(engineProducer, engineDelivery);
+    const ended = (["engine", "delivery"] as const).map(
+      (thread) => new Promise<void>((resolve) => this.#ended.set(thread, resolve)),
+    );
+    const mustNotReject = (name: string, run: Promise<void>): void => {
+      run.catch((error) => control.problems.push(`${name} rejected: ${error}`));
+    };
+    const delivery = runDelivery(
+      init.delivery,
+      { producer: port(deliveryProducer), engine: port(deliveryEngine) },
+      async () => this.#sink,
+    );
+    const engine = runEngine(
+      init.engine,
+      { producer: port(engineProducer), delivery: port(engineDelivery) },
+      async () => {
+        const unavailable = (): MillraceError => new MillraceError("BACKEND_UNAVAILABLE", "no backend.");
+        await control.operation("engine", "backend open", () => {}, unavailable);
+        this.#backend.opened = true;
+        return this.#backend;
+      },
+    );
+    mustNotReject("delivery", delivery);
+    mustNotReject("engine", engine);
+    return {
+      engine: port(toEngine),
+      delivery: port(toDelivery),
+      keepAlive() {},
+      async end() {
+        toEngine.close();
+        toDelivery.close();
+        await Promise.all(ended);
+      },
+    };
+  }
+
+  /** The writer lets go of a slot: from here on the system may give its memory to somebody else. */
+  #release(view: Uint8Array): void {
+    const all = [...this.#memory.staging, ...this.#memory.output];
+    for (const thread of ["engine", "delivery"] as const) {
+      if (!this.#finished.has(thread)) this.control.problems.push(`memory is released while ${thread} may use it`);
+    }
+    view.fill(0xaa);
+    if (view === all[all.length - 1]) this.#released++;
+  }
+
+  #putUp(): void {
+    const { c } = { c: this.#c };
+    const environment = (name: string, value: string | undefined): void => {
+      const before = process.env[name];
+      set(name, value);
+      this.#undo.push(() => set(name, before));
+    };
+    environment("MILLRACE_RULES_OFF", c.off);
+    environment("MILLRACE_DEBUG", c.debug === false ? "0" : "1");
+    this.#undo.push(useClock(FROZEN_CLOCK));
+    const { setTimeout, clearTimeout } = globalThis;
+    const { control } = this;
+    const timer = (run: () => void, ms = 0): unknown => {
+      const id = control.setTimer(run, ms);
+      return { id, unref() {} };
+    };
+    globalThis.setTimeout = timer as unknown as typeof setTimeout;
+    globalThis.clearTimeout = ((given?: { id: number }) => {
+      if (given !== undefined) control.clearTimer(given.id);
+    }) as unknown as typeof clearTimeout;
+    this.#undo.push(() => {
+      globalThis.setTimeout = setTimeout;
+      globalThis.clearTimeout = clearTimeout;
+    });
+  }
+}
+
+function optionsOf(c: Configuration, instance?: ControlledSink): WriterOptions {
+  return {
+    sink: { kind: "controlled", location: "controlled", options: {}, memoryBytes: () => 0, instance },
+    threads: "inline",
+    depth: c.depth,
+    batchEpochs: c.batchEpochs ?? 1,
+    publishIntervalMs: c.publishIntervalMs ?? 0,
+    maxPendingBytes: c.maxPendingBytes,
+    array: {
+      dtype: "uint8",
+      codec: { name: "none" },
+      dimensions: [
+        { name: "t", size: null, chunk: c.epochRows, shard: c.epochRows * c.epochsPerShard },
+        { name: "x", size: c.shardsPerRow, chunk: 1, shard: 1 },
+      ],
+    },
+  };
+}
+
+/** Plain data that every world of a configuration shares. */
+const plans = new WeakMap<Configuration, { checked: CheckedOptions; plan: MemoryPlan }>();
+
+function planOf(c: Configuration): { checked: CheckedOptions; plan: MemoryPlan } {
+  let planned = plans.get(c);
+  if (planned === undefined) {
+    const options = optionsOf(c);
+    const checked = checkWriterOptions(options, MACHINE);
+    planned = { checked, plan: planStream(checked, options.sink, false) };
+    plans.set(c, planned);
+  }
+  return planned;
+}
+
+function set(name: string, value: string | undefined): void {
+  if (value === undefined) delete process.env[name];
+  else process.env[name] = value;
+}
+
+function codeOf(error: unknown): string {
+  return isMillraceError(error) ? error.code : `not an error of Millrace: ${error}`;
+}
