@@ -93,7 +93,7 @@ export class Delivery {
     };
     this.#reopening = reopen().catch((error) => this.#fail(error));
     this.#work(this.#reopening);
-    await this.#reopening;
+    await this.#order.shown("OUTPUT_RELEASED", this.#reopening);
   }
 
   private constructor(init: DeliveryInit, sink: Sink, links: DeliveryLinks) {
