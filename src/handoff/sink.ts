@@ -101,7 +101,7 @@ export interface ShardHandle {
    */
   seal(tail: Uint8Array, durable: boolean): Promise<void>;
 
-  /** Releases handles and buffers. `keep` leaves the bytes so far for recovery; otherwise they are removed. Never throws. */
+  /** Releases handles and buffers. `keep` leaves the bytes so far for recovery; otherwise it is as if the shard had never been opened. Never throws. */
   abandon(keep: boolean): Promise<void>;
 }
 
