@@ -1,7 +1,7 @@
 import type { Json } from "./base/json.js";
 import type { DimensionOptions } from "./geometry/array_geometry.js";
 import type { DType } from "./geometry/dtype.js";
-import type { SinkSpec } from "./handoff/sink.js";
+import type { Durability, SinkSpec } from "./handoff/sink.js";
 
 /** Codec of an array. Strings are the command line's spelling. */
 export type CodecOptions =
@@ -30,7 +30,7 @@ export interface ArrayOptions {
   readonly attributes?: { readonly [key: string]: Json };
 }
 
-export type Durability = "none" | "shard" | "batch";
+export type { Durability };
 
 export interface WriterOptions {
   readonly sink: SinkSpec;
@@ -44,7 +44,10 @@ export interface WriterOptions {
   readonly backend?: "auto" | "cpu" | "gpu";
   /** Lets `backend: "gpu"` take a software adapter (tests). Default false. */
   readonly allowSoftwareAdapter?: boolean;
-  /** Default "shard": sealed shards survive a power cut. "none": no fsync. "batch": not yet. */
+  /**
+   * What survives a power cut, and `watermarks.durable` counts. Default "shard": sealed shards. "batch": every batch, by a sync of each open
+   * shard and of the journal; for `fileSink` only. "none": nothing is synced.
+   */
   readonly durability?: Durability;
   /** Epochs encoded together (K). Default: as many as reach 16 MiB raw. Bytes on disk never depend on it. */
   readonly batchEpochs?: number;

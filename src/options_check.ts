@@ -11,7 +11,7 @@ import { nameHint, nearestName } from "./base/nearest_name.js";
 import { type CodecSpec, defaultCodec, encoderKind, resolveCodec } from "./codec/codec.js";
 import { type ArrayGeometry, type DimensionOptions, describeGeometry } from "./geometry/array_geometry.js";
 import type { OpenMode, SinkSpec } from "./handoff/sink.js";
-import type { ArrayOptions, WriterOptions } from "./options.js";
+import type { ArrayOptions, Durability, WriterOptions } from "./options.js";
 import { copyAttributes } from "./zarr/attributes.js";
 import { type FillValue, fillValue } from "./zarr/fill_value.js";
 
@@ -38,7 +38,7 @@ export interface CheckedOptions {
   readonly mode: OpenMode;
   readonly backend: "auto" | "cpu" | "gpu";
   readonly allowSoftwareAdapter: boolean;
-  readonly durability: "none" | "shard";
+  readonly durability: Durability;
   /** Undefined: the plan chooses. */
   readonly batchEpochs: number | undefined;
   /** Undefined: the plan chooses, 3 unless memory is short. */
@@ -95,8 +95,8 @@ const DIMENSION_KEYS = Object.keys({
 /**
  * Checks the options of a writer at run time and fills in the defaults that `options.ts` states. A member that is `undefined`
  * counts as left out; an unknown one is refused, because it is a misspelt one.
- * @throws MillraceError INVALID_OPTION, UNKNOWN_DTYPE, BAD_GEOMETRY, UNKNOWN_CODEC, CODEC_NOT_ON_BACKEND, and NOT_YET for what
- *   is documented but not there: durability "batch". The context names the option.
+ * @throws MillraceError INVALID_OPTION, UNKNOWN_DTYPE, BAD_GEOMETRY, UNKNOWN_CODEC, CODEC_NOT_ON_BACKEND. The context names
+ *   the option.
  */
 export function checkWriterOptions(options: WriterOptions, machine: Machine): CheckedOptions {
   const given = members(options, "options", "", WRITER_KEYS);
@@ -116,7 +116,7 @@ export function checkWriterOptions(options: WriterOptions, machine: Machine): Ch
     );
   }
   const durability = oneOf("durability", given.durability, ["none", "shard", "batch"], "shard");
-  if (durability === "batch") throw notYet("durability", durability);
+  if (durability === "batch") checkJournal(given.sink);
   return Object.freeze({
     ...array,
     mode: oneOf("mode", given.mode, ["create", "overwrite", "resume"], "create"),
@@ -207,6 +207,15 @@ function checkSink(value: unknown, threads: "workers" | "inline"): asserts value
   }
 }
 
+/** Where only the sink itself knows, it is asked when it is made. */
+function checkJournal({ kind, journal, instance }: SinkSpec): void {
+  if (journal !== false && (instance === undefined || instance.journal !== undefined)) return;
+  throw new MillraceError("INVALID_OPTION", `Option durability: "batch" needs a journal, which sink ${kind} has not.`, {
+    context: { option: "durability", given: "batch", sink: kind },
+    hint: 'Use fileSink, or durability "shard".',
+  });
+}
+
 function checkSignal(value: unknown): void {
   if (value === undefined) return;
   const signal = value as Partial<AbortSignal> | null;
@@ -250,12 +259,6 @@ function whole(option: string, value: unknown, min: number, max = Number.MAX_SAF
   if (value === undefined) return undefined;
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= min && value <= max) return value;
   throw invalid(option, `a whole number from ${min} to ${max}`, value);
-}
-
-function notYet(option: string, value: string): MillraceError {
-  return new MillraceError("NOT_YET", `Option ${option}: this version does not have ${JSON.stringify(value)} yet.`, {
-    context: { option, given: value },
-  });
 }
 
 function invalid(option: string, expected: string, value: unknown, hint?: string): MillraceError {

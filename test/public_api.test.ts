@@ -30,6 +30,7 @@ describe("public names", () => {
         "recoverStore",
         "s3Sink",
         "s3Store",
+        "storedArrayOptions",
         "throttledSink",
         "verifyStore",
       ]

@@ -9,7 +9,7 @@ import { measureEncode } from "./ceilings/encode.js";
 import { measureS3 } from "./ceilings/s3.js";
 import type { Fill } from "./fill.js";
 import type { BenchJob, BenchSettings, CeilingRun, FillSpec } from "./job.js";
-import { runWriter, type WriterRun } from "./writer_run.js";
+import { runWriter, type WatchWriters, type WriterRun } from "./writer_run.js";
 
 type Answer = { readonly result: WriterRun | CeilingRun } | { readonly error: WireError };
 
@@ -20,11 +20,11 @@ export type OpenFill = (spec: FillSpec, settings: BenchSettings) => Promise<Fill
  * Body of the child process: takes one job from its parent, measures, answers, ends. Every measurement has a process of its own,
  * so that peak memory is its own and no run inherits another one's heap.
  */
-export function serveBenchJob(openFill: OpenFill): void {
+export function serveBenchJob(openFill: OpenFill, watch?: WatchWriters): void {
   process.once("message", async (job: BenchJob) => {
     let answer: Answer;
     try {
-      answer = { result: await measure(job, openFill) };
+      answer = { result: await measure(job, openFill, watch) };
     } catch (error) {
       answer = { error: toWireError(error) };
     }
@@ -32,10 +32,14 @@ export function serveBenchJob(openFill: OpenFill): void {
   });
 }
 
-async function measure(job: BenchJob, openFill: OpenFill): Promise<WriterRun | CeilingRun> {
+async function measure(
+  job: BenchJob,
+  openFill: OpenFill,
+  watch: WatchWriters | undefined,
+): Promise<WriterRun | CeilingRun> {
   switch (job.kind) {
     case "writer":
-      return runWriter(job.settings, await openFill(job.settings.fill, job.settings));
+      return runWriter(job.settings, await openFill(job.settings.fill, job.settings), watch);
     case "copy":
       return measureCopy(job.threads, job.seconds);
     case "encode": {

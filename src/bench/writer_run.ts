@@ -49,11 +49,14 @@ export interface WriterRun {
   readonly memory: MemoryUse;
 }
 
+/** Watches the writers of a run until the returned function is called. Only looks: what it costs is in the figures. */
+export type WatchWriters = (writers: readonly ArrayWriter[]) => () => void;
+
 /**
  * Runs one writer, or several: warm-up, drain, window, close.
  * @throws MillraceError INSUFFICIENT_COVERAGE, and whatever the writer throws
  */
-export async function runWriter(settings: BenchSettings, fill: Fill): Promise<WriterRun> {
+export async function runWriter(settings: BenchSettings, fill: Fill, watch?: WatchWriters): Promise<WriterRun> {
   const options = Array.from({ length: settings.streams }, (_, stream) => writerOptions(settings, stream));
   const plan = estimateMemory(options[0]);
   const streamBatchBytes = plan.batch.stagingSlotBytes;
@@ -70,9 +73,11 @@ export async function runWriter(settings: BenchSettings, fill: Fill): Promise<Wr
   // Side by side, each as fast as it is let: one whose memory is full does not hold up the other.
   const appendBatches = (): Promise<unknown> =>
     Promise.all(writers.map((writer, stream) => appendBatch(writer, sources[stream], streamBatchBytes)));
+  let unwatch: (() => void) | undefined;
   const warmupBatches = Math.max(WINDOW_RULE.warmupBatchesMin, plan.batch.stagingSlots, plan.batch.outputSlots);
   try {
     for (const stream of options) writers.push(await openWriter(stream));
+    unwatch = watch?.(writers);
     memory.opened();
     for (let batch = 0; batch < warmupBatches; batch++) await appendBatches();
     await Promise.all(writers.map((writer) => writer.flush()));
@@ -110,6 +115,8 @@ export async function runWriter(settings: BenchSettings, fill: Fill): Promise<Wr
   } catch (error) {
     await Promise.all(writers.map((writer) => writer.abort(error)));
     throw error;
+  } finally {
+    unwatch?.();
   }
 }
 

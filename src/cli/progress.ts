@@ -1,19 +1,16 @@
 import type { Writable } from "node:stream";
 import cliProgress from "cli-progress";
 import { nowNs } from "../base/clock.js";
-import type { Watermarks } from "../options.js";
 import { formatBytes, formatRate, formatRatio } from "./numbers.js";
+import { describeStall, type Stall, StallLog, type StallSample, StallWatch } from "./stall.js";
 
 export type ProgressMode = "auto" | "json" | "none";
 export const PROGRESS_MODES: readonly ProgressMode[] = ["auto", "json", "none"];
 
 /** What a running writer says about itself; taken anew for every refresh. */
-export interface ProgressSample {
-  readonly bytesIn: number;
-  readonly bytesStored: number;
+export interface ProgressSample extends StallSample {
   /** Raw over encoded bytes of what the encoder is done with, null before. `bytesIn` runs ahead of `bytesStored`, so not their quotient. */
   readonly ratio: number | null;
-  readonly watermarks: Watermarks;
   /** Staging slots that wait for the encoder, of how many: a full queue means that the producer is being held back. */
   readonly slotsBusy: number;
   readonly slots: number;
@@ -27,6 +24,8 @@ export interface ProgressOptions {
   readonly sample: () => ProgressSample;
 }
 
+/** Looks between the first and the closing line. */
+const STALL_INTERVAL_MS = 1000;
 /** Bar: often enough to look alive. JSON: one line a second, as documented. */
 const BAR_INTERVAL_MS = 200;
 const JSON_INTERVAL_MS = 1000;
@@ -38,7 +37,7 @@ export interface Progress {
 }
 
 /**
- * `auto`: a bar on a terminal, else only the closing line. `json`: one JSON line a second and one at the end.
+ * `auto`: a bar on a terminal, else only the closing line, and one when the stream begins to stand still. `json`: one JSON line a second and one at the end.
  * `none`: nothing.
  */
 export function startProgress(options: ProgressOptions): Progress {
@@ -54,21 +53,31 @@ export function startProgress(options: ProgressOptions): Progress {
 
 function startJson(options: ProgressOptions): Progress {
   const clock = new RunClock();
-  const line = () => options.stderr.write(`${JSON.stringify(progressLine(options.sample(), clock.read()))}\n`);
+  const watch = new StallWatch();
+  const line = () => {
+    const sample = options.sample();
+    options.stderr.write(`${JSON.stringify(progressLine(sample, clock.read(), watch.look(sample)))}\n`);
+  };
   return onTimer(JSON_INTERVAL_MS, line, line);
 }
 
 function startClosingLine(options: ProgressOptions): Progress {
   const clock = new RunClock();
-  return once(() => options.stderr.write(`${closingLine(options.sample(), clock.read().seconds)}\n`));
+  const log = new StallLog((text) => options.stderr.write(`millrace: ${text}\n`));
+  return onTimer(
+    STALL_INTERVAL_MS,
+    () => log.look(options.sample()),
+    () => options.stderr.write(`${closingLine(options.sample(), clock.read().seconds)}\n`),
+  );
 }
 
 function startBar(options: ProgressOptions): Progress {
   const clock = new RunClock();
+  const watch = new StallWatch();
   const known = options.totalRows !== null;
   const bar = new cliProgress.SingleBar({
     stream: options.stderr as NodeJS.WriteStream,
-    format: `${known ? "{bar} {percentage}% " : ""}{rows} rows · {rate} · ratio {ratio} · queue {queue} · {elapsed}`,
+    format: `${known ? "{bar} {percentage}% " : ""}{rows} rows{stall} · {rate} · ratio {ratio} · queue {queue} · {elapsed}`,
     barsize: 24,
     barCompleteChar: "█",
     barIncompleteChar: "░",
@@ -81,12 +90,14 @@ function startBar(options: ProgressOptions): Progress {
   const payload = () => {
     const sample = options.sample();
     const { seconds, bytesPerSecond } = clock.read(sample.bytesIn);
+    const stall = watch.look(sample);
     return {
       rows: sample.watermarks.accepted,
       rate: formatRate(bytesPerSecond, 1),
       ratio: sample.ratio?.toFixed(2) ?? "–",
       queue: `${sample.slotsBusy}/${sample.slots}`,
       elapsed: `${seconds.toFixed(0)} s`,
+      stall: stall === null ? "" : ` · ${describeStall(stall)}`,
     };
   };
   bar.start(options.totalRows ?? 0, 0, payload());
@@ -100,8 +111,12 @@ function startBar(options: ProgressOptions): Progress {
   });
 }
 
-/** The object of `--progress json`. `seconds` from the start; `bytesPerSecond` since the last line. */
-export function progressLine(sample: ProgressSample, clock: { seconds: number; bytesPerSecond?: number }) {
+/** The object of `--progress json`. `seconds` from the start; `bytesPerSecond` since the last line; `stall` null while anything moves. */
+export function progressLine(
+  sample: ProgressSample,
+  clock: { seconds: number; bytesPerSecond?: number },
+  stall: Stall | null = null,
+) {
   return {
     seconds: round(clock.seconds, 3),
     rows: sample.watermarks.accepted,
@@ -111,6 +126,7 @@ export function progressLine(sample: ProgressSample, clock: { seconds: number; b
     ratio: sample.ratio === null ? null : round(sample.ratio, 3),
     queue: { busy: sample.slotsBusy, slots: sample.slots },
     watermarks: { ...sample.watermarks },
+    stall: stall === null ? null : { ...stall, seconds: round(stall.seconds, 1) },
   };
 }
 

@@ -43,6 +43,7 @@ export function progressSample(writer: ArrayWriter): ProgressSample {
     bytesStored: metrics.bytesStored,
     ratio: encode !== undefined && encode.outBytes > 0 ? encode.inBytes / encode.outBytes : null,
     watermarks: writer.watermarks,
+    waiting: metrics.waiting,
     slotsBusy: metrics.stagingSlotsBusy,
     slots: metrics.stagingSlots,
   };

@@ -91,6 +91,12 @@ interface NapiBinding {
 }
 
 /**
+ * Made on first use, and kept for the thread: it is some 160 KB outside of what the collector counts, and whoever opens many arrays had
+ * one for each. A call is over before the next one begins, so they can share it.
+ */
+let decoderContext: InstanceType<NapiBinding["DCtx"]> | undefined;
+
+/**
  * zstd-napi, or the reason why it is not there: not installed, installed but never built (a blocked install script), or built for
  * another system. Any other failure is thrown: it would be a fault to be seen, not a missing package.
  */
@@ -108,8 +114,6 @@ export async function napiLibrary(specifier = "zstd-napi/binding.js"): Promise<Z
     });
   }
   const provider = `zstd-napi (libzstd ${binding.versionString()})`;
-  // The decoder's context is made on first use, and kept: it is some 160 KB.
-  let dctx: InstanceType<NapiBinding["DCtx"]> | undefined;
   return {
     provider,
     openEncoder(level) {
@@ -135,8 +139,8 @@ export async function napiLibrary(specifier = "zstd-napi/binding.js"): Promise<Z
       };
     },
     decompress(frame, dst) {
-      dctx ??= new binding.DCtx();
-      return dctx.decompress(dst, frame);
+      decoderContext ??= new binding.DCtx();
+      return decoderContext.decompress(dst, frame);
     },
   };
 }

@@ -68,6 +68,9 @@ export interface StoredObjects {
   getRange(key: string, offset: number, length: number): Promise<Uint8Array | undefined>;
 }
 
+/** What is synced to the medium, and when; see `durability` of the options. */
+export type Durability = "none" | "shard" | "batch";
+
 export interface ShardExpectation {
   /** Upper bound of the finished object, index included; what part sizes and pre-allocation are computed from. */
   readonly maxBytes: number;
@@ -98,7 +101,7 @@ export interface ShardHandle {
    */
   seal(tail: Uint8Array, durable: boolean): Promise<void>;
 
-  /** Releases handles and buffers. `keep` leaves the bytes so far for recovery; otherwise they are removed. Never throws. */
+  /** Releases handles and buffers. `keep` leaves the bytes so far for recovery; otherwise it is as if the shard had never been opened. Never throws. */
   abandon(keep: boolean): Promise<void>;
 }
 
@@ -117,6 +120,8 @@ export interface SinkJournal {
   clear(durable: boolean): Promise<void>;
   /** CRC-32C by the fastest means there are. Undefined: the caller has its own. */
   readonly crc32c?: (bytes: Uint8Array) => number;
+  /** What the user should know about durability "batch" on this sink, in a sentence. */
+  readonly batchWarning?: string;
 }
 
 export interface JournalFile {

@@ -16,7 +16,7 @@ export interface WriterMarker {
   /** S3: length of the append dimension, once it is known that the array ends inside a row of shards. */
   readonly endsAt?: number;
   /** Folders: the process that writes, which recovery must not disturb. */
-  readonly process?: WriterProcess;
+  readonly writer?: WriterProcess;
 }
 
 /** Names a process on this machine, also after its number was given to another one. */
@@ -45,11 +45,11 @@ export function parseJournalName(name: string): number | undefined {
   return digits !== undefined && Number.isSafeInteger(row) ? row : undefined;
 }
 
-export function encodeMarker({ writeId, started, endsAt, process }: WriterMarker): Uint8Array {
-  const document = { format: 1, writeId, started, endsAt, ...process };
+export function encodeMarker({ writeId, started, endsAt, writer }: WriterMarker): Uint8Array {
+  const document = { format: 1, writeId, started, endsAt, ...writer };
   const text = JSON.stringify(document, null, 2);
   // As long as before the end, so that it is written over in place: on a full disk there is no room for another one.
-  const padding = process?.ended ? " " : "";
+  const padding = writer?.ended ? " " : "";
   return new TextEncoder().encode(`${text}${padding}\n`);
 }
 
@@ -69,5 +69,5 @@ export function decodeMarker(bytes: Uint8Array): WriterMarker | undefined {
   if (host === undefined && pid === undefined) return marker;
   if (typeof host !== "string" || !Number.isSafeInteger(pid) || typeof ended !== "boolean") return undefined;
   if (processStart !== undefined && typeof processStart !== "string") return undefined;
-  return { ...marker, process: { host, pid: pid as number, processStart, ended } };
+  return { ...marker, writer: { host, pid: pid as number, processStart, ended } };
 }

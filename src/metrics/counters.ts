@@ -34,6 +34,13 @@ const NAMES = [
   "sealNs",
   "sealCount",
   "sealBytes",
+  "checksumNs",
+  "checksumBytes",
+  "journalNs",
+  "journalCount",
+  "journalBytes",
+  "syncNs",
+  "syncCount",
   "publishNs",
   "publishCount",
 ] as const;

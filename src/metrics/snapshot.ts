@@ -5,7 +5,8 @@ import type { LatencySnapshot } from "./latency.js";
 
 /** Busy time of one stage. Times may be added up only within one owner; `count` 0 means not measured. */
 export interface StageMetrics {
-  readonly name: "copy" | "encode" | "write" | "seal" | "publish";
+  /** checksum: of chunks, for the journal. sync: of shards that are still open, at durability "batch". */
+  readonly name: "copy" | "encode" | "write" | "checksum" | "journal" | "sync" | "seal" | "publish";
   /** Whose time it is: the caller's thread, the encode threads together, or the delivery worker. */
   readonly owner: "producer" | "encoder" | "delivery";
   readonly busyNs: number;
@@ -109,6 +110,23 @@ export function takeSnapshot(counters: Counters, producer: ProducerFigures): Met
         inBytes: c("writeBytes"),
         outBytes: c("writeBytes"),
       },
+      {
+        name: "checksum",
+        owner: "delivery",
+        busyNs: c("checksumNs"),
+        count: c("writeCount"),
+        inBytes: c("checksumBytes"),
+        outBytes: 0,
+      },
+      {
+        name: "journal",
+        owner: "delivery",
+        busyNs: c("journalNs"),
+        count: c("journalCount"),
+        inBytes: c("journalBytes"),
+        outBytes: c("journalBytes"),
+      },
+      { name: "sync", owner: "delivery", busyNs: c("syncNs"), count: c("syncCount"), inBytes: 0, outBytes: 0 },
       {
         name: "seal",
         owner: "delivery",

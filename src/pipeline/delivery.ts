@@ -11,8 +11,9 @@ import { Ordering } from "../slots/ordering.js";
 import { SlotRing } from "../slots/slot_ring.js";
 import type { DeliveryInit, DeliveryNews, FromDelivery, ToDelivery } from "./messages.js";
 import { Publisher } from "./publisher.js";
-import { checkUnchanged, reopenRow } from "./reopen_row.js";
-import { type SealedShard, ShardRow } from "./shard_row.js";
+import { checkUnchanged, openCopy } from "./reopen_row.js";
+import { Journals } from "./row_journal.js";
+import { type EncodedBytes, type SealedShard, ShardRow } from "./shard_row.js";
 
 export interface DeliveryLinks {
   toProducer(news: DeliveryNews): void;
@@ -34,6 +35,8 @@ export class Delivery {
   readonly #order: Ordering;
   readonly #output: SlotRing;
   readonly #publisher: Publisher;
+  /** Undefined where the sink has no journal. */
+  readonly #journals: Journals | undefined;
   /** Generation whose turn it is, and who waits for a later one. */
   #turn = 1;
   readonly #waiting = new Map<number, (() => void)[]>();
@@ -50,6 +53,8 @@ export class Delivery {
   #ending = false;
   #stopped = false;
   #reopening: Promise<void> = Promise.resolve();
+  /** The store is as an earlier writer left it, but for what can be taken back. */
+  #untouched: boolean;
   /** Messages that are worked on. */
   #working = 0;
   readonly #begun = new Signal();
@@ -57,9 +62,17 @@ export class Delivery {
   /** Opens the store: after this its metadata is valid, with shape 0 or that of the store which is resumed. Rejects with the sink's error. */
   static async open(init: DeliveryInit, sink: Sink, links: DeliveryLinks): Promise<Delivery> {
     const delivery = new Delivery(init, sink, links);
+    if (init.durability === "batch") delivery.#checkJournal();
     await sink.open(init.mode);
-    if (init.resume === undefined) await delivery.#publisher.publish();
-    else await checkUnchanged(sink, init.resume);
+    await delivery.#journals?.begin();
+    try {
+      if (init.resume === undefined) await delivery.#publisher.publish();
+      else await checkUnchanged(sink, init.resume);
+    } catch (error) {
+      // Nothing was written that could be recovered. The first failure is the one to report.
+      await delivery.#journals?.clear().catch(() => {});
+      throw error;
+    }
     delivery.#idle();
     return delivery;
   }
@@ -72,16 +85,29 @@ export class Delivery {
     const { resume } = this.#init;
     if (resume === undefined || resume.rows === this.#g.rowCount) return;
     const { epochRows, epochsPerShard } = this.#g;
-    const epochs = Math.floor(resume.rows / epochRows);
-    const row = Math.floor(epochs / epochsPerShard);
-    if (resume.rows === row * epochsPerShard * epochRows) return;
-    this.#current = new ShardRow(row, this.#g, this.#table, this.#sink, this.#init);
-    const stopped = (): boolean => this.#aborted || this.#failed;
-    this.#reopening = reopenRow(this.#current, epochs - row * epochsPerShard, this.#g, this.#sink, stopped).catch(
-      (error) => this.#fail(error),
+    const row = Math.floor(resume.rows / (epochsPerShard * epochRows));
+    const rowFrom = row * epochsPerShard * epochRows;
+    if (resume.rows === rowFrom) return;
+    this.#reopening = this.#reopenRow(row, Math.floor((resume.rows - rowFrom) / epochRows)).catch((error) =>
+      this.#fail(error),
     );
     this.#work(this.#reopening);
     await this.#reopening;
+  }
+
+  async #reopenRow(row: number, keepEpochs: number): Promise<void> {
+    const stopped = (): boolean => this.#aborted || this.#failed;
+    if (stopped()) return;
+    const current = await this.#openRow(row, true);
+    this.#current = current;
+    const { epochsPerBatch } = this.#init.memory.outputLayout;
+    const { epochRows, epochsPerShard } = this.#g;
+    const copy = await openCopy(current, this.#g, this.#sink, stopped);
+    for (let from = 0; from < keepEpochs && !stopped(); from += epochsPerBatch) {
+      const to = Math.min(keepEpochs, from + epochsPerBatch);
+      await this.#order.wait("JOURNAL_AFTER_DATA", copy(from, to), undefined);
+      if (!stopped()) await this.#commit(current, from, to - from, (row * epochsPerShard + to) * epochRows);
+    }
   }
 
   private constructor(init: DeliveryInit, sink: Sink, links: DeliveryLinks) {
@@ -99,6 +125,7 @@ export class Delivery {
       "JOIN_BEFORE_REFILL",
     );
     this.#rowsDurable = init.resume?.rows ?? 0;
+    this.#untouched = init.resume !== undefined;
     this.#publisher = new Publisher({
       geometry: init.geometry,
       metadata: init.metadata,
@@ -106,11 +133,34 @@ export class Delivery {
       sink,
       counters: this.#counters,
       order: this.#order,
-      durable: init.durable,
+      durable: init.durability !== "none",
       intervalMs: init.publishIntervalMs,
-      onPublished: (rows) => links.toProducer({ type: "published", rows }),
+      onPublished: (rows) => {
+        this.#journals?.published(rows);
+        links.toProducer({ type: "published", rows });
+      },
       onFailed: (error) => this.#fail(error),
     });
+    this.#journals =
+      sink.journal &&
+      new Journals({
+        journal: sink.journal,
+        geometry: init.geometry,
+        durability: init.durability,
+        chunksPerBatch: init.memory.outputLayout.chunksPerEpoch * init.memory.outputLayout.epochsPerBatch,
+        counters: this.#counters,
+        order: this.#order,
+        onWarning: (message) => links.toProducer({ type: "warning", message }),
+      });
+  }
+
+  /** For durability "batch". @throws MillraceError INVALID_OPTION */
+  #checkJournal(): void {
+    const { kind, location, journal } = this.#sink;
+    if (journal === undefined) throw journalNeeded(kind, location);
+    if (journal.batchWarning !== undefined) {
+      this.#links.toProducer({ type: "warning", message: journal.batchWarning });
+    }
   }
 
   /** From the engine. Work is queued behind the generations it depends on; nothing here blocks. */
@@ -183,6 +233,7 @@ export class Delivery {
 
   /** Settles only when the sink has retired every write of the batch. */
   async #write(batch: HostBatch): Promise<void> {
+    this.#untouched = false;
     const { memory } = this.#init;
     const encoded = {
       output: memory.output[batch.slotIndex],
@@ -194,16 +245,58 @@ export class Delivery {
       const epoch = batch.firstEpoch + from;
       const row = Math.floor(epoch / epochsPerShard);
       const to = Math.min(batch.epochCount, (row + 1) * epochsPerShard - batch.firstEpoch);
-      if (this.#current === undefined) {
-        this.#current = new ShardRow(row, this.#g, this.#table, this.#sink, this.#init);
-      }
-      await this.#current.append(batch, from, to, encoded, (bytes, write) => this.#countWrite(bytes, write));
+      this.#current ??= await this.#openRow(row);
+      await this.#append(this.#current, batch, from, to, encoded);
       const rowTo = Math.min(batch.rowTo, (batch.firstEpoch + to) * this.#g.epochRows);
       // Before the seal, which may be done before the rest of the batch: durable rows are delivered ones.
       this.#counters.raise("rowsDelivered", rowTo);
+      await this.#commit(this.#current, epoch - row * epochsPerShard, to - from, rowTo);
       if (batch.firstEpoch + to === (row + 1) * epochsPerShard) await this.#sealCurrent(rowTo);
       from = to;
     }
+  }
+
+  async #openRow(row: number, isContinued = false): Promise<ShardRow> {
+    // First: a shard that no journal tells of is one that recovery can only throw away.
+    const journal = await this.#journals?.openRow(row);
+    return new ShardRow(row, this.#g, this.#table, this.#sink, journal, this.#init, isContinued);
+  }
+
+  async #append(row: ShardRow, batch: HostBatch, from: number, to: number, encoded: EncodedBytes): Promise<void> {
+    const appended = row.append(
+      batch,
+      from,
+      to,
+      encoded,
+      (bytes, write) => this.#countWrite(bytes, write),
+      (bytes, enter) => this.#countChecksums(bytes, enter),
+    );
+    await (row.journal === undefined ? appended : this.#order.wait("JOURNAL_AFTER_DATA", appended, undefined));
+  }
+
+  /** The epochs are with the sink: enters them into the journal, and at durability "batch" makes both survive a power cut. */
+  async #commit(row: ShardRow, firstEpoch: number, epochCount: number, rowTo: number): Promise<void> {
+    if (row.journal === undefined) return;
+    const committed = allSettled([
+      row.journal.commit(firstEpoch, epochCount, rowTo),
+      row.sync((sync) => this.#countSync(sync)),
+    ]);
+    await this.#order.wait("DURABLE_AFTER_COMMIT", committed, undefined);
+    if (this.#init.durability === "batch") this.#durableUpTo(rowTo);
+  }
+
+  async #countSync(sync: () => Promise<void>): Promise<void> {
+    const from = nowNs();
+    await sync();
+    this.#counters.add("syncNs", nowNs() - from);
+    this.#counters.add("syncCount", 1);
+  }
+
+  #countChecksums(bytes: number, enter: () => void): void {
+    const from = nowNs();
+    enter();
+    this.#counters.add("checksumNs", nowNs() - from);
+    this.#counters.add("checksumBytes", bytes);
   }
 
   async #countWrite(bytes: number, write: () => Promise<void>): Promise<void> {
@@ -228,6 +321,7 @@ export class Delivery {
     const row = this.#current as ShardRow;
     await this.#sealed();
     if (this.#failed) return;
+    this.#untouched = false;
     this.#current = undefined;
     this.#sealingRow = row;
     this.#sealing = this.#seal(row, rowTo).catch((error) => this.#fail(error));
@@ -245,6 +339,17 @@ export class Delivery {
     const sealed = row.seal((shard, seal) => this.#countSeal(shard, seal, rowFrom, rowTo));
     await this.#order.wait("PUBLISH_AFTER_DURABLE", sealed, undefined);
     this.#sealingRow = undefined;
+    if (row.journal !== undefined) {
+      try {
+        await this.#order.wait("DURABLE_AFTER_COMMIT", row.journal.seal(rowTo), undefined);
+      } catch (error) {
+        // The shards are whole all the same: publishing them is what the end of the stream still can do.
+        this.#fail(error);
+        this.#publisher.want(rowTo);
+        return;
+      }
+      this.#journals?.sealed(row.row);
+    }
     await this.#raiseDurable(rowTo, hasAllShards);
     this.#publisher.want(rowTo);
   }
@@ -255,7 +360,12 @@ export class Delivery {
       this.#publisher.want(rows);
       await this.#publisher.publish();
     }
-    this.#rowsDurable = rows;
+    this.#durableUpTo(rows);
+  }
+
+  /** At durability "batch" the row that is being written is ahead of the one that is being sealed. */
+  #durableUpTo(rows: number): void {
+    this.#rowsDurable = Math.max(this.#rowsDurable, rows);
     this.#counters.raise("rowsDurable", rows);
   }
 
@@ -297,14 +407,17 @@ export class Delivery {
       await this.#raiseDurable(rows, this.#rowsDurable >= rows).catch((error) => this.#fail(error));
       this.#publisher.want(rows);
     }
-    // On a full disk the open shards make room for the metadata: it makes whole shards visible, and they are in pieces.
-    const keep = !this.#diskFull;
+    // On a full disk the open shards make room for the metadata: it makes whole shards visible, and they are in pieces. Not where
+    // rows in them were promised.
+    const keep = !this.#untouched && (!this.#diskFull || this.#init.durability === "batch");
     const last = [
       () => this.#current?.abandon(keep),
       () => this.#sealingRow?.abandon(keep),
       // Also after a failure: rows that were sealed before it are safe, and readers may see them.
       () => this.#publisher.publish(),
       () => this.#publisher.stop(),
+      // A stream that was resumed and has come to nothing takes itself back: there is nothing to recover.
+      () => ((complete && !this.#failed) || this.#untouched ? this.#journals?.clear() : undefined),
       () => this.#sink.close(),
     ];
     for (const step of last) {
@@ -362,4 +475,16 @@ export class Delivery {
     this.#diskFull = known.code === "DISK_FULL";
     this.#links.toProducer({ type: "failed", error: toWireError(known) });
   }
+}
+
+/** Waits for all, also when one fails; then throws the first failure: memory that they borrow is free again. */
+async function allSettled(running: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(running)) if (result.status === "rejected") throw result.reason;
+}
+
+function journalNeeded(kind: string, location: string): MillraceError {
+  return new MillraceError("INVALID_OPTION", `durability "batch" needs a sink with a journal, which ${kind} has not.`, {
+    context: { option: "durability", given: "batch", sink: kind, location },
+    hint: 'Use fileSink, or durability "shard".',
+  });
 }

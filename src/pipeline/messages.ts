@@ -3,7 +3,7 @@ import type { JsonObject } from "../base/json.js";
 import type { CodecSpec } from "../codec/codec.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import type { HostBatch } from "../handoff/host_batch.js";
-import type { OpenMode } from "../handoff/sink.js";
+import type { Durability, OpenMode } from "../handoff/sink.js";
 import type { OrderingOptions } from "../slots/ordering.js";
 import type { CodecMetadata } from "../zarr/array_metadata.js";
 import type { FillValue } from "../zarr/fill_value.js";
@@ -118,8 +118,8 @@ export interface DeliveryInit {
   readonly mode: OpenMode;
   /** What mode "resume" goes on from. */
   readonly resume: ResumeFrom | undefined;
-  /** Whether seals and metadata are synced to the medium. */
-  readonly durable: boolean;
+  /** "none": nothing is synced; else seals and metadata are, with "batch" also every batch before it counts as durable. */
+  readonly durability: Durability;
   readonly publishIntervalMs: number;
   readonly metadata: MetadataInit;
   /** Largest encoded chunk, from the codec's bound. */

@@ -4,9 +4,10 @@ import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { shardKeyCoordinates } from "../geometry/chunk_grid.js";
 import type { EpochTable } from "../geometry/epoch_table.js";
 import type { HostBatch } from "../handoff/host_batch.js";
-import type { ShardHandle, Sink } from "../handoff/sink.js";
+import type { Durability, ShardHandle, Sink } from "../handoff/sink.js";
 import { chunkKey } from "../zarr/chunk_key.js";
 import { ShardIndex, shardIndexBytes } from "../zarr/shard_index.js";
+import type { RowJournal } from "./row_journal.js";
 
 /** Shards written or sealed at the same time where the sink does not say; libuv runs four file operations at once. */
 const SHARDS_AT_ONCE = 8;
@@ -37,39 +38,48 @@ export interface EncodedBytes {
  */
 export class ShardRow {
   readonly row: number;
+  /** Undefined where the sink has none. */
+  readonly journal: RowJournal | undefined;
   readonly #g: ArrayGeometry;
   readonly #table: EpochTable;
   readonly #sink: Sink;
   readonly #atOnce: number;
   readonly #maxBytes: number;
-  readonly #durable: boolean;
+  readonly #durability: Durability;
+  /** Written to since they were synced; nothing where shards are synced when they are sealed. */
+  readonly #unsynced = new Set<OpenShard>();
   /** A shard is opened with its first chunk: one that is skipped whole never exists. */
   readonly #shards: (OpenShard | undefined)[];
-  #wasReopened = false;
+  readonly #isContinued: boolean;
 
   constructor(
     row: number,
     g: ArrayGeometry,
     table: EpochTable,
     sink: Sink,
-    init: { readonly chunkBytesMax: number; readonly durable: boolean },
+    journal: RowJournal | undefined,
+    init: { readonly chunkBytesMax: number; readonly durability: Durability },
+    /** The published shape reaches into the row: an earlier writer has begun it. */
+    isContinued = false,
   ) {
     this.row = row;
+    this.journal = journal;
     this.#g = g;
     this.#table = table;
     this.#sink = sink;
+    this.#isContinued = isContinued;
     this.#atOnce = sink.parallelShards ?? SHARDS_AT_ONCE;
-    this.#durable = init.durable;
+    this.#durability = init.durability;
     this.#maxBytes = g.chunksPerShard * init.chunkBytesMax + shardIndexBytes(g.chunksPerShard);
     this.#shards = new Array(g.shardsPerRow).fill(undefined);
   }
 
   /**
-   * Whether a list of the store's objects shows that the row is whole once it is sealed: every shard holds a chunk, and none was there
-   * before.
+   * Whether a list of the store's objects shows that the row is whole once it is sealed: every shard holds a chunk, and the published
+   * shape did not end inside the row before, where recovery would leave it.
    */
   get hasAllShards(): boolean {
-    return !this.#wasReopened && this.#shards.every((shard) => shard !== undefined);
+    return !this.#isContinued && this.#shards.every((shard) => shard !== undefined);
   }
 
   keyOf(s: number): string {
@@ -77,15 +87,17 @@ export class ShardRow {
   }
 
   /** Begins shard s anew beside the object that an earlier writer has sealed: what is to be kept of that one must be copied. */
-  reopen(s: number): Promise<OpenShard> {
-    assert(this.#shards[s] === undefined, "a shard is opened again before anything else", { shard: s });
-    this.#wasReopened = true;
-    return this.#open(s, true);
+  async reopen(s: number): Promise<OpenShard> {
+    assert(this.#isContinued && this.#shards[s] === undefined, "a shard is opened again before anything else", { s });
+    const shard = await this.#open(s, true);
+    if (this.#durability === "batch") this.#unsynced.add(shard);
+    return shard;
   }
 
   /**
    * Appends epochs [from, to) of the batch, counted inside the batch, to their shards. `onWrite(bytes, write)` runs every write,
-   * so that the caller can count it. Settles once every write has; then rejects with the first failure.
+   * so that the caller can count it; `onChecksums(bytes, enter)` the entering of their chunks into the journal. Settles once every
+   * write has; then rejects with the first failure.
    */
   async append(
     batch: HostBatch,
@@ -93,6 +105,7 @@ export class ShardRow {
     to: number,
     encoded: EncodedBytes,
     onWrite: (bytes: number, write: () => Promise<void>) => Promise<void>,
+    onChecksums: (bytes: number, enter: () => void) => void,
   ): Promise<void> {
     await forEachLimited(this.#shards, this.#atOnce, async (_, s) => {
       const chunks = this.#chunksOf(s, batch, from, to, encoded.sizes);
@@ -100,7 +113,23 @@ export class ShardRow {
       const shard = await this.#open(s);
       const segments = this.#segments(shard, chunks, batch.firstEpoch, encoded);
       const bytes = segments.reduce((sum, segment) => sum + segment.byteLength, 0);
-      await onWrite(bytes, () => shard.handle.write(segments));
+      if (this.#durability === "batch") this.#unsynced.add(shard);
+      const written = onWrite(bytes, () => shard.handle.write(segments));
+      // Beside the write, which is the disk's time and not this thread's.
+      if (this.journal !== undefined) {
+        onChecksums(bytes, () => this.#enter(s, shard, chunks, batch.firstEpoch, encoded));
+      }
+      await written;
+    });
+  }
+
+  /** Syncs what was appended to since the last time; `onSync` runs each sync. Settles as `append` does. */
+  async sync(onSync: (sync: () => Promise<void>) => Promise<void>): Promise<void> {
+    const shards = [...this.#unsynced];
+    this.#unsynced.clear();
+    await forEachLimited(shards, this.#atOnce, async ({ key, handle }) => {
+      assert(handle.sync !== undefined, "shards of a sink with a journal can be synced", { key });
+      await onSync(() => handle.sync!());
     });
   }
 
@@ -114,7 +143,7 @@ export class ShardRow {
         bytes: shard.offset,
       });
       await onSeal({ key: shard.key, bytes: shard.offset + index.byteLength }, () =>
-        shard.handle.seal(index, this.#durable),
+        shard.handle.seal(index, this.#durability !== "none"),
       );
       this.#shards[s] = undefined;
     });
@@ -145,7 +174,12 @@ export class ShardRow {
     const open = this.#shards[s];
     if (open !== undefined) return open;
     const key = this.keyOf(s);
-    const handle = await this.#sink.openShard(key, { maxBytes: this.#maxBytes, durable: this.#durable, replaces });
+    const handle = await this.#sink.openShard(key, {
+      maxBytes: this.#maxBytes,
+      durable: this.#durability !== "none",
+      synced: this.#durability === "batch",
+      replaces,
+    });
     const shard = { key, handle, index: new ShardIndex(this.#g.chunksPerShard), offset: 0 };
     this.#shards[s] = shard;
     return shard;
@@ -153,16 +187,12 @@ export class ShardRow {
 
   /** Enters the chunks into the index and joins neighbours that lie without a gap into one segment. */
   #segments(shard: OpenShard, tasks: readonly number[], firstEpoch: number, encoded: EncodedBytes): Uint8Array[] {
-    const { chunksPerEpoch, entriesPerEpoch, innerPosition } = this.#table;
     const { output, sizes, offsets } = encoded;
     const segments: Uint8Array[] = [];
     let from = 0;
     let to = 0;
     for (const task of tasks) {
-      const epochInBatch = Math.floor(task / chunksPerEpoch);
-      const chunk = task - epochInBatch * chunksPerEpoch;
-      const epochInShard = (firstEpoch + epochInBatch) % this.#g.epochsPerShard;
-      const entry = epochInShard * entriesPerEpoch + innerPosition[chunk];
+      const entry = this.#entryOf(task, firstEpoch);
       assert(shard.index.get(entry) === undefined, "a chunk is delivered once", { entry });
       shard.index.set(entry, shard.offset, sizes[task]);
       shard.offset += sizes[task];
@@ -175,5 +205,23 @@ export class ShardRow {
     }
     if (to > from) segments.push(output.subarray(from, to));
     return segments;
+  }
+
+  /** The journal's side of `#segments`: where each chunk lies, and its checksum. */
+  #enter(s: number, shard: OpenShard, tasks: readonly number[], firstEpoch: number, encoded: EncodedBytes): void {
+    const { output, sizes, offsets } = encoded;
+    for (const task of tasks) {
+      const entry = this.#entryOf(task, firstEpoch);
+      const { offset } = shard.index.get(entry)!;
+      this.journal?.enter(s, entry, offset, output.subarray(offsets[task], offsets[task] + sizes[task]));
+    }
+  }
+
+  /** Where a task's chunk stands in the index of its shard. */
+  #entryOf(task: number, firstEpoch: number): number {
+    const { chunksPerEpoch, entriesPerEpoch, innerPosition } = this.#table;
+    const epochInBatch = Math.floor(task / chunksPerEpoch);
+    const epochInShard = (firstEpoch + epochInBatch) % this.#g.epochsPerShard;
+    return epochInShard * entriesPerEpoch + innerPosition[task - epochInBatch * chunksPerEpoch];
   }
 }

@@ -11,11 +11,12 @@ import {
 import { type CodecSpec, codecBound, encoderScratchBytes } from "../codec/codec.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { epochTableBytes } from "../geometry/epoch_table.js";
+import { commitFrameBytes } from "../journal/journal_format.js";
 import { type BatchPlan, openShardRowsMax, planBatch } from "./batch_plan.js";
 import { formatBytes } from "./format_bytes.js";
 import { type GpuLimits, gpuLayout, gpuLimitsNeeded, gpuMemory } from "./gpu_layout.js";
 
-/** Slot tables, counters, journal and metadata buffers of a stream: everything whose size does not depend on the array. */
+/** Slot tables, counters and metadata buffers of a stream: everything whose size does not depend on the array. */
 const CONTROL_FIXED_BYTES = 64 * 1024;
 
 /**
@@ -85,7 +86,7 @@ export interface MemoryPlan {
    * the budget.
    */
   readonly threads: number;
-  /** The epoch table, slot tables, counters, buffers for metadata. */
+  /** The epoch table, slot tables, counters, buffers for metadata and for what the journal says of a batch. */
   readonly control: number;
   readonly totalBytes: number;
 
@@ -177,7 +178,7 @@ function itemize(
     gpuHost: onGpu?.hostBytes ?? 0,
     sink: sinkMemoryBytes(openShards, g.chunksPerShard * codecBound(codec, g.chunkBytes) + indexBytes),
     threads: workerThreads === 0 ? 0 : CALLER_THREAD_BYTES + workerThreads * WORKER_THREAD_BYTES,
-    control: CONTROL_FIXED_BYTES + epochTableBytes(g),
+    control: CONTROL_FIXED_BYTES + epochTableBytes(g) + commitFrameBytes(batch.chunksPerBatch),
   };
   let totalBytes = 0;
   for (const bytes of Object.values(items)) totalBytes += bytes;

@@ -30,7 +30,8 @@ export interface RowRun {
  */
 export function completeRun({ rowsPublished, rowsPerShard, shardsPerRow, endsAt, beyond }: RowCensus): RowRun {
   const first = ceilDiv(rowsPublished, rowsPerShard);
-  // A shape that ends inside a row of shards is the last one its writer published: behind it lies padding.
+  // A shape that ends inside a row of shards is the last one that a writer published: behind it lies padding. One that resumes publishes
+  // that row before it seals the next, so also then nothing lies behind.
   const ended = rowsPublished % rowsPerShard !== 0;
   const limit = ended ? first : Math.max(first, endsAt === undefined ? Infinity : ceilDiv(endsAt, rowsPerShard));
   let end = first;

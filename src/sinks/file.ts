@@ -21,6 +21,8 @@ export interface FileSinkSettings {
   readonly maxOpenFiles?: number;
   /** Writes past the page cache where the file system can; undefined: through it. */
   readonly direct?: DirectFiles;
+  /** Direct I/O was asked for, not only allowed: the user is told where it cannot be. */
+  readonly directAsked?: boolean;
   /** The addon's, where it is there. */
   readonly crc32c?: (bytes: Uint8Array) => number;
   /** For tests. */
@@ -61,6 +63,7 @@ export class FileSink implements Sink, ShardHome {
       files: this.#files,
       folders: this.#folders,
       crc32c: settings.crc32c,
+      directAsked: settings.directAsked ?? false,
     });
   }
 

@@ -18,11 +18,17 @@ export interface FileJournalSettings {
   readonly files: OpenFiles;
   readonly folders: Folders;
   readonly crc32c: ((bytes: Uint8Array) => number) | undefined;
+  /** Writing past the page cache was asked for, not only allowed. */
+  readonly directAsked: boolean;
 }
+
+const NOT_DIRECT =
+  'directIo: true has no effect with durability "batch": past the page cache, the bytes behind the last whole page could not be synced.';
 
 /** The folder `.millrace` of a store: the marker of its writer, and the journals. */
 export class FileJournal implements SinkJournal {
   readonly crc32c: SinkJournal["crc32c"];
+  readonly batchWarning: SinkJournal["batchWarning"];
   readonly #fs: FileSystem;
   readonly #files: OpenFiles;
   readonly #folders: Folders;
@@ -31,8 +37,9 @@ export class FileJournal implements SinkJournal {
   #marker: WriterMarker | undefined;
   readonly #logs = new Set<JournalLog>();
 
-  constructor({ root, fs, files, folders, crc32c }: FileJournalSettings) {
+  constructor({ root, fs, files, folders, crc32c, directAsked }: FileJournalSettings) {
     this.crc32c = crc32c;
+    if (directAsked) this.batchWarning = NOT_DIRECT;
     this.#fs = fs;
     this.#files = files;
     this.#folders = folders;
@@ -42,7 +49,7 @@ export class FileJournal implements SinkJournal {
 
   async begin(writeId: string, durable: boolean): Promise<void> {
     assert(this.#marker === undefined, "a store is begun once");
-    const marker = { writeId, started: wallIso(), process: await thisProcess() };
+    const marker = { writeId, started: wallIso(), writer: await thisProcess() };
     await this.#folders.make(this.#folder);
     await guarded({ what: "write the marker", path: this.#markerPath }, async () => {
       // Exclusive: of two writers that begin at the same time, one does.
@@ -106,7 +113,7 @@ export class FileJournal implements SinkJournal {
     if (marker === undefined) return;
     this.#marker = undefined;
     const before = encodeMarker(marker);
-    const bytes = encodeMarker({ ...marker, process: marker.process && { ...marker.process, ended: true } });
+    const bytes = encodeMarker({ ...marker, writer: marker.writer && { ...marker.writer, ended: true } });
     assert(bytes.byteLength === before.byteLength, "a marker is written over in place");
     await guarded({ what: "write the marker", path: this.#markerPath }, async () => {
       await this.#write(await this.#files.open(this.#markerPath, "r+"), bytes, false);

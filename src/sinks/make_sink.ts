@@ -68,7 +68,7 @@ async function makeFileSink(options: FileSinkOptions, root: string): Promise<Sin
   // Direct handles cannot be closed early, so they get a share of their own and never push out buffered ones.
   const directMax = maxOpenFiles >> 1;
   const direct = new DirectFiles(addon, directMax);
-  return new FileSink({ root, maxOpenFiles: maxOpenFiles - directMax, direct, crc32c });
+  return new FileSink({ root, maxOpenFiles: maxOpenFiles - directMax, direct, directAsked: directIo === true, crc32c });
 }
 
 interface S3Recipe extends Omit<S3SinkSettings, "api"> {

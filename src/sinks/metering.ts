@@ -93,6 +93,7 @@ export class MeteringSink implements Sink {
       remove: (name) => journal.remove(name),
       clear: (durable) => journal.clear(durable),
       crc32c: journal.crc32c,
+      batchWarning: journal.batchWarning,
     };
   }
 

@@ -110,6 +110,7 @@ export class ThrottledSink implements Sink {
       remove: (name) => journal.remove(name),
       clear: (durable) => journal.clear(durable),
       crc32c: journal.crc32c,
+      batchWarning: journal.batchWarning,
     };
   }
 

@@ -58,10 +58,29 @@ export const ORDERING_RULES = {
     guards: "the sink has retired every write from a slot, failed ones too, before the slot returns",
     perSlot: true,
   },
+  JOURNAL_AFTER_DATA: {
+    producer: "sink",
+    consumer: "delivery",
+    guards: "a commit enters the journal when every write of its epochs has settled, and names them all",
+    perSlot: false,
+  },
+  DURABLE_AFTER_COMMIT: {
+    producer: "sink",
+    consumer: "delivery",
+    guards:
+      "rows count as durable when the journal has what makes them so, and at durability batch their bytes are synced",
+    perSlot: false,
+  },
   PUBLISH_AFTER_DURABLE: {
     producer: "sink",
     consumer: "delivery",
     guards: "a published shape only covers sealed shards, durable ones where durability was asked for",
+    perSlot: false,
+  },
+  JOURNAL_UNTIL_PUBLISHED: {
+    producer: "delivery",
+    consumer: "delivery",
+    guards: "the journal of a row of shards stays until the published shape covers the row",
     perSlot: false,
   },
   EXIT_HANDSHAKE: {

@@ -68,6 +68,16 @@ export class CheckPool {
     });
   }
 
+  /** Whether threads are, or were, asked for. */
+  get started(): boolean {
+    return this.#started;
+  }
+
+  /** Whether at least one is there. */
+  get threaded(): boolean {
+    return this.#workers.size > 0;
+  }
+
   /** Lets the threads end; what they still decode is not waited for. Idempotent. */
   close(): void {
     this.#closed = true;
@@ -80,7 +90,7 @@ export class CheckPool {
       this.#started = true;
       if (existsSync(fileURLToPath(this.entry))) for (let i = 0; i < this.threads; i++) this.#start();
     }
-    return this.#workers.size > 0;
+    return this.threaded;
   }
 
   #start(): void {

@@ -11,7 +11,7 @@ import { pagePlatform } from "./page_platform.js";
  *
  * The page must be cross-origin isolated: served with the headers `Cross-Origin-Opener-Policy: same-origin` and
  * `Cross-Origin-Embedder-Policy: require-corp`.
- * @throws MillraceError for bad options (INVALID_OPTION, `threads: "workers"` among them, UNKNOWN_DTYPE, BAD_GEOMETRY, UNKNOWN_CODEC,
+ * @throws MillraceError for bad options (INVALID_OPTION, `threads: "workers"` and mode "resume" among them, UNKNOWN_DTYPE, BAD_GEOMETRY, UNKNOWN_CODEC,
  *   CODEC_NOT_ON_BACKEND, NOT_YET), for what a page cannot do (CODEC_UNAVAILABLE: codec zstd with a level; BACKEND_UNAVAILABLE:
  *   `backend: "gpu"` without a GPU, any writer where the page is not isolated; MEMORY_BUDGET_EXCEEDED), for the store (STORE_EXISTS, SINK_FAILED), and
  *   WRITER_ABORTED when `signal` was aborted

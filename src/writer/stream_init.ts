@@ -43,7 +43,7 @@ export function streamInit(
       sink: { kind: sink.kind, location: sink.location, options: sink.options },
       mode: checked.mode,
       resume: resume && { rows: resume.rows, metadata: resume.metadata },
-      durable: checked.durability !== "none",
+      durability: checked.durability,
       publishIntervalMs: checked.publishIntervalMs,
       metadata: {
         codecs: codecJson(codec, geometry.dtype),

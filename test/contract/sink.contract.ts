@@ -327,7 +327,7 @@ export function sinkContract(name: string, makeHarness: () => Promise<SinkHarnes
         await (await journal.open("journal.0")).append(INDEX, false);
         expect(decodeMarker((await harness.journals()).get("writer.json")!)).toMatchObject({
           writeId: "the write id",
-          process: { pid: process.pid, ended: false },
+          writer: { pid: process.pid, ended: false },
         });
         await expect((await harness.make()).journal!.begin("another", false)).rejects.toMatchObject({
           context: { errno: "EEXIST" },
@@ -338,9 +338,60 @@ export function sinkContract(name: string, makeHarness: () => Promise<SinkHarnes
         expect(left.get("journal.0")).toEqual(INDEX);
         expect(decodeMarker(left.get("writer.json")!)).toMatchObject({
           writeId: "the write id",
-          process: { pid: process.pid, ended: true },
+          writer: { pid: process.pid, ended: true },
         });
       } else await sink.close();
+    });
+
+    it("reads what lies in the store, as whole objects or parts of them", async () => {
+      const sink = await opened();
+      const { stored } = sink;
+      expect(stored).toBeDefined();
+      const data = coordinateBytes(7, 3000);
+      await sink.putObject("zarr.json", data, false);
+      const shard = await sink.openShard("c/0/1", { maxBytes: MAX_BYTES });
+      await shard.write([data]);
+      expect(await stored!.size("c/0/1")).toBeUndefined();
+      expect(await stored!.getRange("c/0/1", 0, 10)).toBeUndefined();
+      await shard.seal(INDEX, false);
+      expect(await stored!.size("c/0/1")).toBe(3000 + INDEX.length);
+      expect(await stored!.size("zarr.json")).toBe(3000);
+      for (const [from, length] of [
+        [0, 3000],
+        [1, 2998],
+        [2990, 500],
+      ]) {
+        expect(await stored!.getRange("zarr.json", from, length)).toEqual(data.slice(from, from + length));
+      }
+      expect(await stored!.getRange("c/0/1", 3000, INDEX.length)).toEqual(INDEX);
+      await sink.close();
+    });
+
+    it("resume opens a closed store, changes nothing by that, and replaces shards when they are sealed", async () => {
+      await putStore("zarr.json", "c/0/0", "c/1/0");
+      const keys = await harness.keys();
+      const old = await harness.read("c/1/0");
+      const sink = await harness.make();
+      await sink.open("resume");
+      expect((await harness.keys()).filter((key) => !key.startsWith(".millrace/"))).toEqual(keys);
+      const shard = await sink.openShard("c/1/0", { maxBytes: MAX_BYTES, replaces: true });
+      const data = coordinateBytes(9, 70_000);
+      await shard.write([data.subarray(0, 30_000)]);
+      expect(await harness.read("c/1/0")).toEqual(old);
+      expect(await sink.stored!.size("c/1/0")).toBe(old!.length);
+      await shard.write([data.subarray(30_000)]);
+      await shard.seal(INDEX, true);
+      expect(await harness.read("c/1/0")).toEqual(new Uint8Array([...data, ...INDEX]));
+      await sink.close();
+      expect(await harness.keys()).toEqual(keys);
+      expect(await harness.read("c/0/0")).toEqual(coordinateBytes(5, 100));
+    });
+
+    it("resume refuses a place without a store", async () => {
+      const sink = await harness.make();
+      expect(isMillraceError(await rejection(sink.open("resume")), "STORE_NOT_FOUND")).toBe(true);
+      await sink.close();
+      expect(await harness.keys()).toEqual([]);
     });
 
     it("close is idempotent, and reports shards that were forgotten", async () => {

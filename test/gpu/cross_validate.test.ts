@@ -125,7 +125,7 @@ describe.skipIf(noGpu)("GPU and CPU store the same bytes", () => {
         const same = { ...c, operations: withoutTiming(c.operations) };
         expectSame((await runCase(same, onGpu, expectOnGpu)).sink, (await runCase(same, onCpu)).sink);
       }),
-      { numRuns: 15, interruptAfterTimeLimit: 25_000 },
+      { numRuns: 15 },
     );
   });
 
@@ -142,7 +142,7 @@ describe.skipIf(noGpu)("GPU and CPU store the same bytes", () => {
         );
         expect(Buffer.compare(read.data, model.content())).toBe(0);
       }),
-      { numRuns: 10, interruptAfterTimeLimit: 15_000 },
+      { numRuns: 10 },
     );
   });
 

@@ -297,7 +297,8 @@ const mutateJson: Damager = (objects, random) => {
     return undefined;
   }
   const edits = Array.from({ length: 1 + random.below(3) }, () => {
-    const edit = mutateOnce(document, random);
+    // Edits that copy multiply: a document of megabytes tests nothing else, and is slow.
+    const edit = mutateOnce(document, random, JSON.stringify(document).length < DOCUMENT_CHARS_MAX);
     document = edit.value;
     return edit.what;
   });
@@ -305,7 +306,9 @@ const mutateJson: Damager = (objects, random) => {
   return { what: `${key}: ${edits.join("; ")}`, bytesOnly: false };
 };
 
-function mutateOnce(root: MutableJson, random: Random): { value: MutableJson; what: string } {
+const DOCUMENT_CHARS_MAX = 20_000;
+
+function mutateOnce(root: MutableJson, random: Random, mayGrow: boolean): { value: MutableJson; what: string } {
   // Down to some member, less deep ones as likely as deep ones.
   const path: { holder: MutableJson[] | { [key: string]: MutableJson }; name: string | number }[] = [];
   let at = root;
@@ -344,7 +347,7 @@ function mutateOnce(root: MutableJson, random: Random): { value: MutableJson; wh
         holder[name] = random.pick([at + 1, at - 1, -at, at * 2 ** random.below(50), at / 2]);
         return { value: root, what: `${where} = ${holder[name]}` };
       }
-      holder[name] = Array.from({ length: random.below(300) }, () => structuredClone(at));
+      holder[name] = Array.from({ length: random.below(mayGrow ? 300 : 2) }, () => structuredClone(at));
       return { value: root, what: `many of ${where}` };
     default:
       holder[name] = structuredClone(random.pick(VALUES));

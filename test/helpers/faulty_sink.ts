@@ -120,6 +120,7 @@ class Wrapper implements Sink {
       remove: (name) => this.call("journal.remove", name, [], () => inner.remove(name)),
       clear: (durable) => this.call("journal.clear", "", [], () => inner.clear(durable)),
       crc32c: inner.crc32c,
+      batchWarning: inner.batchWarning,
     };
   }
 

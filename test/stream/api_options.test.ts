@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { type ErrorCode, isMillraceError } from "../../src/base/errors.js";
 import type { WriterOptions } from "../../src/options.js";
-import { fileSink } from "../../src/sinks/specs.js";
+import { fileSink, memorySink } from "../../src/sinks/specs.js";
 import { openWriter } from "../../src/writer/open_writer.js";
 import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 
@@ -40,7 +40,7 @@ const cases: [string, ErrorCode, object][] = [
   ["libzstd on the GPU", "CODEC_NOT_ON_BACKEND", { backend: "gpu", ...inArray({ codec: "zstd:3" }) }],
   ["allowSoftwareAdapter 1", "INVALID_OPTION", { allowSoftwareAdapter: 1 }],
   ["an unknown durability", "INVALID_OPTION", { durability: "row" }],
-  ["durability batch", "NOT_YET", { durability: "batch" }],
+  ["durability batch without a journal", "INVALID_OPTION", { durability: "batch", sink: memorySink() }],
   ["batchEpochs 0", "INVALID_OPTION", { batchEpochs: 0 }],
   ["batchEpochs 1.5", "INVALID_OPTION", { batchEpochs: 1.5 }],
   ["depth 0", "INVALID_OPTION", { depth: 0 }],

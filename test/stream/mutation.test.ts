@@ -36,6 +36,9 @@ async function stream(reference?: ReadonlyMap<string, Uint8Array>): Promise<Map<
   });
   await driveRules(writer, 40);
   await compareRules(sink.files, reference);
+  const [complaint] = sink.journal.complaints;
+  if (complaint !== undefined) throw new Error(complaint);
+  if (sink.journal.files.size > 0) throw new Error("journals are left");
   for (const { rows, shards } of sink.published) {
     // Four shards a row of four frames.
     const needed = Math.ceil(rows / 4) * 4;

@@ -369,7 +369,7 @@ describe("streams, events, metrics", () => {
 describe("opening", () => {
   it.each<[string, Partial<WriterOptions>]>([
     ["STORE_NOT_FOUND", { mode: "resume" }],
-    ["NOT_YET", { durability: "batch" }],
+    ["INVALID_OPTION", { durability: "batch" }],
     ["BACKEND_UNAVAILABLE", { backend: "gpu" }],
     ["MEMORY_BUDGET_EXCEEDED", { memoryBudgetBytes: 100 }],
     ["INVALID_OPTION", { depth: 0 }],

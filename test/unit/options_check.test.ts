@@ -190,7 +190,8 @@ describe("checkWriterOptions", () => {
   });
 
   it.each<[string, object, string]>([
-    ["NOT_YET", { durability: "batch" }, "durability"],
+    ["INVALID_OPTION", { durability: "batch", sink: { ...sink, journal: false } }, "durability"],
+    ["INVALID_OPTION", { durability: "batch", threads: "inline", sink: { ...sink, instance: {} } }, "durability"],
     ["UNKNOWN_CODEC", inArray({ codec: { name: "lz4" } }), "codec"],
     ["UNKNOWN_CODEC", inArray({ codec: { name: "zip" } }), "codec"],
     ["UNKNOWN_DTYPE", inArray({ dtype: "u2" }), "array.dtype"],
@@ -199,6 +200,14 @@ describe("checkWriterOptions", () => {
   ])("answers %s for %j", (code, over, option) => {
     const error = refused({ sink, array, ...over });
     expect([error.code, error.context.option]).toEqual([code, option]);
+  });
+
+  it("takes durability batch where the sink has a journal, or may have one", () => {
+    for (const journal of [true, undefined]) {
+      expect(check({ durability: "batch", sink: { ...sink, journal } }).durability).toBe("batch");
+    }
+    const instance = { journal: {} };
+    expect(check({ durability: "batch", threads: "inline", sink: { ...sink, instance } }).durability).toBe("batch");
   });
 
   it.each([-131073, 23, 1.5, "3", null])("refuses zstd level %s", (level) => {

@@ -8,6 +8,10 @@ const sample = (rows: number): ProgressSample => ({
   bytesStored: rows * 400_000,
   ratio: rows === 0 ? null : 2.25,
   watermarks: { accepted: rows, encoded: rows - 1, delivered: rows - 2, durable: 0, published: 0 },
+  waiting: [
+    { owner: "engine", rule: "JOIN_BEFORE_REFILL", forNs: 1 },
+    { owner: "delivery", rule: "OUTPUT_RELEASED", forNs: 2 },
+  ],
   slotsBusy: 2,
   slots: 3,
 });
@@ -73,7 +77,27 @@ describe("startProgress", () => {
       ratio: 2.25,
       queue: { busy: 2, slots: 3 },
       watermarks: { accepted: 8, encoded: 7, delivered: 6, durable: 0, published: 0 },
+      stall: null,
     });
+  });
+
+  it("json: says of a stream that stands still since when and why, and no more once it moves", () => {
+    const { stream, text } = terminal(false);
+    let rows = 4;
+    const progress = startProgress({ mode: "json", stderr: stream, totalRows: null, sample: () => sample(rows) });
+    advance(1000);
+    advance(1000);
+    advance(1000);
+    advance(1000);
+    rows = 5;
+    advance(1000);
+    progress.stop();
+    const stalls = text()
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line).stall);
+    const sink = { waitingFor: "the sink", owner: "delivery", rule: "OUTPUT_RELEASED" };
+    expect(stalls).toEqual([null, null, null, { seconds: 3, ...sink }, null, null]);
   });
 
   it("auto: only the closing line when stderr is no terminal", () => {
@@ -84,6 +108,26 @@ describe("startProgress", () => {
     progress.stop();
     progress.stop();
     expect(text()).toBe("10 rows, 10.0 MB in 2.00 s, 0.01 GB/s, ratio 2.50\n");
+  });
+
+  it("auto: one line when the stream begins to stand still, and one when it goes on, where stderr is no terminal", () => {
+    const { stream, text } = terminal(false);
+    let rows = 4;
+    const progress = startProgress({ mode: "auto", stderr: stream, totalRows: null, sample: () => sample(rows) });
+    for (let i = 0; i < 9; i++) advance(1000);
+    expect(text()).toBe("millrace: the stream stands still for 3 s: waiting for the sink (OUTPUT_RELEASED)\n");
+    rows = 5;
+    advance(1000);
+    expect(text().split("\n")[1]).toBe("millrace: the stream goes on, after 8 s of waiting for the sink");
+    progress.stop();
+  });
+
+  it("auto: a bar says it as well", () => {
+    const { stream, text } = terminal(true);
+    const progress = startProgress({ mode: "auto", stderr: stream, totalRows: 10, sample: () => sample(4) });
+    for (let i = 0; i < 4; i++) advance(1000);
+    expect(text()).toContain("4 rows · stands still for 3 s: waiting for the sink (OUTPUT_RELEASED) · ");
+    progress.stop();
   });
 
   it("auto: a bar with rows, rate, ratio and queue on a terminal", () => {

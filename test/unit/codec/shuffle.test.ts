@@ -4,7 +4,7 @@ import { bitUnshuffle, unshuffle } from "../../../src/codec/shuffle.js";
 import { noise } from "./bytes.js";
 
 describe("unshuffle", () => {
-  it.each([1, 2, 3, 4, 8, 15])(
+  it.each([1, 2, 3, 4, 6, 8, 12, 15])(
     "puts the planes of %i-byte elements back, and leaves the rest behind them",
     (typesize) => {
       for (const length of [0, 1, typesize, 7 * typesize, 100 * typesize + typesize - 1]) {
@@ -13,9 +13,12 @@ describe("unshuffle", () => {
         const planes = elements.slice();
         for (let i = 0; i < count; i++)
           for (let b = 0; b < typesize; b++) planes[b * count + i] = elements[i * typesize + b];
-        const result = new Uint8Array(length);
-        unshuffle(planes, result, typesize);
-        expect([...result]).toEqual([...elements]);
+        // Aligned or not: words are written where they can be.
+        for (const at of [0, 1, 2]) {
+          const result = new Uint8Array(length + at).subarray(at);
+          unshuffle(planes, result, typesize);
+          expect([...result]).toEqual([...elements]);
+        }
       }
     },
   );

@@ -54,7 +54,16 @@ it("counts waits by rule, and lists those that happened", () => {
     { rule: "SINK_PENDING_BYTES", ns: 0, count: 1 },
   ]);
   expect(snapshot.waiting).toEqual([]);
-  expect(snapshot.stages.map((s) => s.name)).toEqual(["copy", "encode", "write", "seal", "publish"]);
+  expect(snapshot.stages.map((s) => s.name)).toEqual([
+    "copy",
+    "encode",
+    "write",
+    "checksum",
+    "journal",
+    "sync",
+    "seal",
+    "publish",
+  ]);
   expect(JSON.parse(JSON.stringify(snapshot))).toEqual(snapshot);
 });
 

@@ -56,7 +56,7 @@ describe("planMemory", () => {
       encoderScratch: 0,
       sink: 4000,
       threads: 0,
-      control: 65536 + epochTableBytes(geometry),
+      control: 65536 + epochTableBytes(geometry) + 8 + 24 + 128 * 24,
       openShards: 4,
       chunksPerEpoch: 16,
       chunksPerBatch: 128,

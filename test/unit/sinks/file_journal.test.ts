@@ -143,28 +143,28 @@ describe("the journal of a file sink, failures", () => {
 });
 
 describe("a marker", () => {
-  const process: WriterProcess = { host: "scope-3", pid: 4711, processStart: "0aa1 912", ended: false };
+  const writer: WriterProcess = { host: "scope-3", pid: 4711, processStart: "0aa1 912", ended: false };
   const marker = { writeId: "an id", started: "2026-01-02T03:04:05.000Z" };
 
   it("reads back, with its process or without", () => {
     for (const given of [
       marker,
       { ...marker, endsAt: 7 },
-      { ...marker, process },
-      { ...marker, process: { ...process, processStart: undefined } },
+      { ...marker, writer },
+      { ...marker, writer: { ...writer, processStart: undefined } },
     ]) {
       expect(decodeMarker(encodeMarker(given))).toEqual({ endsAt: undefined, ...given });
     }
   });
 
   it("is as long once its writer has ended", () => {
-    const ended = encodeMarker({ ...marker, process: { ...process, ended: true } });
-    expect(ended.byteLength).toBe(encodeMarker({ ...marker, process }).byteLength);
-    expect(decodeMarker(ended)?.process?.ended).toBe(true);
+    const ended = encodeMarker({ ...marker, writer: { ...writer, ended: true } });
+    expect(ended.byteLength).toBe(encodeMarker({ ...marker, writer }).byteLength);
+    expect(decodeMarker(ended)?.writer?.ended).toBe(true);
   });
 
   it("is none where a word of it is missing or of another kind", () => {
-    const document = { format: 1, ...marker, ...process };
+    const document = { format: 1, ...marker, ...writer };
     for (const wrong of [
       { format: 2 },
       { writeId: 1 },
@@ -181,7 +181,7 @@ describe("a marker", () => {
 
   it("on disk says so when its writer ends without clearing it", async () => {
     const { sink } = await begun();
-    const read = async () => decodeMarker((await readIfThere(join(root, ".millrace/writer.json")))!)?.process;
+    const read = async () => decodeMarker((await readIfThere(join(root, ".millrace/writer.json")))!)?.writer;
     expect(await isAtWork((await read())!)).toBe(true);
     await sink.close();
     expect(await isAtWork((await read())!)).toBe(false);

@@ -8,7 +8,7 @@ const ROW = 4;
 const EPOCH = 3 * ROW;
 
 /** Rows of four bytes, epochs of three rows, slots of two epochs. The log has what the engine is told. */
-function setUp(depth: number, totalRows = Number.POSITIVE_INFINITY) {
+function setUp(depth: number, totalRows = Number.POSITIVE_INFINITY, firstRow = 0) {
   const order = new Ordering({ debug: true, off: [] });
   const ring = new SlotRing(new SharedArrayBuffer(slotRingControlBytes(depth)), depth, order, "STAGING_FREE");
   const slots = Array.from({ length: depth }, () => new Uint8Array(2 * EPOCH).fill(0xdd));
@@ -23,6 +23,7 @@ function setUp(depth: number, totalRows = Number.POSITIVE_INFINITY) {
     epochRows: 3,
     epochsPerBatch: 2,
     totalBytesMax: totalRows * ROW,
+    firstRow,
     fill: Uint8Array.of(7),
     onOpened: (slot, firstEpoch) => log.push(`open ${slot.generation} epoch ${firstEpoch}`),
     onFilled: (slot, epochs, rowTo, skipped) => {
@@ -143,4 +144,58 @@ it("finish waits for a slot when the rest lies beside a ring of one", () => {
   free();
   expect(intake.finish()).toBe(0);
   expect(log.at(-1)).toBe("full 2 epochs 1 to 4");
+});
+
+it("goes on behind rows that are there, and takes back those of an epoch that was begun", () => {
+  const { intake, slots, log } = setUp(2, Number.POSITIVE_INFINITY, 8);
+  expect([intake.totalBytes, intake.acceptedBytes, intake.bytesToRestore]).toEqual([6 * ROW, 0, 2 * ROW]);
+  const memory = intake.reserveRestored();
+  memory.set(bytes(0, 8));
+  intake.restore(false);
+  expect([intake.totalBytes, intake.acceptedBytes, intake.bytesToRestore]).toEqual([8 * ROW, 0, 0]);
+  expect(intake.put(bytes(8, 12), 0)).toBe(4);
+  expect(intake.acceptedBytes).toBe(4);
+  expect(intake.split()).toBe(true);
+  expect(log).toEqual(["open 1 epoch 2", "full 1 epochs 1 to 9"]);
+  expect([...slots[0].subarray(0, 12)]).toEqual([...bytes(0, 12)]);
+  expect(intake.put(bytes(0, 4), 0)).toBe(4);
+  expect(log[2]).toBe("open 2 epoch 3");
+});
+
+it.each([
+  ["skipped to its end is not stored", true, 1, "full 1 epochs 1 to 9 skipped 1"],
+  ["that has data is stored", false, 1, "full 1 epochs 1 to 9"],
+])("an epoch that was begun by skipping and is %s", (_, skipped, rows, message) => {
+  const { intake, log } = setUp(2, Number.POSITIVE_INFINITY, 8);
+  intake.reserveRestored().fill(7);
+  intake.restore(skipped);
+  expect(intake.skip(rows)).toBe(rows);
+  intake.split();
+  expect(log.at(-1)).toBe(message);
+});
+
+it("stores an epoch that was begun by skipping once data follows", () => {
+  const { intake, log } = setUp(2, Number.POSITIVE_INFINITY, 7);
+  intake.reserveRestored().fill(7);
+  intake.restore(true);
+  intake.put(bytes(0, 4), 0);
+  intake.skip(1);
+  intake.split();
+  expect(log.at(-1)).toBe("full 1 epochs 1 to 9");
+});
+
+it("an array that is full has nothing to take back, and no room", () => {
+  const { intake, log } = setUp(2, 8, 8);
+  expect([intake.bytesToRestore, intake.bytesLeft, intake.acceptedBytes]).toEqual([0, 0, 0]);
+  expect(intake.finish()).toBe(0);
+  expect(log).toEqual([]);
+});
+
+it("ends a bounded array where it ends, counted from its start", () => {
+  const { intake, log } = setUp(2, 10, 8);
+  intake.reserveRestored();
+  intake.restore(false);
+  expect(intake.bytesLeft).toBe(2 * ROW);
+  intake.put(bytes(0, 8), 0);
+  expect(log).toEqual(["open 1 epoch 2", "full 1 epochs 2 to 10"]);
 });

@@ -144,6 +144,76 @@ describe("readRegion", () => {
     expect((await reader.readRegion([0, 0, 0], [1, 1, 1])).data).toEqual(expected.subarray(0, 2));
   });
 
+  /** A store of three rows, and its shards once two more were appended: the chunk that was not full is another one, at the same place. */
+  async function grown() {
+    const about = { ...ARRAY, codec: { name: "zstd" }, chunk: [2, 8, 6], shard: [4, 8, 6] } as const;
+    const before = await craftStore({ ...about, shape: [3, 8, 6] });
+    const after = await craftStore({ ...about, shape: [4, 8, 6] });
+    expect(after.objects.get("c/0/0/0")).not.toEqual(before.objects.get("c/0/0/0"));
+    return { before, after, rows: (data: Uint8Array) => data.subarray(0, 3 * 48 * 2) };
+  }
+
+  it("reads a shard anew that was replaced behind an index it has kept", async () => {
+    const { before, after, rows } = await grown();
+    const reader = await openArray(before.objects);
+    expect((await reader.readRegion()).data).toEqual(before.expected);
+    before.objects.set("c/0/0/0", after.objects.get("c/0/0/0")!);
+    expect((await reader.readRegion()).data).toEqual(rows(after.expected));
+  });
+
+  it.each([1, 2, 3, 4])("reads a shard anew that is replaced before its %ith look at it", async (nth) => {
+    const { before, after, rows } = await grown();
+    let looks = 0;
+    const swap = (key: string): void => {
+      if (key.startsWith("c/") && ++looks === nth) before.objects.set(key, after.objects.get(key)!);
+    };
+    const memory = new MemoryStore(before.objects);
+    const store: StoreReader = {
+      location: "swapping",
+      get: (key) => memory.get(key),
+      getSuffix: (key, length) => memory.getSuffix(key, length),
+      list: (prefix) => memory.list(prefix),
+      size: async (key) => {
+        swap(key);
+        return await memory.size(key);
+      },
+      getRange: async (key, offset, length) => {
+        swap(key);
+        return await memory.getRange(key, offset, length);
+      },
+    };
+    expect((await (await openArray(store)).readRegion()).data).toEqual(rows(after.expected));
+  });
+
+  it("gives up on a shard that is never the same twice", async () => {
+    const { objects } = await craftStore(ARRAY);
+    const [key] = [...objects.keys()].filter((name) => name.startsWith("c/"));
+    const memory = new MemoryStore(objects);
+    let looks = 0;
+    const store: StoreReader = {
+      location: "restless",
+      get: (name) => memory.get(name),
+      getSuffix: (name, length) => memory.getSuffix(name, length),
+      list: (prefix) => memory.list(prefix),
+      getRange: (name, offset, length) => memory.getRange(name, offset, length),
+      size: async (name) => (name === key ? 1000 + ++looks : await memory.size(name)),
+    };
+    await expect((await openArray(store)).readRegion()).rejects.toMatchObject({ code: "STORE_CORRUPT" });
+    expect(looks).toBeLessThan(20);
+  });
+
+  it("reads into memory of the caller's, shared or not, and only into the right amount", async () => {
+    const { objects, expected } = await craftStore(ARRAY);
+    const reader = await openArray(objects);
+    const into = new Uint8Array(new SharedArrayBuffer(expected.byteLength + 8), 4, expected.byteLength).fill(0xee);
+    const { data, chunksRead } = await reader.readRegion(undefined, undefined, { into });
+    expect(data).toBe(into);
+    expect(Buffer.compare(into, expected)).toBe(0);
+    expect(chunksRead).toBeGreaterThan(1);
+    const small = reader.readRegion(undefined, undefined, { into: new Uint8Array(3) });
+    await expect(small).rejects.toMatchObject({ code: "INVALID_OPTION", context: { option: "into" } });
+  });
+
   it("joins neighbouring chunks into few reads, and reads an index once", async () => {
     const { objects } = await craftStore(ARRAY);
     const reads: string[] = [];
