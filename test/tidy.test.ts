@@ -31,7 +31,7 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
   journal: { rank: 3, may: "codec base" },
   sinks: { rank: 4, may: "handoff journal s3 native metrics base" },
   store: { rank: 4, may: "zarr codec geometry s3 base" },
-  recover: { rank: 5, may: "sinks store journal zarr codec handoff geometry s3 base" },
+  recover: { rank: 5, may: "sinks store journal zarr codec handoff geometry s3 native base" },
   resume: { rank: 6, may: "options_check options store sinks journal zarr codec handoff geometry s3 base" },
   staging: { rank: 4, may: "slots handoff native metrics geometry base" },
   gpu: { rank: 5, may: "slots plan handoff multiscale geometry codec native metrics base" },

@@ -28,6 +28,7 @@ export const ERROR_CODES = {
   WRITER_ABORTED: "the writer was aborted",
   // The store
   STORE_EXISTS: "the store already holds data and the mode is create",
+  STORE_IN_USE: "a writer, or another recovery, is at work on the store",
   STORE_NOT_FOUND: "there is no store at this place",
   STORE_NOT_CLOSED: "a writer is at work on the store, or has left it without closing it",
   RESUME_MISMATCH: "the store is not of the array that mode resume was asked to continue",

@@ -1,33 +1,44 @@
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 import { MillraceError } from "../base/errors.js";
 import type { SinkSpec } from "../handoff/sink.js";
-import { checkS3Options, invalidS3Option, isS3Url, parseS3Url, type S3Place } from "../s3/s3_options.js";
+import { checkS3Options, isS3Url, parseS3Url, type S3Place } from "../s3/s3_options.js";
 import { openSdkApi } from "../s3/sdk_api.js";
+import { recoverFiles } from "./file_recovery.js";
 import type { RecoverOptions, RecoverReport } from "./report.js";
 import { recoverS3 } from "./s3_recovery.js";
 
-/** `s3://bucket/prefix` as text or URL, or what `s3Sink` returns: the same one that the store was written with. */
+/**
+ * A folder, a `file:` URL, `s3://bucket/prefix` as text or URL, or what `fileSink` or `s3Sink` returns: the same one that the store was written
+ * with.
+ */
 export type RecoverTarget = string | URL | SinkSpec;
 
 /** Connections at once. */
 const SOCKETS = 16;
 
 /**
- * Brings a store that its writer did not close, because it crashed, failed or was aborted, to a state as after a clean close: every row
- * that is complete is published, what belongs to incomplete rows is removed, unfinished uploads are given up. Every row that
- * `watermarks.durable` covered is kept.
+ * Brings a store that its writer did not close, because it crashed, failed or was aborted, to a state as after a clean close: all that is
+ * complete is published, the rest is removed. Every row that `watermarks.durable` covered is kept. It may be interrupted at any point, and run
+ * again; docs/recovery.md says what it goes by.
  *
- * The writer must have ended: one that is still at work loses its uploads, and fails. Nothing can tell from outside, as nothing locks a
- * store. It may be interrupted at any point, and run again.
+ * In a folder "complete" is every epoch whose chunks are there to the last byte, also in shards that were not sealed; every chunk that is not
+ * published yet is read. The writer must have ended: a process that is still running on this machine is refused, one on another machine
+ * cannot be seen. Memory: the journal of one row of shards, and 4 MiB.
  *
- * Stores on S3 only; for a folder it is not there yet. Needs the package `@aws-sdk/client-s3`, and the rights to list objects and uploads,
- * to get, put and delete objects, and to abort uploads. Memory grows with the shards that are not published yet, not with the store.
+ * On S3 it is whole rows of shards; unfinished uploads are given up. The writer must have ended: one that is still at work loses its uploads,
+ * and fails; nothing can tell from outside. Needs the package `@aws-sdk/client-s3`, and the rights to list objects and uploads, to get, put
+ * and delete objects, and to abort uploads. Memory grows with the shards that are not published yet, not with the store.
  *
  * @throws MillraceError STORE_NOT_FOUND when there is no store and no trace of a writer; STORE_CORRUPT or STORE_UNSUPPORTED for
- *   metadata, or a marker, that cannot be understood (nothing is changed then); S3_CONFLICT when a writer is at work; NOT_YET for a
- *   folder; INVALID_OPTION; S3_CLIENT_MISSING and the other S3_ codes. The signal's reason when it aborts.
+ *   metadata, a marker or a journal that cannot be understood (nothing is changed then); STORE_IN_USE or S3_CONFLICT when a writer is at work;
+ *   INVALID_OPTION; of folders STORE_READ_FAILED, SINK_FAILED, DISK_FULL and PERMISSION_DENIED; of S3 S3_CLIENT_MISSING and the other S3_
+ *   codes. The signal's reason when it aborts.
  */
 export async function recoverStore(target: RecoverTarget, options: RecoverOptions = {}): Promise<RecoverReport> {
-  const api = await openSdkApi(placeOf(target), SOCKETS);
+  const place = placeOf(target);
+  if (typeof place === "string") return await recoverFiles(place, options);
+  const api = await openSdkApi(place, SOCKETS);
   try {
     return await recoverS3(api, options);
   } finally {
@@ -35,24 +46,24 @@ export async function recoverStore(target: RecoverTarget, options: RecoverOption
   }
 }
 
-function placeOf(target: RecoverTarget): S3Place {
+/** A place on S3, or the absolute path of a folder. */
+function placeOf(target: RecoverTarget): S3Place | string {
   if (typeof target === "string" || target instanceof URL) {
     const text = String(target);
     if (isS3Url(text)) return checkS3Options("recoverStore", parseS3Url(target));
+    if (/^file:/i.test(text)) return fileURLToPath(text);
     // One letter before the colon is a Windows drive.
-    if (/^(?!file:)[a-z][a-z0-9+.-]+:\/\//i.test(text)) throw invalidS3Option("recoverStore", "target", EXPECTED, text);
-    throw notYet(text);
+    if (text === "" || text.includes("\0") || /^[a-z][a-z0-9+.-]+:\/\//i.test(text)) throw wrongTarget(text);
+    return resolve(text);
   }
   if (target?.kind === "s3") return (target.options as { readonly place: S3Place }).place;
-  if (target?.kind === "file") throw notYet(target.location);
-  throw invalidS3Option("recoverStore", "target", EXPECTED, target?.kind ?? target);
+  if (target?.kind === "file") return target.location;
+  throw wrongTarget(String(target?.kind ?? target));
 }
 
-const EXPECTED = "an s3:// URL or a sink that s3Sink made";
-
-function notYet(location: string): MillraceError {
-  return new MillraceError("NOT_YET", `recovering a store in a folder is not there yet (${location}).`, {
-    context: { feature: "recoverStore", location },
-    hint: "A store that was not closed keeps every sealed shard: `millrace verify STORE` says what is readable.",
+function wrongTarget(given: string): MillraceError {
+  const expected = "a folder, an s3:// URL, or a sink that fileSink or s3Sink made";
+  return new MillraceError("INVALID_OPTION", `recoverStore takes ${expected}, not ${JSON.stringify(given)}.`, {
+    context: { option: "target", expected, got: given },
   });
 }

@@ -14,9 +14,9 @@ export interface RecoverReport {
   readonly writer: CrashedWriter | undefined;
   /** Sorted by path. Empty where the status is "clean" or "nothing-to-recover". */
   readonly arrays: readonly RecoveredArray[];
-  /** Unfinished uploads that were given up. */
+  /** S3: unfinished uploads that were given up. */
   readonly uploadsAborted: number;
-  /** Shards of rows that were not kept, and the marker. */
+  /** Shards of rows that were not kept, and the marker; in folders also unfinished files and journals. */
   readonly objectsRemoved: number;
   /** What could not be done, or was left alone, in sentences for people. */
   readonly notes: readonly string[];
@@ -25,8 +25,11 @@ export interface RecoverReport {
 export interface CrashedWriter {
   /** When it opened the store: ISO 8601, UTC, by its own clock. */
   readonly started: string;
-  /** Rows that the array was to have in the end, where the writer had come that far. */
+  /** S3: rows that the array was to have in the end, where the writer had come that far. */
   readonly endsAt: number | undefined;
+  /** Folders: the machine and the process that it ran in. */
+  readonly host?: string;
+  readonly pid?: number;
 }
 
 export interface RecoveredArray {
@@ -42,14 +45,15 @@ export interface RecoveredArray {
   readonly rowsLost: number;
   /** Shards of the rows that are kept. */
   readonly shardsKept: number;
+  /** Whole shards and unfinished ones. */
   readonly shardsRemoved: number;
   /** Why rows that seem complete are not kept: bytes that the writer cannot have left like this. */
   readonly damage: { readonly key: string; readonly message: string } | undefined;
 }
 
 export interface RecoverProgress {
-  readonly step: "uploads" | "list" | "check" | "publish" | "remove";
-  /** Of this step so far: uploads aborted, objects listed, shards checked, arrays published, objects removed. */
+  readonly step: "uploads" | "list" | "check" | "seal" | "publish" | "remove";
+  /** Of this step so far: uploads aborted, objects listed, shards checked, shards made whole, arrays published, objects removed. */
   readonly count: number;
 }
 
@@ -61,6 +65,11 @@ export interface RecoverOptions {
    * Default false: they are left as they are, so that you can look, and perhaps bring the shard back.
    */
   readonly discardDamaged?: boolean;
+  /**
+   * Folders: recovers although the process that the marker names is running, or the marker cannot be read. Default false. For a process that is not
+   * the writer any more and does not know it, a copy of a store, a process number that was given anew where the system does not tell.
+   */
+  readonly force?: boolean;
   /** Stops between two requests; the store can be recovered again from there. */
   readonly signal?: AbortSignal;
   readonly onProgress?: (progress: RecoverProgress) => void;

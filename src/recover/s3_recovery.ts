@@ -12,6 +12,7 @@ import { withRows } from "../zarr/with_rows.js";
 import { abortUploads } from "./abort_uploads.js";
 
 import { type ArrayPlan, planArray } from "./array_plan.js";
+import { frozenReport } from "./frozen_report.js";
 import type { RecoveredArray, RecoverOptions, RecoverReport } from "./report.js";
 import { ownerOf, ShardCensus } from "./shard_census.js";
 import { Steps } from "./steps.js";
@@ -45,7 +46,7 @@ export async function recoverS3(api: S3Api, options: RecoverOptions = {}): Promi
     const recovery = new S3Recovery(api, steps, marker, bytes);
     return hasRoot ? await recovery.run() : await recovery.clearUp();
   }
-  if (hasRoot) return report(api, steps, "clean");
+  if (hasRoot) return frozenReport(api.location, steps, "clean");
   throw new MillraceError(
     "STORE_NOT_FOUND",
     `${api.location} holds neither ${METADATA_NAME} nor the marker of a writer.`,
@@ -85,7 +86,7 @@ class S3Recovery {
     await this.#remove(plans.flatMap(({ doomed }) => doomed));
     if (!unsettled) await this.#remove([MARKER_KEY]);
     const reports = plans.map((plan) => plan.report);
-    return report(api, steps, unsettled ? "damaged" : "recovered", marker, reports);
+    return frozenReport(api.location, steps, unsettled ? "damaged" : "recovered", marker, reports);
   }
 
   /**
@@ -110,7 +111,7 @@ class S3Recovery {
           'the marker. A writer opened with mode "overwrite" removes them.',
       );
     }
-    return report(api, steps, "nothing-to-recover", marker);
+    return frozenReport(api.location, steps, "nothing-to-recover", marker);
   }
 
   async #findArrays(): Promise<ReadonlyMap<string, ShardCensus>> {
@@ -182,25 +183,4 @@ class S3Recovery {
       hint: "A writer, or another recovery, is at work: end it, then recover again. Nothing was removed.",
     });
   }
-}
-
-function report(
-  api: S3Api,
-  steps: Steps,
-  status: RecoverReport["status"],
-  marker?: WriterMarker,
-  arrays: readonly RecoveredArray[] = [],
-): RecoverReport {
-  return Object.freeze({
-    location: api.location,
-    status,
-    dryRun: steps.dryRun,
-    writer: marker && Object.freeze({ started: marker.started, endsAt: marker.endsAt }),
-    arrays: Object.freeze(
-      arrays.map((array) => Object.freeze({ ...array, damage: array.damage && Object.freeze(array.damage) })),
-    ),
-    uploadsAborted: steps.count("uploads"),
-    objectsRemoved: steps.count("remove"),
-    notes: Object.freeze([...steps.notes]),
-  });
 }

@@ -3,22 +3,25 @@ import { type RecoverProgress, type RecoverReport, recoverStore } from "../../in
 import { EXIT } from "../exit.js";
 import type { CommandContext } from "../io.js";
 import { StatusLine } from "../status_line.js";
-import { addS3Flags, checksumOption, parseStore, type S3WriteFlags, sinkOf } from "../store_arg.js";
+import { addS3Flags, checksumOption, parseStore, type S3WriteFlags, STORE_HELP, sinkOf } from "../store_arg.js";
 import { formatFields } from "../table.js";
 
 interface RecoverFlags extends S3WriteFlags {
   readonly dryRun?: boolean;
   readonly discardDamaged?: boolean;
+  readonly force?: boolean;
   readonly json?: boolean;
 }
 
 const HELP = `
-The writer must have ended: one that is still at work loses its uploads and fails. Nothing locks a store, so make sure.
-It may be stopped at any moment, and run again. Stores in folders come later.
+In a folder it keeps every chunk-deep slab whose bytes are there; on S3 whole rows of shards.
+The writer must have ended. In a folder one that still runs on this machine is refused; on S3 it would lose its uploads, so make sure.
+It may be stopped at any moment, and run again.
 
 Exit code 0: the store is clean. 1: it is damaged, there is nothing to recover, or it is not there.
 
 Examples:
+  millrace recover run.zarr --dry-run
   millrace recover s3://bucket/run.zarr --dry-run
   millrace recover s3://bucket/run.zarr --endpoint http://localhost:9000`;
 
@@ -26,20 +29,21 @@ Examples:
 export function recoverCommand({ io, finish }: CommandContext): Command {
   const command = new Command("recover")
     .description("After a crash: publish every complete row, remove what is incomplete, give up unfinished uploads.")
-    .argument("<store>", "s3://bucket/prefix", parseStore)
+    .argument("<store>", STORE_HELP, parseStore)
     .option("--dry-run", "look, change nothing, and say what would be done")
     .option("--discard-damaged", "give up every row from a damaged or missing shard on, whole ones included")
+    .option("--force", "for folders: although the writer's process runs, or its marker cannot be read")
     .option("--json", "print one JSON object as stdout's last line");
   return addS3Flags(command)
     .addOption(checksumOption())
     .addHelpText("after", HELP)
     .action(async (store: string, flags: RecoverFlags) => {
-      const { dryRun, discardDamaged } = flags;
+      const { dryRun, discardDamaged, force } = flags;
       const status = new StatusLine(io.stderr);
       let report: RecoverReport;
       try {
         const onProgress = (progress: RecoverProgress) => status.update(() => describeProgress(progress));
-        report = await recoverStore(sinkOf(store, flags), { dryRun, discardDamaged, onProgress });
+        report = await recoverStore(sinkOf(store, flags), { dryRun, discardDamaged, force, onProgress });
       } finally {
         status.clear();
       }
@@ -52,6 +56,7 @@ const PROGRESS: Readonly<Record<RecoverProgress["step"], string>> = {
   uploads: "unfinished uploads given up",
   list: "objects listed",
   check: "shards checked",
+  seal: "shards made whole",
   publish: "arrays published",
   remove: "objects removed",
 };
@@ -71,11 +76,11 @@ function describe(report: RecoverReport): string {
   const { location, status, dryRun, writer, arrays, uploadsAborted, objectsRemoved, notes } = report;
   const fields: [string, string][] = [];
   if (writer !== undefined) {
-    fields.push(
-      ["writer", `started ${writer.started}`],
-      ["uploads", `${uploadsAborted} given up`],
-      ["objects", `${objectsRemoved} removed`],
-    );
+    const { started, host, pid } = writer;
+    const where = host === undefined ? "" : ` on ${host}, process ${pid}`;
+    fields.push(["writer", `started ${started}${where}`]);
+    if (location.startsWith("s3:")) fields.push(["uploads", `${uploadsAborted} given up`]);
+    fields.push(["objects", `${objectsRemoved} removed`]);
   }
   return [
     `${location}\n`,

@@ -6,13 +6,13 @@ import { fileSink, memorySink, throttledSink } from "../../../src/sinks/specs.js
 it.each([
   ["run.zarr"],
   ["C:\\run.zarr"],
-  [pathToFileURL("/data/run.zarr")],
-  [String(pathToFileURL("/data/run.zarr"))],
+  [pathToFileURL("/not/there/run.zarr")],
+  [String(pathToFileURL("/not/there/run.zarr"))],
   [fileSink("run.zarr")],
-])("says that folders come later: %s", async (target) => {
+])("looks for a folder: %s", async (target) => {
   await expect(recoverStore(target)).rejects.toMatchObject({
-    code: "NOT_YET",
-    hint: expect.stringContaining("verify"),
+    code: "STORE_NOT_FOUND",
+    context: { path: expect.stringMatching(/^\/.*run\.zarr$/) },
   });
 });
 
@@ -28,6 +28,8 @@ it.each<[unknown]>([
   [null],
   [7],
   [{}],
-])("refuses what is no store on S3: %s", async (target) => {
+  [""],
+  ["a\0b"],
+])("refuses what names no store: %s", async (target) => {
   await expect(recoverStore(target as string)).rejects.toMatchObject({ code: "INVALID_OPTION" });
 });

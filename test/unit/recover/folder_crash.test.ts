@@ -1,0 +1,213 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { MARKER_KEY } from "../../../src/journal/writer_marker.js";
+import type { ArrayOptions, Durability } from "../../../src/options.js";
+import type { ArrayWriter } from "../../../src/writer/array_writer.js";
+import { fillValue } from "../../../src/zarr/fill_value.js";
+import {
+  checkRecoveredFolder,
+  crashFolder,
+  type Feed,
+  type FolderStream,
+  ROOT,
+  recoverOn,
+  rowsOf,
+  streamInto,
+} from "../../helpers/folder_crashes.js";
+import { RecordingFs } from "../../helpers/recording_fs.js";
+import { type Operation, StreamModel } from "../../helpers/stream_model.js";
+
+/** Four shards side by side with ragged edges, four rows deep. */
+const array = (size: number | null = null, codec = "none"): ArrayOptions => ({
+  dtype: "uint16",
+  codec,
+  fillValue: 9,
+  dimensions: [
+    { name: "t", size, chunk: 2, shard: 4 },
+    { name: "y", size: 7, chunk: 2, shard: 4 },
+    { name: "x", size: 5, chunk: 2, shard: 4 },
+  ],
+});
+const ROW_ELEMENTS = 35;
+
+/** Appends the first row count, skips the second, and so on; a flush where it is negative. */
+const rows =
+  (...counts: readonly number[]): Feed =>
+  async (writer: ArrayWriter) => {
+    const model = new StreamModel(writer, fillValue("uint16", 9).bytes);
+    for (const [i, count] of counts.entries()) {
+      const pending: Promise<unknown>[] = [];
+      if (i % 2 === 0) {
+        await model.apply(writer, { kind: "append", elements: count * ROW_ELEMENTS, awaited: true }, pending);
+      } else await model.apply(writer, { kind: "skip", rows: count }, pending);
+      await model.apply(writer, { kind: "flush" }, pending);
+      await Promise.all(pending);
+    }
+    return model.content();
+  };
+
+const SCENES: readonly (readonly [string, FolderStream, Feed])[] = [
+  ["whole rows of shards", { array: array(), batchEpochs: 1 }, rows(8)],
+  ["several epochs a batch", { array: array(null, "blosc"), batchEpochs: 3 }, rows(14)],
+  ["nothing published before the end", { array: array(), publishIntervalMs: 1e9, batchEpochs: 1 }, rows(10)],
+  ["an end inside an epoch", { array: array(null, "blosc"), publishIntervalMs: 1e9, batchEpochs: 1 }, rows(9)],
+  ["an end inside the last epoch of its row", { array: array(), batchEpochs: 1 }, rows(7)],
+  ["a bounded array", { array: array(7, "blosc"), batchEpochs: 1 }, rows(7)],
+  ["a bounded array that is closed early", { array: array(100), publishIntervalMs: 1e9 }, rows(5)],
+  ["skipped epochs", { array: array(), publishIntervalMs: 1e9, batchEpochs: 1 }, rows(2, 2, 3, 3, 1)],
+  ["skipped rows of shards", { array: array(), batchEpochs: 1 }, rows(5, 9, 3)],
+  ["skipped rows only", { array: array() }, rows(0, 6)],
+  ["one handle, one slot", { array: array(), maxOpenFiles: 1, batchEpochs: 1, depth: 1 }, rows(6)],
+  [
+    "one dimension",
+    {
+      array: { dtype: "uint8", codec: "none", dimensions: [{ name: "t", size: null, chunk: 3, shard: 6 }] },
+      batchEpochs: 1,
+    },
+    async (writer) => {
+      const bytes = Uint8Array.from({ length: 16 }, (_, i) => i * 7 + 1);
+      await writer.append(bytes);
+      return bytes;
+    },
+  ],
+];
+
+const LEVELS: readonly Durability[] = ["none", "shard", "batch"];
+
+describe.each(LEVELS)("a crash of the process at any call, durability %s, of a stream with", (durability) => {
+  it.each(SCENES)("%s leaves a folder from which all that was committed is recovered", async (_, stream, feed) => {
+    const crashed = await crashFolder({ ...stream, durability }, feed);
+    expect(crashed.images.length).toBeGreaterThan(20);
+    let savedInside = 0;
+    for (const image of crashed.images) {
+      const fs = await checkRecoveredFolder(image, crashed).catch((cause) => {
+        throw new Error(`crashed ${image.at}`, { cause });
+      });
+      if (rowsOf(fs) % 4 !== 0) savedInside++;
+    }
+    // Not only whole rows of shards.
+    if (stream.array.dimensions.length > 1 && stream.depth === undefined && stream.batchEpochs === 1) {
+      expect(savedInside).toBeGreaterThan(0);
+    }
+  });
+});
+
+it("at durability batch rows are durable before their shards are sealed, in order and never fewer", async () => {
+  const fs = new RecordingFs();
+  const seen: number[] = [];
+  let writer: ArrayWriter | undefined;
+  fs.onOperation = () => {
+    if (writer === undefined) return;
+    const { accepted, encoded, delivered, durable, published } = writer.watermarks;
+    expect([accepted, encoded, delivered, durable, published]).toEqual(
+      [accepted, encoded, delivered, durable, published].sort((a, b) => b - a),
+    );
+    seen.push(durable);
+  };
+  await streamInto(fs, { array: array(), durability: "batch", batchEpochs: 1 }, rows(9), (opened) => {
+    writer = opened;
+  });
+  expect(seen).toEqual([...seen].sort((a, b) => a - b));
+  expect(new Set(seen)).toEqual(new Set([0, 2, 4, 6, 8, 9]));
+});
+
+it.each<[string, FolderStream, Feed]>([
+  ["several rows of shards", { array: array(), publishIntervalMs: 1e9, batchEpochs: 1 }, rows(9)],
+  ["skipped epochs", { array: array(), batchEpochs: 2 }, rows(2, 4, 3)],
+])(
+  "a recovery that is interrupted at any of its calls, and run again, ends as one that was not: %s",
+  async (_, stream, feed) => {
+    const { images } = await crashFolder(stream, feed);
+    let interruptions = 0;
+    // Every third, or it takes minutes.
+    for (const [i, image] of images.entries()) {
+      if (i % 3 !== 0 || !image.fs.files(ROOT).has(MARKER_KEY)) continue;
+      const undisturbed = image.fs.copy();
+      await recoverOn(undisturbed);
+      const expected = undisturbed.content(ROOT);
+      for (const when of ["before", "after"] as const) {
+        for (let index = 1; index <= undisturbed.calls.length; index++) {
+          const fs = image.fs.copy();
+          fs[when] = (call) => {
+            if (call.index >= index) throw Object.assign(new Error("EIO: injected"), { code: "EIO" });
+          };
+          await recoverOn(fs).catch((error) => {
+            expect(["STORE_READ_FAILED", "SINK_FAILED"]).toContain(error.code);
+          });
+          expect(rowsOf(fs)).toBeGreaterThanOrEqual(rowsOf(image.fs));
+          const again = fs.copy();
+          if (again.files(ROOT).has(MARKER_KEY)) await recoverOn(again);
+          else await again.removeTree(`${ROOT}/.millrace`);
+          expect(again.content(ROOT), `crashed ${image.at}, interrupted ${when} call ${index}`).toEqual(expected);
+          interruptions++;
+        }
+      }
+    }
+    expect(interruptions).toBeGreaterThan(1000);
+  },
+  120_000,
+);
+
+/** Streams of few shards: every change leaves an image, and every image is recovered. */
+const smallStreams = () => {
+  const size = (max: number) => fc.integer({ min: 1, max });
+  const dimension = fc.record({ chunk: size(3), chunks: size(3), size: size(6) });
+  const operation: fc.Arbitrary<Operation> = fc.oneof(
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        kind: fc.constant("append" as const),
+        elements: fc.nat({ max: 90 }),
+        awaited: fc.boolean(),
+      }),
+    },
+    { weight: 2, arbitrary: fc.record({ kind: fc.constant("skip" as const), rows: fc.nat({ max: 12 }) }) },
+    { weight: 1, arbitrary: fc.constant({ kind: "flush" as const }) },
+  );
+  return fc.record({
+    dimensions: fc.tuple(dimension, dimension),
+    bounded: fc.boolean(),
+    codec: fc.constantFrom("none", "blosc"),
+    durability: fc.constantFrom(...LEVELS),
+    operations: fc.array(operation, { minLength: 1, maxLength: 6 }),
+    batchEpochs: fc.option(size(3), { nil: undefined }),
+    depth: size(3),
+    maxOpenFiles: size(4),
+    publishIntervalMs: fc.constantFrom(0, 1e9),
+    /** Turns of the event loop before a call takes effect. */
+    waits: fc.array(fc.nat({ max: 4 }), { minLength: 1, maxLength: 16 }),
+  });
+};
+
+const turns = (count: number): Promise<void> =>
+  new Promise((resolve) => (count > 0 ? setImmediate(() => resolve(turns(count - 1))) : resolve()));
+
+it("recovers every durable row of any stream, wherever it crashes and in whichever order calls take effect", async () => {
+  await fc.assert(
+    fc.asyncProperty(smallStreams(), async ({ dimensions: [t, y], bounded, codec, operations, waits, ...settings }) => {
+      const options: ArrayOptions = {
+        dtype: "uint16",
+        codec,
+        fillValue: 7,
+        dimensions: [
+          { name: "t", size: bounded ? t.size * 4 : null, chunk: t.chunk, shard: t.chunk * t.chunks },
+          { name: "y", size: y.size, chunk: y.chunk, shard: y.chunk * y.chunks },
+        ],
+      };
+      const delay = ({ index }: { index: number }) => turns(waits[index % waits.length]);
+      const crashed = await crashFolder({ array: options, ...settings, delay }, async (writer) => {
+        const model = new StreamModel(writer, fillValue("uint16", 7).bytes);
+        const pending: Promise<unknown>[] = [];
+        for (const operation of operations) await model.apply(writer, operation, pending);
+        await Promise.all(pending);
+        return model.content();
+      });
+      for (const image of crashed.images) {
+        await checkRecoveredFolder(image, crashed).catch((cause) => {
+          throw new Error(`crashed ${image.at}`, { cause });
+        });
+      }
+    }),
+    { numRuns: 25 },
+  );
+}, 120_000);
