@@ -62,10 +62,10 @@ export class Delivery {
     const delivery = new Delivery(init, sink, links);
     if (init.durability === "batch") delivery.#checkJournal();
     await sink.open(init.mode);
-    if (init.resume !== undefined) await checkUnchanged(sink, init.resume);
     await delivery.#journals?.begin();
     try {
       if (init.resume === undefined) await delivery.#publisher.publish();
+      else await checkUnchanged(sink, init.resume);
     } catch (error) {
       // Nothing was written that could be recovered. The first failure is the one to report.
       await delivery.#journals?.clear().catch(() => {});

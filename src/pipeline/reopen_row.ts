@@ -3,8 +3,10 @@ import { forEachLimited } from "../base/limited.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { indexEntriesPerEpoch } from "../geometry/chunk_grid.js";
 import type { Sink, StoredObjects } from "../handoff/sink.js";
+import type { ChunkRecord } from "../journal/journal_format.js";
 import { readShardIndex, type ShardIndex, shardIndexBytes } from "../zarr/shard_index.js";
 import type { ResumeFrom } from "./messages.js";
+import type { RowJournal } from "./row_journal.js";
 import type { OpenShard, ShardRow } from "./shard_row.js";
 
 /**
@@ -46,6 +48,7 @@ export async function reopenRow(
   const stored = storedIn(sink);
   const keepEntries = keepEpochs * indexEntriesPerEpoch(g);
   const shards = Array.from({ length: g.shardsPerRow }, (_, s) => s);
+  const copied: (CopiedShard | undefined)[] = new Array(g.shardsPerRow).fill(undefined);
   await forEachLimited(shards, SHARDS_AT_ONCE, async (s) => {
     if (stopped()) return;
     const key = row.keyOf(s);
@@ -54,8 +57,28 @@ export async function reopenRow(
     if (index === undefined) return;
     // Also where nothing is kept: what lies there must not outlive this row.
     const shard = await row.reopen(s);
-    await copyChunks(stored, index, keepEntries, shard, stopped);
+    copied[s] = await copyChunks(stored, index, keepEntries, shard, row.journal, stopped);
   });
+  if (row.journal === undefined || keepEpochs === 0 || stopped()) return;
+  const rowTo = (row.row * g.epochsPerShard + keepEpochs) * g.epochRows;
+  const chunkCount = copied.reduce((sum, shard) => sum + (shard?.entries.length ?? 0), 0);
+  await row.journal.restore(keepEpochs, rowTo, chunkCount, recordsOf(copied));
+}
+
+/** Chunks that were copied, in the order of their bytes, for the journal. */
+interface CopiedShard {
+  readonly index: ShardIndex;
+  readonly entries: readonly number[];
+  readonly crcs: Uint32Array;
+}
+
+function* recordsOf(copied: readonly (CopiedShard | undefined)[]): Iterable<ChunkRecord> {
+  for (const [s, shard] of copied.entries()) {
+    for (const [i, entry] of (shard?.entries ?? []).entries()) {
+      const { offset, nbytes } = shard!.index.get(entry)!;
+      yield { shard: s, entry, offset, nbytes, crc: shard!.crcs[i] };
+    }
+  }
 }
 
 function storedIn(sink: Sink): StoredObjects {
@@ -81,33 +104,60 @@ async function copyChunks(
   index: ShardIndex,
   keepEntries: number,
   shard: OpenShard,
+  journal: RowJournal | undefined,
   stopped: () => boolean,
-): Promise<void> {
-  for (const { from, to } of enterChunks(index, keepEntries, shard)) {
+): Promise<CopiedShard> {
+  const { runs, entries } = enterChunks(index, keepEntries, shard);
+  const crcs = new Uint32Array(entries.length);
+  // Whose bytes come next, and how many of them have come.
+  let chunk = 0;
+  let bytesOfChunk = 0;
+  const addChecksums = (piece: Uint8Array, to: RowJournal): void => {
+    for (let at = 0; at < piece.byteLength; ) {
+      const { nbytes } = shard.index.get(entries[chunk])!;
+      const length = Math.min(nbytes - bytesOfChunk, piece.byteLength - at);
+      crcs[chunk] = to.checksum(piece.subarray(at, at + length), crcs[chunk]);
+      at += length;
+      bytesOfChunk += length;
+      if (bytesOfChunk < nbytes) continue;
+      chunk++;
+      bytesOfChunk = 0;
+    }
+  };
+  for (const { from, to } of runs) {
     for (let at = from; at < to; at += PIECE_BYTES) {
-      if (stopped()) return;
+      if (stopped()) break;
       const length = Math.min(PIECE_BYTES, to - at);
       const piece = await stored.getRange(shard.key, at, length);
       if (piece?.byteLength !== length) throw changed(shard.key);
-      await shard.handle.write([piece]);
+      const written = shard.handle.write([piece]);
+      if (journal !== undefined) addChecksums(piece, journal);
+      await written;
     }
   }
+  return { index: shard.index, entries, crcs };
 }
 
-/** Enters the kept chunks into the new index and returns where they lie in the old shard, neighbours joined. */
-function enterChunks(index: ShardIndex, keepEntries: number, shard: OpenShard): { from: number; to: number }[] {
+/** Enters the kept chunks into the new index. Returns their entries, and where they lie in the old shard, neighbours joined. */
+function enterChunks(
+  index: ShardIndex,
+  keepEntries: number,
+  shard: OpenShard,
+): { readonly runs: readonly { from: number; to: number }[]; readonly entries: readonly number[] } {
+  const entries: number[] = [];
   const runs: { from: number; to: number }[] = [];
   for (let entry = 0; entry < keepEntries; entry++) {
     const range = index.get(entry);
     if (range === undefined) continue;
     const { offset, nbytes } = range;
+    entries.push(entry);
     shard.index.set(entry, shard.offset, nbytes);
     shard.offset += nbytes;
     const last = runs.at(-1);
     if (last?.to === offset) last.to += nbytes;
     else runs.push({ from: offset, to: offset + nbytes });
   }
-  return runs;
+  return { runs, entries };
 }
 
 function changed(key: string): MillraceError {

@@ -87,9 +87,12 @@ export class ShardRow {
   }
 
   /** Begins shard s anew beside the object that an earlier writer has sealed: what is to be kept of that one must be copied. */
-  reopen(s: number): Promise<OpenShard> {
+  async reopen(s: number): Promise<OpenShard> {
     assert(this.#isContinued && this.#shards[s] === undefined, "a shard is opened again before anything else", { s });
-    return this.#open(s, true);
+    const shard = await this.#open(s, true);
+    // The first commit stands on what is copied.
+    if (this.#durability === "batch") this.#unsynced.add(shard);
+    return shard;
   }
 
   /**
