@@ -101,7 +101,7 @@ export interface ShardHandle {
    */
   seal(tail: Uint8Array, durable: boolean): Promise<void>;
 
-  /** Releases handles and buffers. `keep` leaves the bytes so far for recovery; otherwise they are removed. Never throws. */
+  /** Releases handles and buffers. `keep` leaves the bytes so far for recovery; otherwise it is as if the shard had never been opened. Never throws. */
   abandon(keep: boolean): Promise<void>;
 }
 
@@ -118,8 +118,8 @@ export interface SinkJournal {
   remove(name: string): Promise<void>;
   /** Removes all files, and the marker last: the store is whole. With `durable` a power cut cannot bring files back without the marker. */
   clear(durable: boolean): Promise<void>;
-  /** CRC-32C by the fastest means there are; `seed` is the result for what came before. Undefined: the caller has its own. */
-  readonly crc32c?: (bytes: Uint8Array, seed?: number) => number;
+  /** CRC-32C by the fastest means there are. Undefined: the caller has its own. */
+  readonly crc32c?: (bytes: Uint8Array) => number;
   /** What the user should know about durability "batch" on this sink, in a sentence. */
   readonly batchWarning?: string;
 }

@@ -11,7 +11,7 @@ import { Ordering } from "../slots/ordering.js";
 import { SlotRing } from "../slots/slot_ring.js";
 import type { DeliveryInit, DeliveryNews, FromDelivery, ToDelivery } from "./messages.js";
 import { Publisher } from "./publisher.js";
-import { checkUnchanged, reopenRow } from "./reopen_row.js";
+import { checkUnchanged, openCopy } from "./reopen_row.js";
 import { Journals } from "./row_journal.js";
 import { type EncodedBytes, type SealedShard, ShardRow } from "./shard_row.js";
 
@@ -53,6 +53,8 @@ export class Delivery {
   #ending = false;
   #stopped = false;
   #reopening: Promise<void> = Promise.resolve();
+  /** The store is as an earlier writer left it, but for what can be taken back. */
+  #untouched: boolean;
   /** Messages that are worked on. */
   #working = 0;
   readonly #begun = new Signal();
@@ -83,17 +85,29 @@ export class Delivery {
     const { resume } = this.#init;
     if (resume === undefined || resume.rows === this.#g.rowCount) return;
     const { epochRows, epochsPerShard } = this.#g;
-    const epochs = Math.floor(resume.rows / epochRows);
-    const row = Math.floor(epochs / epochsPerShard);
-    if (resume.rows === row * epochsPerShard * epochRows) return;
-    const stopped = (): boolean => this.#aborted || this.#failed;
-    const reopen = async (): Promise<void> => {
-      this.#current = await this.#openRow(row, true);
-      await reopenRow(this.#current, epochs - row * epochsPerShard, this.#g, this.#sink, stopped);
-    };
-    this.#reopening = reopen().catch((error) => this.#fail(error));
+    const row = Math.floor(resume.rows / (epochsPerShard * epochRows));
+    const rowFrom = row * epochsPerShard * epochRows;
+    if (resume.rows === rowFrom) return;
+    this.#reopening = this.#reopenRow(row, Math.floor((resume.rows - rowFrom) / epochRows)).catch((error) =>
+      this.#fail(error),
+    );
     this.#work(this.#reopening);
     await this.#reopening;
+  }
+
+  async #reopenRow(row: number, keepEpochs: number): Promise<void> {
+    const stopped = (): boolean => this.#aborted || this.#failed;
+    if (stopped()) return;
+    const current = await this.#openRow(row, true);
+    this.#current = current;
+    const { epochsPerBatch } = this.#init.memory.outputLayout;
+    const { epochRows, epochsPerShard } = this.#g;
+    const copy = await openCopy(current, this.#g, this.#sink, stopped);
+    for (let from = 0; from < keepEpochs && !stopped(); from += epochsPerBatch) {
+      const to = Math.min(keepEpochs, from + epochsPerBatch);
+      await this.#order.wait("JOURNAL_AFTER_DATA", copy(from, to), undefined);
+      if (!stopped()) await this.#commit(current, from, to - from, (row * epochsPerShard + to) * epochRows);
+    }
   }
 
   private constructor(init: DeliveryInit, sink: Sink, links: DeliveryLinks) {
@@ -111,6 +125,7 @@ export class Delivery {
       "JOIN_BEFORE_REFILL",
     );
     this.#rowsDurable = init.resume?.rows ?? 0;
+    this.#untouched = init.resume !== undefined;
     this.#publisher = new Publisher({
       geometry: init.geometry,
       metadata: init.metadata,
@@ -218,6 +233,7 @@ export class Delivery {
 
   /** Settles only when the sink has retired every write of the batch. */
   async #write(batch: HostBatch): Promise<void> {
+    this.#untouched = false;
     const { memory } = this.#init;
     const encoded = {
       output: memory.output[batch.slotIndex],
@@ -305,6 +321,7 @@ export class Delivery {
     const row = this.#current as ShardRow;
     await this.#sealed();
     if (this.#failed) return;
+    this.#untouched = false;
     this.#current = undefined;
     this.#sealingRow = row;
     this.#sealing = this.#seal(row, rowTo).catch((error) => this.#fail(error));
@@ -392,14 +409,15 @@ export class Delivery {
     }
     // On a full disk the open shards make room for the metadata: it makes whole shards visible, and they are in pieces. Not where
     // rows in them were promised.
-    const keep = !this.#diskFull || this.#init.durability === "batch";
+    const keep = !this.#untouched && (!this.#diskFull || this.#init.durability === "batch");
     const last = [
       () => this.#current?.abandon(keep),
       () => this.#sealingRow?.abandon(keep),
       // Also after a failure: rows that were sealed before it are safe, and readers may see them.
       () => this.#publisher.publish(),
       () => this.#publisher.stop(),
-      () => (complete && !this.#failed ? this.#journals?.clear() : undefined),
+      // A stream that was resumed and has come to nothing takes itself back: there is nothing to recover.
+      () => ((complete && !this.#failed) || this.#untouched ? this.#journals?.clear() : undefined),
       () => this.#sink.close(),
     ];
     for (const step of last) {

@@ -42,6 +42,8 @@ export async function runEngine(init: EngineInit, ports: EnginePorts, openBacken
       ports.producer.postMessage({ type: "warning", message }),
     );
   } catch (error) {
+    // A port that nobody reads does not hear that its other end was closed, when something was sent before: this thread would never end.
+    ports.producer.onmessage = () => {};
     counters.raise("engineOpened", 1);
     counters.raise("engineStopped", 1);
     // A port that nobody listens to keeps its messages, and behind them the news that the other end is closed: the thread would never end.

@@ -2,7 +2,7 @@ import { nowNs } from "../base/clock.js";
 import { crc32c } from "../codec/crc32c.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import type { Durability, JournalFile, SinkJournal } from "../handoff/sink.js";
-import { type ChunkRecord, CommitFrame, encodeHeader, encodeSealed } from "../journal/journal_format.js";
+import { CommitFrame, encodeHeader, encodeSealed } from "../journal/journal_format.js";
 import { journalName } from "../journal/writer_marker.js";
 import type { Counters } from "../metrics/counters.js";
 import type { Ordering } from "../slots/ordering.js";
@@ -37,7 +37,7 @@ export class Journals {
   constructor(init: JournalsInit) {
     this.#init = init;
     this.#frame = new CommitFrame(init.chunksPerBatch);
-    this.#checksum = init.journal.crc32c ?? crc32c;
+    this.#checksum = init.journal.crc32c ?? ((bytes) => crc32c(bytes));
   }
 
   get #durable(): boolean {
@@ -93,7 +93,7 @@ export class Journals {
   }
 }
 
-type Checksum = (bytes: Uint8Array, seed?: number) => number;
+type Checksum = (bytes: Uint8Array) => number;
 
 /** The journal of one row of shards while it fills. */
 export class RowJournal {
@@ -119,21 +119,6 @@ export class RowJournal {
   /** Enters a chunk that is on its way to its shard; it counts with the next commit. */
   enter(shard: number, entry: number, offset: number, chunk: Uint8Array): void {
     this.#frame.add({ shard, entry, offset, nbytes: chunk.byteLength, crc: this.#checksum(chunk) });
-  }
-
-  /** CRC-32C of bytes that lie behind others. */
-  checksum(bytes: Uint8Array, seed: number): number {
-    return this.#checksum(bytes, seed);
-  }
-
-  /**
-   * The first epochs of a row that was begun before are with the sink, copied. Nothing of them is promised by this: they lie in shards that
-   * are sealed, until the next commit. `records` in the order of their bytes for each shard.
-   */
-  async restore(epochCount: number, rowTo: number, recordCount: number, records: Iterable<ChunkRecord>): Promise<void> {
-    const frame = new CommitFrame(recordCount);
-    for (const record of records) frame.add(record);
-    await this.#append(frame.finish(0, epochCount, rowTo), false);
   }
 
   /**

@@ -89,10 +89,12 @@ export class ShardRow {
   /** Begins shard s anew beside the object that an earlier writer has sealed: what is to be kept of that one must be copied. */
   async reopen(s: number): Promise<OpenShard> {
     assert(this.#isContinued && this.#shards[s] === undefined, "a shard is opened again before anything else", { s });
-    const shard = await this.#open(s, true);
-    // The first commit stands on what is copied.
+    return await this.#open(s, true);
+  }
+
+  /** Bytes were copied into a shard that was opened again: the next commit stands on them, too. */
+  copied(shard: OpenShard): void {
     if (this.#durability === "batch") this.#unsynced.add(shard);
-    return shard;
   }
 
   /**

@@ -24,7 +24,7 @@ export interface FileSinkSettings {
   /** Direct I/O was asked for, not only allowed: the user is told where it cannot be. */
   readonly directAsked?: boolean;
   /** The addon's, where it is there. */
-  readonly crc32c?: (bytes: Uint8Array, seed?: number) => number;
+  readonly crc32c?: (bytes: Uint8Array) => number;
   /** For tests. */
   readonly fs?: FileSystem;
 }

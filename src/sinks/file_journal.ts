@@ -17,7 +17,7 @@ export interface FileJournalSettings {
   readonly fs: FileSystem;
   readonly files: OpenFiles;
   readonly folders: Folders;
-  readonly crc32c: ((bytes: Uint8Array, seed?: number) => number) | undefined;
+  readonly crc32c: ((bytes: Uint8Array) => number) | undefined;
   /** Writing past the page cache was asked for, not only allowed. */
   readonly directAsked: boolean;
 }

@@ -53,7 +53,7 @@ async function makeFileSink(options: FileSinkOptions, root: string): Promise<Sin
   const { maxOpenFiles = OPEN_SHARD_FILES_MAX, directIo = false } = options;
   const { addonStatus, loadAddon } = await import("../native/binding.js");
   const addon = loadAddon();
-  const crc32c = addon && ((bytes: Uint8Array, seed = 0) => addon.crc32c(bytes, seed));
+  const crc32c = addon && ((bytes: Uint8Array) => addon.crc32c(bytes));
   if (directIo === false) return new FileSink({ root, maxOpenFiles, crc32c });
 
   if (addon === undefined) {

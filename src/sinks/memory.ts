@@ -76,9 +76,9 @@ export class MemorySink implements Sink {
         }
         end();
       },
-      abandon: async () => {
+      abandon: async (keep) => {
         if (!isOpen) return;
-        this.#clean = false;
+        if (keep) this.#clean = false;
         end();
       },
     };

@@ -98,9 +98,9 @@ export class S3Sink implements Sink {
     return {
       write: (segments) => upload.write(segments),
       seal: (tail) => upload.seal(tail),
-      // Nothing can be kept of an object that is not whole; its parts would only cost money.
-      abandon: () => {
-        this.#clean = false;
+      // Nothing can be kept of an object that is not whole; its parts would only cost money. But what is in its place may be looked for.
+      abandon: (keep) => {
+        if (keep) this.#clean = false;
         return upload.abandon();
       },
     };

@@ -79,7 +79,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     checked: CheckedOptions,
     options: WriterOptions,
     plan: MemoryPlan,
-    resume: ResumePoint | undefined,
+    resume?: ResumePoint,
   ) {
     const writer = new ArrayWriter(platform, checked, plan, resume?.rows ?? 0);
     await writer.#open(checked, options, resume);

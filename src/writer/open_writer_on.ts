@@ -25,6 +25,12 @@ export async function openWriterOn(platform: Platform, options: WriterOptions): 
     return await ArrayWriter.start(platform, checked, options, plan, resume);
   };
   if (given.mode !== "resume") return await start(given, undefined);
+  if (platform.resumePoint === undefined) {
+    throw new MillraceError("INVALID_OPTION", 'mode "resume" reads the store, which a web page cannot.', {
+      context: { option: "mode" },
+      hint: 'Resume in Node, or use mode "create" or "overwrite".',
+    });
+  }
   const resume = await platform.resumePoint(options);
   try {
     return await start(resume.checked, resume);

@@ -50,12 +50,6 @@ export const pagePlatform: Platform = {
       });
     }
   },
-  async resumePoint() {
-    throw new MillraceError("INVALID_OPTION", 'mode "resume" reads the store, which a web page cannot.', {
-      context: { option: "mode" },
-      hint: 'Resume in Node, or use mode "create" or "overwrite".',
-    });
-  },
   async startThreads(_threads, init) {
     return startInline(init, openPageBackend);
   },

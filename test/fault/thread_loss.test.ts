@@ -1,5 +1,6 @@
+import { once } from "node:events";
 import { join } from "node:path";
-import { BroadcastChannel } from "node:worker_threads";
+import { BroadcastChannel, type Worker } from "node:worker_threads";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 // Worker threads run compiled code: these tests use what `npm run build` made.
 import {
@@ -45,8 +46,8 @@ beforeEach(async () => {
 });
 afterEach(() => removeFolder(folder));
 
-const heldSink = (gate: Gate, nth: number) =>
-  moduleSink(new URL("../helpers/held_file_sink.js", import.meta.url), { path, nth, gate: gate.memory });
+const heldSink = (gate: Gate, nth: number, method = "write") =>
+  moduleSink(new URL("../helpers/held_file_sink.js", import.meta.url), { path, method, nth, gate: gate.memory });
 
 function open(over: Partial<WriterOptions>, codec: string): Promise<ArrayWriter> {
   return openWriter({
@@ -121,6 +122,109 @@ describe.each(["exit", "throw"])("by %s", (how) => {
     await expect(writer.close()).rejects.toMatchObject({ code: "THREAD_FAILED" });
     expect(await publishedRows()).toBe(8);
   });
+});
+
+/** Ends the thread and waits until the writer knows. */
+async function kill(writer: ArrayWriter, file: string, how: string): Promise<unknown> {
+  const failed = new Promise((resolve) => writer.on("error", resolve));
+  channel.postMessage({ file, how });
+  return failed;
+}
+
+const codeOf = (promise: Promise<unknown>): Promise<string> =>
+  promise.then(
+    () => "",
+    (error) => error.code,
+  );
+
+/** At which call of the sink a thread ends: what is held then, and what the writer is doing. */
+const STAGES: readonly [
+  stage: string,
+  method: string,
+  nth: number,
+  start: (writer: ArrayWriter) => Promise<unknown>[],
+][] = [
+  ["while a shard is sealed", "seal", 1, (writer) => [writer.append(data)]],
+  ["while the shape is published", "putObject", 2, (writer) => [writer.append(data), writer.flush()]],
+  ["during a flush", "write", 1, (writer) => [writer.append(data.subarray(0, 10 * ROW_BYTES)), writer.flush()]],
+  ["during a close", "write", 1, (writer) => [writer.append(data), writer.close()]],
+  [
+    "while a close ends the last row",
+    "seal",
+    1,
+    (writer) => [writer.append(data.subarray(0, ROW_BYTES)), writer.close()],
+  ],
+  ["while a close closes the sink", "close", 1, (writer) => [writer.append(data), writer.close()]],
+];
+
+describe.each(["engine_thread.js", "delivery_thread.js"])("%s ends", (file) => {
+  it.each(STAGES)("%s", async (_, method, nth, start) => {
+    const gate = new Gate();
+    const writer = await open({ sink: heldSink(gate, nth, method) }, testCodecs[testCodecs.length - 1]);
+    const calls = start(writer).map(codeOf);
+    await gate.arrived();
+    expect(isMillraceError(await kill(writer, file, "exit"), "THREAD_FAILED")).toBe(true);
+    gate.release();
+    // What was done before is done; the rest has one reason.
+    for (const code of await Promise.all(calls)) expect(["", "THREAD_FAILED"]).toContain(code);
+    expect(await codeOf(writer.append(data))).toBe("THREAD_FAILED");
+    expect(await codeOf(writer.close())).toBe("THREAD_FAILED");
+    await writer.abort();
+    expect(writer.metrics().waiting).toEqual([]);
+    await publishedRows();
+  });
+
+  it("during an abort", async () => {
+    const gate = new Gate();
+    const writer = await open({ sink: heldSink(gate, 1) }, "none");
+    const appended = codeOf(writer.append(data));
+    await gate.arrived();
+    const aborted = writer.abort();
+    expect(await appended).toBe("WRITER_ABORTED");
+    channel.postMessage({ file, how: "exit" });
+    gate.release();
+    await aborted;
+    expect(await codeOf(writer.close())).toBe("WRITER_ABORTED");
+    expect(writer.metrics().waiting).toEqual([]);
+    await publishedRows();
+  });
+
+  it("while the store opens", async () => {
+    const gate = new Gate();
+    // Delivery's worker starts first.
+    const workers: Worker[] = [];
+    const onWorker = (worker: unknown): void => void workers.push(worker as Worker);
+    process.on("worker", onWorker);
+    const code = codeOf(open({ sink: heldSink(gate, 1, "open") }, "none"));
+    await gate.arrived();
+    process.off("worker", onWorker);
+    const exited = once(workers[file === "delivery_thread.js" ? 0 : 1], "exit").then(() => true);
+    // Until it is ended: it may still be loading what hears of this.
+    const pause = () => new Promise<boolean>((resolve) => setTimeout(() => resolve(false), 5));
+    do channel.postMessage({ file, how: "exit" });
+    while (!(await Promise.race([exited, pause()])));
+    gate.release();
+    expect(await code).toBe("THREAD_FAILED");
+  });
+
+  it("before it begins", async () => {
+    process.env.MILLRACE_TEST_KILL = file;
+    try {
+      expect(await codeOf(open({}, "none"))).toBe("THREAD_FAILED");
+    } finally {
+      delete process.env.MILLRACE_TEST_KILL;
+    }
+    await (await open({ mode: "overwrite" }, "none")).close();
+  });
+});
+
+it.runIf(hasZstd)("encode threads that end before they begin are openWriter's error", async () => {
+  process.env.MILLRACE_TEST_KILL = "encode_thread.js";
+  try {
+    expect(await codeOf(open({}, "zstd:1"))).toBe("THREAD_FAILED");
+  } finally {
+    delete process.env.MILLRACE_TEST_KILL;
+  }
 });
 
 it("a held write keeps teardown waiting, also when the engine is gone", async () => {

@@ -1,10 +1,11 @@
 /**
  * Loaded into every worker with `--import`: ends the one whose entry file a test names, as if something had killed it. Tests send
- * `{ file, how }` over the channel; `how` is "exit" or "throw".
+ * `{ file, how }` over the channel; `how` is "exit" or "throw". A file named in MILLRACE_TEST_KILL is ended before it begins.
  */
 import { BroadcastChannel, isMainThread } from "node:worker_threads";
 
 if (!isMainThread) {
+  if (process.argv[1].endsWith(process.env.MILLRACE_TEST_KILL ?? "/nothing")) process.exit(7);
   const channel = new BroadcastChannel("millrace-test-thread-killer");
   channel.onmessage = ({ data: { file, how } }) => {
     if (!process.argv[1].endsWith(file)) return;
