@@ -139,6 +139,65 @@ export const SMALL: readonly Named[] = [
   },
 ];
 
+export const JOURNAL: readonly Named[] = [
+  { name: "journal, shard", ...small, depth: 1, durability: "shard", lanes: [[append, append, close]], statesMin: 1 },
+  {
+    name: "journal, batch",
+    ...small,
+    depth: 1,
+    epochsPerShard: 2,
+    durability: "batch",
+    lanes: [[append, append, close]],
+    statesMin: 1,
+  },
+  {
+    name: "journal, batch, abort",
+    ...small,
+    depth: 1,
+    epochsPerShard: 2,
+    durability: "batch",
+    lanes: [[append, close], [abort]],
+    statesMin: 1,
+  },
+  {
+    name: "journal, batch, sink fails",
+    ...small,
+    depth: 1,
+    epochsPerShard: 2,
+    durability: "batch",
+    lanes: [[append, append, close]],
+    faults: ["sink"],
+    statesMin: 1,
+  },
+  {
+    name: "journal, shard, sink fails",
+    ...small,
+    depth: 1,
+    durability: "shard",
+    lanes: [[append, append, close]],
+    faults: ["sink"],
+    statesMin: 1,
+  },
+  {
+    name: "journal, batch, two shards a row",
+    ...small,
+    shardsPerRow: 2,
+    depth: 1,
+    durability: "batch",
+    lanes: [[append, append, close]],
+    statesMin: 1,
+  },
+  {
+    name: "journal, batch, depth 2, timer",
+    ...small,
+    depth: 2,
+    durability: "batch",
+    publishIntervalMs: 10,
+    lanes: [[append, append, close]],
+    statesMin: 1,
+  },
+];
+
 /** Explored with MILLRACE_WIDE=1. */
 export const WIDE: readonly Named[] = [
   { name: "depth 2, three batches", ...small, depth: 2, lanes: [[append, append, append, close]], statesMin: 20_000 },

@@ -44,6 +44,8 @@ export interface Configuration extends Shape {
   readonly faults?: readonly Fault[];
   readonly faultsMax?: number;
   readonly maxPendingBytes?: number;
+  /** The sink keeps a journal, and this is what is synced. Undefined: it keeps none. */
+  readonly durability?: "none" | "shard" | "batch";
   /** 0: publish at once. Else a timer, which may go off at any moment. */
   readonly publishIntervalMs?: number;
   /** Also explores how a stream opens; else that goes one way. */
@@ -106,7 +108,7 @@ export class StreamWorld implements World {
     const world = new StreamWorld(c);
     world.#putUp();
     const { checked, plan } = planOf(c);
-    ArrayWriter.start(world.#platform(), checked, optionsOf(c, world.#sink), plan).then(
+    ArrayWriter.start(world.#platform(), checked, optionsOf(c, world.#sink), plan, undefined).then(
       (writer) => {
         world.#writer = writer;
         world.#opened = "done";
@@ -130,7 +132,7 @@ export class StreamWorld implements World {
       if ("rows" in call) skipped.push(...new Array<boolean>(call.rows).fill(call.call === "skip"));
     }
     this.content = new Content(c, skipped);
-    this.#sink = new ControlledSink(this.content, this.control);
+    this.#sink = new ControlledSink(this.content, this.control, c.durability !== undefined);
     this.#faultsLeft = c.faults === undefined ? 0 : (c.faultsMax ?? 1);
     this.#lanes = c.lanes.map((calls) => ({
       calls,
@@ -302,7 +304,10 @@ export class StreamWorld implements World {
           this.#issue(lane, i, name, Promise.reject(error), true);
           break;
         }
-        if (lane.left.byteLength > 0) return again();
+        if (lane.left.byteLength > 0) {
+          again();
+          break;
+        }
         lane.left = undefined;
         lane.next++;
         break;
@@ -314,8 +319,8 @@ export class StreamWorld implements World {
           this.#issue(lane, i, name, Promise.reject(error), true);
           break;
         }
-        if (lane.reserved === undefined) return again();
-        lane.next++;
+        if (lane.reserved === undefined) again();
+        else lane.next++;
         break;
       }
       case "commit": {
@@ -432,10 +437,12 @@ export class StreamWorld implements World {
     const truth = {
       encoded: this.#backend.encodedRows,
       delivered: this.#sink.landedRows(),
-      durable: this.#sink.sealedRows(),
+      durable: this.#sink.journal?.recoverableRows() ?? this.#sink.sealedRows(),
       published: Math.max(0, this.#sink.publishedRows),
     };
     for (const name of ["encoded", "delivered", "durable", "published"] as const) {
+      // Nothing is synced, so nothing is promised.
+      if (name === "durable" && this.#c.durability === "none") continue;
       if (marks[name] > truth[name]) return `watermark ${name} is ${marks[name]}, but it is ${truth[name]}`;
     }
     return undefined;
@@ -471,6 +478,7 @@ export class StreamWorld implements World {
     if (closed === undefined || this.#appendedRows < rows || this.#issued.some(({ outcome }) => outcome !== "done")) {
       return undefined;
     }
+    if (this.#sink.journal?.isEmpty === false) return "a journal or the marker is left";
     // Nothing went wrong: the store holds the whole program, byte for byte.
     if (this.#sink.publishedRows !== rows) return `${this.#sink.publishedRows} of ${rows} rows are published`;
     const shardRows = Math.ceil(rows / (shape.epochRows * shape.epochsPerShard));
@@ -521,6 +529,7 @@ export class StreamWorld implements World {
       gpuHost: () => Promise.reject(new Error("no GPU here")),
       warnings: () => [],
       requireFor: async () => {},
+      resumePoint: () => Promise.reject(new Error("nothing is resumed here")),
       startThreads: async (_threads, init, onLost) => this.#startThreads(init, onLost),
     };
   }
@@ -594,6 +603,12 @@ export class StreamWorld implements World {
     environment("MILLRACE_RULES_OFF", c.off);
     environment("MILLRACE_DEBUG", c.debug === false ? "0" : "1");
     this.#undo.push(useClock(FROZEN_CLOCK));
+    // A stack takes longer to write down than what it is about.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
+    this.#undo.push(() => {
+      Error.stackTraceLimit = stackTraceLimit;
+    });
     const { setTimeout, clearTimeout } = globalThis;
     const { control } = this;
     const timer = (run: () => void, ms = 0): unknown => {
@@ -613,7 +628,15 @@ export class StreamWorld implements World {
 
 function optionsOf(c: Configuration, instance?: ControlledSink): WriterOptions {
   return {
-    sink: { kind: "controlled", location: "controlled", options: {}, memoryBytes: () => 0, instance },
+    sink: {
+      kind: "controlled",
+      location: "controlled",
+      options: {},
+      memoryBytes: () => 0,
+      journal: c.durability !== undefined,
+      instance,
+    },
+    durability: c.durability,
     threads: "inline",
     depth: c.depth,
     batchEpochs: c.batchEpochs ?? 1,

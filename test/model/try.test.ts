@@ -1,9 +1,9 @@
 import { it } from "vitest";
-import { SMALL, WIDE } from "./configurations.js";
+import { JOURNAL, SMALL, WIDE } from "./configurations.js";
 import { explore, walk } from "./explorer.js";
 import { StreamWorld } from "./stream_world.js";
 
-for (const c of process.env.TRY_WIDE ? WIDE : SMALL)
+for (const c of process.env.TRY_WIDE ? WIDE : process.env.TRY_J ? JOURNAL : SMALL)
   it(c.name, async () => {
     const t = process.cpuUsage();
     const t0 = performance.now();
