@@ -12,6 +12,7 @@ import { KERNEL_LIMITS, KERNELS, kernelPlan } from "../src/gpu/kernels.js";
 import { ORDERING_COUNTED_RULES } from "../src/metrics/counted_rules.js";
 import { gpuLayout, gpuMemory } from "../src/plan/gpu_layout.js";
 import { ORDERING_RULE_NAMES, ORDERING_RULES } from "../src/slots/ordering.js";
+import { DEFECT_CODES, NOTE_CODES, WARNING_CODES } from "../src/store/verify_report.js";
 
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), "utf8");
 
@@ -24,6 +25,16 @@ it("docs/errors.md lists every code with its meaning", () => {
   const page = read("docs/errors.md");
   expect(firstColumn(page).sort()).toEqual(Object.keys(ERROR_CODES).sort());
   for (const [code, meaning] of Object.entries(ERROR_CODES)) expect(page).toContain(`| \`${code}\` | ${meaning} |`);
+});
+
+it("docs/verify.md lists every code with its meaning, by severity", () => {
+  const page = read("docs/verify.md");
+  const tables = page.split("| code | meaning |").slice(1);
+  for (const [i, codes] of [DEFECT_CODES, WARNING_CODES, NOTE_CODES].entries()) {
+    const rows = [...tables[i].split("\n\n")[0].matchAll(/^\| `([A-Z_]+)` \| (.*) \|$/gm)];
+    expect(rows.map(([, code, meaning]) => [code, meaning])).toEqual(Object.entries(codes));
+  }
+  expect(tables).toHaveLength(3);
 });
 
 it("docs/ordering.md lists every rule as the code has it", () => {

@@ -30,7 +30,18 @@ export interface Stall {
  * outside to wait for is to blame, one that waits for its neighbour is not.
  */
 const CULPRITS: readonly [owner: CurrentWait["owner"], rules: readonly CurrentWait["rule"][], waitingFor: string][] = [
-  ["delivery", ["OUTPUT_RELEASED", "PUBLISH_AFTER_DURABLE", "STOP_JOIN_BEFORE_RELEASE"], "the sink"],
+  [
+    "delivery",
+    [
+      "OUTPUT_RELEASED",
+      "JOURNAL_AFTER_DATA",
+      "DURABLE_AFTER_COMMIT",
+      "PUBLISH_AFTER_DURABLE",
+      "JOURNAL_UNTIL_PUBLISHED",
+      "STOP_JOIN_BEFORE_RELEASE",
+    ],
+    "the sink",
+  ],
   ["engine", ["ENCODED", "POOL_CONSUMED"], "the encoder"],
   ["engine", ["BATCH_FILLED"], "input"],
   ["engine", ["STOP_JOIN_BEFORE_RELEASE"], "the encoder"],

@@ -92,7 +92,7 @@ export class Delivery {
       this.#fail(error),
     );
     this.#work(this.#reopening);
-    await this.#reopening;
+    await this.#order.shown("OUTPUT_RELEASED", this.#reopening);
   }
 
   async #reopenRow(row: number, keepEpochs: number): Promise<void> {

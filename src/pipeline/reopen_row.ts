@@ -108,7 +108,7 @@ async function copyPiece(stored: StoredObjects, row: ShardRow, copy: ShardCopy, 
     row.journal?.enter(s, entry, shard.offset, bytes.subarray(at, at + nbytes));
     shard.offset += nbytes;
   }
-  await shard.handle.write([bytes]);
+  await row.appendCopy(shard, bytes);
 }
 
 function storedIn(sink: Sink): StoredObjects {

@@ -28,6 +28,12 @@ export async function runDelivery(init: DeliveryInit, ports: DeliveryPorts, open
   });
   try {
     const sink = await openSink(init);
+    // A sink that waits for somebody far away is told to hurry while it opens, too; the rest is for later.
+    const early: ToDelivery[] = [];
+    ports.engine.onmessage = ({ data }) => {
+      if (data.type === "abort" && data.hurry) sink.hurry?.();
+      early.push(data);
+    };
     try {
       delivery = await Delivery.open(init, sink, {
         toProducer: (news) => ports.producer.postMessage(news),
@@ -43,6 +49,7 @@ export async function runDelivery(init: DeliveryInit, ports: DeliveryPorts, open
     }
     const opened = delivery;
     ports.engine.onmessage = ({ data }) => opened.receive(data);
+    for (const message of early) opened.receive(message);
     if (isEngineLost) opened.engineLost();
     await opened.reopen();
     ports.producer.postMessage({ type: "ready" });

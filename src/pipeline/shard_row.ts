@@ -87,11 +87,15 @@ export class ShardRow {
   }
 
   /** Begins shard s anew beside the object that an earlier writer has sealed: what is to be kept of that one must be copied. */
-  async reopen(s: number): Promise<OpenShard> {
+  reopen(s: number): Promise<OpenShard> {
     assert(this.#isContinued && this.#shards[s] === undefined, "a shard is opened again before anything else", { s });
-    const shard = await this.#open(s, true);
+    return this.#open(s, true);
+  }
+
+  /** Appends a copy of chunks, which are in the index already, to a shard that was reopened. */
+  async appendCopy(shard: OpenShard, bytes: Uint8Array): Promise<void> {
     if (this.#durability === "batch") this.#unsynced.add(shard);
-    return shard;
+    await shard.handle.write([bytes]);
   }
 
   /**

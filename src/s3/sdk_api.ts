@@ -100,6 +100,8 @@ class SdkApi implements S3Api {
   readonly #place: S3Place;
   readonly #prefix: string;
   #closed = false;
+  /** One for each read on its way: ending a connection alone makes the SDK ask again, minutes long. */
+  readonly #reads = new Set<AbortController>();
 
   constructor(sdk: Client, place: S3Place, sockets: number) {
     this.#sdk = sdk;
@@ -228,7 +230,7 @@ class SdkApi implements S3Api {
 
   async head(key: string): Promise<ObjectHead | undefined> {
     const found = await this.#find("HeadObject", key, () =>
-      this.#client.send(new this.#sdk.HeadObjectCommand(this.#name(key))),
+      this.#reading((about) => this.#client.send(new this.#sdk.HeadObjectCommand(this.#name(key)), about)),
     );
     return found && { bytes: found.ContentLength ?? 0, metadata: found.Metadata ?? {} };
   }
@@ -252,12 +254,13 @@ class SdkApi implements S3Api {
 
   async #getOnce(key: string, range: ByteRange | undefined): Promise<Uint8Array | undefined> {
     const found = await this.#find("GetObject", key, async () => {
-      const answer = await this.#client.send(
-        new this.#sdk.GetObjectCommand({ ...this.#name(key), Range: range && rangeHeader(range) }),
-      );
-      // Inside: a connection that ends in the middle of the body is an error of this operation too.
-      const bytes = (await answer.Body?.transformToByteArray()) ?? new Uint8Array(0);
-      return { bytes, contentRange: answer.ContentRange };
+      const command = new this.#sdk.GetObjectCommand({ ...this.#name(key), Range: range && rangeHeader(range) });
+      return await this.#reading(async (about) => {
+        const answer = await this.#client.send(command, about);
+        // Inside: a connection that ends in the middle of the body is an error of this operation too.
+        const bytes = (await answer.Body?.transformToByteArray()) ?? new Uint8Array(0);
+        return { bytes, contentRange: answer.ContentRange };
+      });
     });
     if (found === undefined) return undefined;
     const end = range !== undefined && "suffix" in range ? endMissed(found.bytes, found.contentRange) : undefined;
@@ -269,15 +272,14 @@ class SdkApi implements S3Api {
   async *list(prefix: string, limit?: number): AsyncIterable<ListedObject> {
     let token: string | undefined;
     do {
+      const command = new this.#sdk.ListObjectsV2Command({
+        Bucket: this.#place.bucket,
+        Prefix: this.#prefix + prefix,
+        ContinuationToken: token,
+        MaxKeys: limit,
+      });
       const page = await this.#ask("ListObjectsV2", prefix, () =>
-        this.#client.send(
-          new this.#sdk.ListObjectsV2Command({
-            Bucket: this.#place.bucket,
-            Prefix: this.#prefix + prefix,
-            ContinuationToken: token,
-            MaxKeys: limit,
-          }),
-        ),
+        this.#reading((about) => this.#client.send(command, about)),
       );
       for (const { Key, Size } of page.Contents ?? []) {
         const key = this.#keyOf(Key);
@@ -327,7 +329,19 @@ class SdkApi implements S3Api {
 
   close(): void {
     this.#closed = true;
+    for (const controller of this.#reads) controller.abort();
     this.#client.destroy();
+  }
+
+  /** A request that `close` ends. */
+  async #reading<T>(send: (about: { readonly abortSignal: AbortSignal }) => Promise<T>): Promise<T> {
+    const controller = new AbortController();
+    this.#reads.add(controller);
+    try {
+      return await send({ abortSignal: controller.signal });
+    } finally {
+      this.#reads.delete(controller);
+    }
   }
 
   #name(key: string): { readonly Bucket: string; readonly Key: string } {

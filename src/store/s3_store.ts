@@ -3,8 +3,8 @@ import type { S3Api } from "../s3/s3_api.js";
 import { checkS3Options, type S3Options, s3Location } from "../s3/s3_options.js";
 import { checkPath, type StoreEntry, type StoreReader } from "./store_reader.js";
 
-/** Connections at once. Verifying takes two; whoever reads many regions at a time waits in line for the others. */
-const SOCKETS = 16;
+/** Connections at once. Verifying takes eight by default; whoever reads more at a time waits in line. */
+const SOCKETS = 32;
 
 /**
  * A store in a bucket of S3, or of a server that speaks its protocol. The client is loaded, and credentials are looked for, at the first

@@ -55,6 +55,8 @@ export async function* walkNodes(
       const metadata = await readNode(store, path);
       return metadata && { path, metadata };
     } catch (error) {
+      // Whoever aborted may have closed the store meanwhile: what fails then says nothing about it.
+      signal?.throwIfAborted();
       if (!isAboutOneObject(error)) throw error;
       return { path, error };
     }

@@ -150,6 +150,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     return readWatermarks(this.#counters, this.#rowsAccepted());
   }
 
+  /** Counts so far, and who waits for what now. Cheap; any time, also while nothing moves. */
   metrics(): MetricsSnapshot {
     return takeSnapshot(this.#counters, {
       rowsAccepted: this.#rowsAccepted(),

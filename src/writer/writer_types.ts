@@ -6,6 +6,7 @@ export interface AppendOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What a listener throws is an uncaught error of the program; the stream goes on. */
 export type WriterEvents = {
   /** A shard is complete and visible under its key: it can be read, copied, moved away. */
   shard: { readonly key: string; readonly bytes: number; readonly rowFrom: number; readonly rowTo: number };

@@ -61,6 +61,16 @@ it(
       libzstd: "CODEC_UNAVAILABLE",
       gpu: "BACKEND_UNAVAILABLE",
     });
+    const waiting = [
+      "producer STAGING_FREE",
+      "engine JOIN_BEFORE_REFILL",
+      "delivery DELIVER_OLDEST_FIRST",
+      "delivery OUTPUT_RELEASED",
+    ];
+    expect(value.stalled).toEqual({
+      close: { waiting, written: "written", left: [], accepted: 13 },
+      abort: { waiting, early: "WRITER_ABORTED", written: "WRITER_ABORTED", left: [], accepted: expect.any(Number) },
+    });
     expect(requests).toContain("/dist/writer/array_writer.js");
     expect(requests).not.toContain("/dist/native/binding.js");
 

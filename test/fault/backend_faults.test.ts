@@ -10,8 +10,16 @@ import { RecordingSink } from "../helpers/faulty_sink.js";
 import { inlineSpec, MapSink } from "../helpers/map_sink.js";
 import { elementBytes } from "../helpers/stream_model.js";
 
-/** A backend that fails: when it opens, in the middle of the stream, when it closes. */
-const plan = vi.hoisted(() => ({ openFails: false, closeFails: false, failAt: 0, inFlight: 0, closed: 0 }));
+/** A backend that fails: when it opens, in the middle of the stream, when it closes; or that does not answer. */
+const plan = vi.hoisted(() => ({
+  openFails: false,
+  closeFails: false,
+  failAt: 0,
+  inFlight: 0,
+  closed: 0,
+  /** What batches wait for before they are answered. */
+  silence: undefined as Promise<void> | undefined,
+}));
 
 class FailingBackend implements Backend {
   readonly kind = "cpu";
@@ -30,6 +38,7 @@ class FailingBackend implements Backend {
     plan.inFlight++;
     try {
       const encoded = await this.#inner.kick(batch);
+      await plan.silence;
       if (batch.outputGeneration === plan.failAt) {
         // As late as can be: the batch behind it is encoded, and with delivery.
         await this.#laterDone;
@@ -65,7 +74,7 @@ const ROWS = 24;
 const data = elementBytes(0, (ROWS * ROW_BYTES) / 2, 2);
 
 beforeEach(() => {
-  Object.assign(plan, { openFails: false, closeFails: false, failAt: 0, inFlight: 0, closed: 0 });
+  Object.assign(plan, { openFails: false, closeFails: false, failAt: 0, inFlight: 0, closed: 0, silence: undefined });
 });
 
 function open(sink: RecordingSink) {
@@ -142,3 +151,44 @@ it("a backend that fails to close is reported once everything is stored", async 
   await expect(writer.close()).rejects.toMatchObject({ code: "INTERNAL" });
   expect(await publishedRows(map)).toBe(ROWS);
 });
+
+it.each(["the answer", "an abort"])(
+  "a backend that does not answer holds append, is named, and ends with %s",
+  async (ending) => {
+    let answer = (): void => {};
+    plan.silence = new Promise((resolve) => {
+      answer = resolve;
+    });
+    const map = new MapSink();
+    const sink = new RecordingSink(map);
+    const writer = await open(sink);
+    let appended = false;
+    const append = writer.append(data).then(() => {
+      appended = true;
+    });
+    const waits = (): string[] => writer.metrics().waiting.map(({ owner, rule }) => `${owner} ${rule}`);
+    const turns = async (): Promise<void> => {
+      for (let i = 0; i < 50; i++) await new Promise((resolve) => setImmediate(resolve));
+    };
+    await turns();
+    expect([appended, writer.tryAppend(data)]).toEqual([false, 0]);
+    expect(waits()).toEqual(["producer STAGING_FREE", "engine BATCH_FILLED", "engine ENCODED", "delivery ENCODED"]);
+    if (ending === "the answer") {
+      answer();
+      await append;
+      await writer.close();
+      expect(await publishedRows(map)).toBe(ROWS);
+    } else {
+      const aborted = writer.abort();
+      await expect(append).rejects.toMatchObject({ code: "WRITER_ABORTED" });
+      await turns();
+      // The memory that batches are encoded in is not given back before.
+      expect([plan.closed, waits()[0]]).toEqual([0, "producer STOP_JOIN_BEFORE_RELEASE"]);
+      answer();
+      await aborted;
+      expect(await publishedRows(map)).toBe(0);
+    }
+    expect([plan.closed, plan.inFlight, waits()]).toEqual([1, 0, []]);
+    expect(sink.violations).toEqual([]);
+  },
+);

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { recoverStore } from "../../src/recover/recover.js";
 import { openArray } from "../../src/store/array_reader.js";
 import { verifyStore } from "../../src/store/verify.js";
 import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
@@ -17,6 +18,7 @@ import { moduleSink, openWriter } from ${JSON.stringify(dist)};
 const sink = moduleSink(${JSON.stringify(new URL("../helpers/slow_sink.js", import.meta.url).href)}, { marker: process.argv[1] });
 const writer = await openWriter({
   sink,
+  backend: "cpu",
   batchEpochs: 1,
   encodeThreads: 2,
   array: {
@@ -137,6 +139,16 @@ interface FilesEnd {
   readonly published: number;
 }
 
+/** What readers see is right; returns how many rows that are. */
+async function checkStore(path: string): Promise<number> {
+  const array = await openArray(path);
+  const { data } = await array.readRegion();
+  const values = new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2);
+  expect(values.every((value, i) => value === i % 65_536)).toBe(true);
+  expect((await verifyStore(path)).defects).toEqual([]);
+  return array.metadata.shape[0];
+}
+
 async function runOnFiles(ending: string, threads: string, signal?: NodeJS.Signals): Promise<FilesEnd> {
   const path = join(folder, `store-${runs++}.zarr`);
   const dist = new URL("../../dist/index.js", import.meta.url).href;
@@ -155,12 +167,10 @@ async function runOnFiles(ending: string, threads: string, signal?: NodeJS.Signa
     stderr += text;
   });
   const [code, killedBy] = (await once(child, "close")) as [number | null, NodeJS.Signals | null];
-  const array = await openArray(path);
-  const published = array.metadata.shape[0];
-  const { data } = await array.readRegion();
-  const values = new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2);
-  expect(values.every((value, i) => value === i % 65_536)).toBe(true);
-  expect((await verifyStore(path)).defects).toEqual([]);
+  const published = await checkStore(path);
+  const { status } = await recoverStore(path);
+  expect(["recovered", "clean"]).toContain(status);
+  expect(await checkStore(path)).toBeGreaterThanOrEqual(published);
   return { code, killedBy, stderr, told: Number(/published (\d+)/.exec(stdout)?.[1]), published };
 }
 

@@ -161,6 +161,22 @@ it("a damaged shard where a stream goes on is found while it opens, and nothing 
   expect(differing(await contentOfFolder(root), before)).toEqual([]);
 });
 
+it("at durability batch, what is copied survives a power cut before anything is promised on top of it", async () => {
+  await streamOn({ sink: fileSink(root), array }, [appended(23)]);
+  const { fs, log } = hookedFs();
+  const sink = inlineSpec(new FileSink({ root, fs }) as Sink);
+  const writer = await open({ sink, mode: "resume", durability: "batch" });
+  const calls = log.map((line) => line.replaceAll(root, "ROOT"));
+  for (const shard of ["ROOT/c/1/0/0.partial", "ROOT/c/1/1/0.partial"]) {
+    const syncs = calls.flatMap((line, i) => (line === `file.datasync ${shard}` ? [i] : []));
+    // One with each commit, of an epoch each here, and none before what it syncs.
+    expect(syncs).toHaveLength(2);
+    expect(syncs[1]).toBeGreaterThan(calls.lastIndexOf(`file.writev ${shard}`));
+  }
+  expect(calls).toContain("file.datasync ROOT/.millrace/journal.1");
+  await writer.close();
+});
+
 it("a writer at work keeps another from resuming, and its store goes on", async () => {
   await streamOn({ sink: fileSink(root), array }, [appended(5)]);
   const first = await open({ mode: "resume" });

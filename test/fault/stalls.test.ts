@@ -86,8 +86,10 @@ async function until(w: ArrayWriter, expected: readonly string[]): Promise<void>
   }
 }
 
-/** Everything is handed over or waits, behind the first write of the sink. */
-const STALLED = ["producer STAGING_FREE", "engine JOIN_BEFORE_REFILL", "delivery OUTPUT_RELEASED"];
+/** Everything is handed over or waits, behind the sink. */
+const BEHIND_SINK = ["producer STAGING_FREE", "engine JOIN_BEFORE_REFILL", "delivery OUTPUT_RELEASED"];
+/** Behind a write: the journal, too, waits for it. */
+const STALLED = [...BEHIND_SINK, "delivery JOURNAL_AFTER_DATA"];
 
 async function stall(threads: Threads) {
   const w = await open(threads, "write", 1);
@@ -137,6 +139,7 @@ describe.each<Threads>(["inline", "workers"])("a sink that does not answer, thre
       "engine JOIN_BEFORE_REFILL",
       "delivery DELIVER_OLDEST_FIRST",
       "delivery OUTPUT_RELEASED",
+      "delivery JOURNAL_AFTER_DATA",
     ]);
     for (const [i, { forNs }] of after.waiting.entries()) expect(forNs).toBeGreaterThan(before.waiting[i].forNs);
     expect(after.bytesIn).toBe(before.bytesIn);
@@ -153,7 +156,7 @@ describe.each<Threads>(["inline", "workers"])("a sink that does not answer, thre
     const appends = Array.from({ length: 16 }, (_, i) => sealing.append(rows(4 * i, 4 * i + 4)));
     await gate.arrived();
     // The next row of shards is written meanwhile; its seal waits for the first one's.
-    await until(sealing, [...STALLED, "delivery PUBLISH_AFTER_DURABLE"]);
+    await until(sealing, [...BEHIND_SINK, "delivery PUBLISH_AFTER_DURABLE"]);
     gate.release();
     await Promise.all(appends);
     await sealing.close();
@@ -193,7 +196,12 @@ describe.each<Threads>(["inline", "workers"])("a sink that does not answer, thre
     await gate.arrived();
     const appended = w.append(rows(4, ROWS));
     appended.catch(() => {});
-    await until(w, ["producer STAGING_FREE", "engine SINK_PENDING_BYTES", "delivery OUTPUT_RELEASED"]);
+    await until(w, [
+      "producer STAGING_FREE",
+      "engine SINK_PENDING_BYTES",
+      "delivery OUTPUT_RELEASED",
+      "delivery JOURNAL_AFTER_DATA",
+    ]);
     gate.release();
     await appended;
     await w.close();

@@ -236,6 +236,28 @@ it("an aborted signal opens nothing; one that aborts meanwhile closes what was o
   }
 });
 
+it("a signal aborted while the sink opens tells it to hurry", async () => {
+  let hurry = (): void => {};
+  let begun = (): void => {};
+  const opening = new Promise<void>((resolve) => {
+    begun = resolve;
+  });
+  class Unreachable extends MapSink {
+    readonly hurry = (): void => hurry();
+    override open(): Promise<void> {
+      begun();
+      return new Promise((_, reject) => {
+        hurry = () => reject(new Error("nobody answered"));
+      });
+    }
+  }
+  const controller = new AbortController();
+  const opened = failure(openHeld({ sink: inlineSpec(new Unreachable()), signal: controller.signal }));
+  await opening;
+  controller.abort();
+  expect((await opened).code).toBe("WRITER_ABORTED");
+});
+
 it("a skip in the middle of a row changes nothing", async () => {
   const { gate, map, writer } = await openHeld();
   gate.release();

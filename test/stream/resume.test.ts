@@ -4,6 +4,8 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { MillraceError } from "../../src/base/errors.js";
 import { fillPattern } from "../../src/base/fill_pattern.js";
+import { crc32c } from "../../src/codec/crc32c.js";
+import { readJournal } from "../../src/journal/read_journal.js";
 import { encodeMarker, MARKER_KEY } from "../../src/journal/writer_marker.js";
 import type { ArrayOptions, WriterOptions } from "../../src/options.js";
 import { storedArrayOptions } from "../../src/resume/stored_options.js";
@@ -110,6 +112,52 @@ describe("a stream that is cut and resumed", () => {
       await streamOn({ sink, ...options, mode: "resume" }, [appended(29 - seam)]);
       expect(differing(await contentOfFolder(sink.location), expected), `cut at ${seam}`).toEqual([]);
     }
+  });
+
+  it.each(["none", "batch"] as const)("leaves the same files at durability %s", async (durability) => {
+    const whole = fileSink(join(folder, "whole.zarr"));
+    await streamOn({ sink: whole, array: array() }, [appended(31)]);
+    const options = { sink: fileSink(root), array: array(), durability, batchEpochs: 1 };
+    await streamOn(options, [appended(17)]);
+    await streamOn({ ...options, mode: "resume" }, [appended(2)]);
+    await streamOn({ ...options, mode: "resume" }, [appended(12)]);
+    expect(differing(await contentOfFolder(root), await contentOfFolder(whole.location))).toEqual([]);
+  });
+
+  it("enters what it copies into the row's journal, as the bytes of the new shards have it", async () => {
+    const sink = fileSink(root);
+    await streamOn({ sink, array: array() }, [appended(23)]);
+    const writer = await openWriter({
+      sink,
+      array: array(),
+      threads: "inline",
+      backend: "cpu",
+      mode: "resume",
+      batchEpochs: 1,
+    });
+    const content = await contentOfFolder(root);
+    const journal = readJournal(content.get(".millrace/journal.1")!);
+    // Rows 12 to 20 are two whole epochs, rows 20 to 23 are encoded again.
+    expect(journal).toMatchObject({ header: { row: 1 }, epochCount: 2, sealedRowTo: undefined });
+    expect(journal.commits.map(({ rowTo }) => rowTo)).toEqual([16, 20]);
+    const keys = ["c/1/0/0", "c/1/1/0"];
+    let records = 0;
+    for (const { recordCount, record } of journal.commits) {
+      for (let i = 0; i < recordCount; i++) {
+        const { shard, offset, nbytes, crc } = record(i);
+        const chunk = content.get(`${keys[shard]}.partial`)!.subarray(offset, offset + nbytes);
+        expect([chunk.length, crc32c(chunk)]).toEqual([nbytes, crc]);
+        records++;
+      }
+    }
+    // 4 × 2 chunks an epoch.
+    expect(records).toBe(2 * 8);
+    for (const key of keys) {
+      const partial = content.get(`${key}.partial`)!;
+      expect(Buffer.compare(partial, content.get(key)!.subarray(0, partial.length))).toBe(0);
+    }
+    await writer.close();
+    expect([...(await contentOfFolder(root)).keys()].filter((key) => key.startsWith("."))).toEqual([]);
   });
 
   it("keeps a skipped epoch unstored, when it was begun by one writer and ended by another", async () => {

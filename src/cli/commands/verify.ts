@@ -55,7 +55,8 @@ export function verifyCommand({ io, finish }: CommandContext): Command {
   return addS3Flags(command)
     .addHelpText("after", HELP)
     .action(async (store: string, flags: VerifyFlags) => {
-      await using opened = targetOf(store, flags);
+      const { endpoint, region, profile } = flags;
+      await using opened = targetOf(store, { endpoint, region, profile });
       using interrupts = new Interrupts(io.stderr, "stopping; Ctrl-C again to end at once");
       const signal = AbortSignal.any([interrupts.closing, interrupts.aborting]);
       const found: VerifyFinding[] = [];

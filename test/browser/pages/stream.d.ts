@@ -19,5 +19,7 @@ export function run(params: { readonly codecs: readonly string[] }): Promise<{
   readonly discarded: StreamSaid;
   readonly ownSink: Objects;
   readonly inWorker: Stores;
+  /** By how the stream was ended. */
+  readonly stalled: Readonly<Record<string, object>>;
   readonly refused: Readonly<Record<string, string>>;
 }>;

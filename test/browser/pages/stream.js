@@ -94,6 +94,37 @@ async function codeOf(call) {
   }
 }
 
+/** A stream whose sink does not answer: what it says it waits for, and how it ends. */
+export async function stall(millrace, ending) {
+  const { arrived, closeGate, openGate } = await import("./held_sink.js");
+  closeGate();
+  arrived.count = 0;
+  const writer = await millrace.openWriter({
+    sink: millrace.moduleSink(new URL("./held_sink.js", import.meta.url)),
+    array: arrayOptions("none"),
+    threads: "inline",
+    batchEpochs: 1,
+    depth: 2,
+    publishIntervalMs: 0,
+  });
+  const stream = writer.writable.getWriter();
+  const written = stream.write(rows(0, 13)).then(
+    () => "written",
+    (error) => error.code,
+  );
+  stream.closed.catch(() => {});
+  const waits = () => writer.metrics().waiting.map(({ owner, rule }) => `${owner} ${rule}`);
+  // The batch behind the held one waits for its turn.
+  while (arrived.count === 0 || waits().length < 4) await new Promise((resolve) => setTimeout(resolve, 1));
+  const waiting = waits();
+  const ended = ending === "close" ? stream.close() : stream.abort(new Error("enough"));
+  // An abort answers the chunk before the sink does.
+  const early = ending === "close" ? undefined : await written;
+  openGate();
+  await ended;
+  return { waiting, early, written: await written, left: waits(), accepted: writer.watermarks.accepted };
+}
+
 export async function run({ codecs }) {
   const millrace = await import("/dist/browser.js");
   const stores = await writeAll(millrace, codecs);
@@ -108,6 +139,7 @@ export async function run({ codecs }) {
     discarded,
     ownSink: await describeFiles(files),
     inWorker: await writeAllInWorker(codecs),
+    stalled: { close: await stall(millrace, "close"), abort: await stall(millrace, "abort") },
     refused: {
       workers: await open({ threads: "workers" }),
       libzstd: await open({}, "zstd:3"),

@@ -41,6 +41,7 @@ it.each<[string, string, string[]]>([
     "STOP_JOIN_BEFORE_RELEASE",
     ["producer STOP_JOIN_BEFORE_RELEASE", "engine STOP_JOIN_BEFORE_RELEASE", "delivery STOP_JOIN_BEFORE_RELEASE"],
   ],
+  ["the sink", "DURABLE_AFTER_COMMIT", ["engine BATCH_FILLED", "delivery DURABLE_AFTER_COMMIT"]],
   [
     "the encoder",
     "ENCODED",

@@ -231,3 +231,51 @@ describe("any bytes", () => {
     );
   });
 });
+
+describe("bounds", () => {
+  const BLOSC = { name: "blosc", configuration: { cname: "zstd", shuffle: "noshuffle", typesize: 1 } };
+
+  it("do not grow with the length of a chain", async () => {
+    // The outer of eight compressors claims what would be allowed if each doubled the bound: 128 times the chunk.
+    const decoder = await openDecoder([BYTES, ...Array(8).fill(ZSTD)], "uint16");
+    const frame = await zstd(new Uint8Array(3 * 2 ** 20));
+    await expect(decoder.decode(frame, 2 ** 20)).rejects.toThrow(/expected at most 2162688/);
+  });
+
+  it("a frame may not state more than its blocks can hold", async () => {
+    const frame = Uint8Array.of(0x28, 0xb5, 0x2f, 0xfd, 0xa0, 0, 0, 4, 0, 0x0b, 0, 0, 0);
+    const decoder = await openDecoder([BYTES, ZSTD], "uint16");
+    await expect(decoder.decode(frame, 2 ** 18)).rejects.toThrow(/says 262144 bytes, the blocks hold 1 at most/);
+  });
+
+  it("blocks of Blosc cannot share a payload that is longer than a block", async () => {
+    const content = 64 * 1024;
+    const blocks = content / 16;
+    const payload = await zstd(noise(4096));
+    const container = new Uint8Array(16 + 4 * blocks + 4 + payload.length);
+    const view = new DataView(container.buffer);
+    container.set([2, 1, (4 << 5) | 0x10, 1]);
+    view.setUint32(4, content, true);
+    view.setUint32(8, 16, true);
+    view.setUint32(12, container.length, true);
+    for (let block = 0; block < blocks; block++) view.setUint32(16 + 4 * block, 16 + 4 * blocks, true);
+    view.setUint32(16 + 4 * blocks, payload.length, true);
+    container.set(payload, 20 + 4 * blocks);
+    const decoder = await openDecoder([BYTES, BLOSC], "uint8");
+    await expect(decoder.decode(container, content)).rejects.toThrow(/block 0 takes 41\d\d bytes, decoded it has 16/);
+  });
+
+  it("tell a wrong checksum from other damage", async () => {
+    for (const [chain, encoded] of [
+      [[BYTES, { name: "crc32c" }], withCrc(ramp(64))],
+      [[BYTES, { name: "gzip" }], new Uint8Array(gzipSync(ramp(64)))],
+    ] as const) {
+      const decoder = await openDecoder(chain, "uint16");
+      encoded[encoded.length - (chain[1].name === "gzip" ? 8 : 1)] ^= 1;
+      await expect(decoder.decode(encoded, 64)).rejects.toMatchObject({ context: { checksum: true } });
+      await expect(decoder.decode(encoded.subarray(0, 3), 64)).rejects.not.toMatchObject({
+        context: { checksum: true },
+      });
+    }
+  });
+});

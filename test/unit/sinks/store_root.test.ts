@@ -3,7 +3,7 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { nodeFileSystem } from "../../../src/sinks/file_system.js";
-import { refuseExisting, removeStore } from "../../../src/sinks/store_root.js";
+import { refuseExisting, removeStore, requireStore } from "../../../src/sinks/store_root.js";
 import { hookedFs, osError } from "../../helpers/faulty_fs.js";
 import { filesBelow, makeTempFolder, removeFolder } from "../../helpers/temp_folder.js";
 
@@ -21,6 +21,24 @@ async function put(...names: string[]): Promise<void> {
     await writeFile(join(root, name), name);
   }
 }
+
+describe("requireStore", () => {
+  it("takes a folder with metadata and without a marker, and nothing else", async () => {
+    await expect(requireStore(nodeFileSystem, root)).rejects.toMatchObject({ code: "STORE_NOT_FOUND" });
+    await put("c/0/0");
+    await expect(requireStore(nodeFileSystem, root)).rejects.toMatchObject({ code: "STORE_NOT_FOUND" });
+    await put("zarr.json");
+    await requireStore(nodeFileSystem, root);
+    await put(".millrace/writer.json");
+    await expect(requireStore(nodeFileSystem, root)).rejects.toMatchObject({
+      code: "STORE_NOT_CLOSED",
+      context: { location: root, key: ".millrace/writer.json" },
+    });
+    await expect(requireStore(nodeFileSystem, join(root, "zarr.json"))).rejects.toMatchObject({
+      code: "INVALID_OPTION",
+    });
+  });
+});
 
 describe("refuseExisting", () => {
   it("accepts nothing, an empty folder, and empty folders in it", async () => {

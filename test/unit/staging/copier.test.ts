@@ -33,3 +33,16 @@ it.each([
   copier.close();
   copier.close();
 });
+
+it.runIf(addon !== undefined)("copies alone where no helper could start", () => {
+  const SIZE = 2 ** 20;
+  const slot = new Uint8Array(new SharedArrayBuffer(SIZE));
+  // As the addon answers when the system has no thread left.
+  const withoutThreads = Object.assign(Object.create(addon as object), { copyStart: () => addon?.copyStart(0) });
+  const copier = openCopier([slot], withoutThreads, 3);
+  expect(copier.description).toBe("native, 0 helpers");
+  const source = Uint8Array.from({ length: SIZE }, (_, i) => (i * 2654435761) >>> 13);
+  copier.copy(0, 0, source, 0, SIZE);
+  expect(Buffer.compare(slot, source)).toBe(0);
+  copier.close();
+});

@@ -1,3 +1,4 @@
+import { execFileSync } from "node:child_process";
 import { chmod, mkdir, mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -105,6 +106,25 @@ describe("FileStore", () => {
     await put(OBJECTS);
     await chmod(join(folder, "c.x"), 0);
     await expect(new FileStore(folder).get("c.x")).rejects.toMatchObject({ code: "PERMISSION_DENIED" });
+  });
+
+  it.skipIf(process.getuid?.() === 0)("lists the rest where a folder cannot be listed, and then says so", async () => {
+    await put(new Map([...OBJECTS, ["b/1", Uint8Array.of(1)], ["d/1", Uint8Array.of(1)], ["e/1", Uint8Array.of(1)]]));
+    for (const name of ["b", "d"]) await chmod(join(folder, name), 0);
+    const keys: string[] = [];
+    const listing = async () => {
+      for await (const { key } of new FileStore(folder).list("")) keys.push(key);
+    };
+    await expect(listing()).rejects.toMatchObject({ code: "PERMISSION_DENIED", context: { failures: 2 } });
+    expect(keys).toContain("e/1");
+    for (const name of ["b", "d"]) await chmod(join(folder, name), 0o755);
+  });
+
+  it.skipIf(process.platform === "win32")("does not wait for a writer of a pipe that lies in the folder", async () => {
+    execFileSync("mkfifo", [join(folder, "zarr.json")]);
+    const store = new FileStore(folder);
+    expect(await store.getRange("zarr.json", 0, 100)).toBeUndefined();
+    await expect(verifyStore(folder)).rejects.toMatchObject({ code: "STORE_NOT_FOUND" });
   });
 });
 

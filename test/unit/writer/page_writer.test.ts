@@ -50,6 +50,10 @@ it("refuses workers and libzstd", async () => {
     code: "INVALID_OPTION",
     context: { option: "threads" },
   });
+  await expect(page.openWriter({ ...options(), mode: "resume" })).rejects.toMatchObject({
+    code: "INVALID_OPTION",
+    context: { option: "mode" },
+  });
   await expect(page.openWriter(options({ codec: "zstd:3" }))).rejects.toMatchObject({ code: "CODEC_UNAVAILABLE" });
 });
 
