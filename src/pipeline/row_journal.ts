@@ -72,6 +72,11 @@ export class Journals {
     this.#sweep();
   }
 
+  /** Removals that are on their way have ended. */
+  settled(): Promise<void> {
+    return this.#removing;
+  }
+
   /** The stream has ended well: nothing is left to be recovered. */
   async clear(): Promise<void> {
     await this.#removing;
