@@ -7,6 +7,7 @@ import { fillValue } from "../../../src/zarr/fill_value.js";
 import {
   checkRecoveredFolder,
   crashFolder,
+  expectContent,
   type Feed,
   type FolderStream,
   ROOT,
@@ -178,6 +179,37 @@ it.each<[string, FolderStream, Feed]>([
   },
   120_000,
 );
+
+it("leaves the old store, nothing or the new store when an overwrite crashes, and never takes away the way on", async () => {
+  const old = new RecordingFs();
+  const before = await crashFolder({ array: array(), batchEpochs: 1 }, rows(9), old);
+  // Not closed: its marker and its journals must not outlive it.
+  const unclosed = before.images.findLast(({ fs }) => fs.files(ROOT).has(MARKER_KEY))!.fs;
+  const met = new Set<string>();
+  for (const fs of [old.copy(), unclosed.copy()]) {
+    const first = fs.content(ROOT);
+    const stream = await crashFolder({ array: array(), batchEpochs: 1, mode: "overwrite" }, rows(0, 3, 6), fs);
+    for (const [i, image] of stream.images.entries()) {
+      const files = image.fs.files(ROOT);
+      if (image.fs.log.length === 0 && JSON.stringify(image.fs.content(ROOT)) === JSON.stringify(first)) {
+        met.add("old");
+      } else if (!files.has("zarr.json")) {
+        const report = await recoverOn(image.fs.copy()).catch((error) => error);
+        expect(["nothing-to-recover", "STORE_NOT_FOUND"]).toContain(report.status ?? report.code);
+        met.add("half removed");
+        if (i % 3 !== 0) continue;
+        const again = image.fs.copy();
+        const { content } = await streamInto(again, { array: array(), mode: "overwrite" }, rows(5));
+        await expectContent(again.files(ROOT), content);
+      } else if (i % 8 === 0) {
+        // As any other stream, which others look at more closely.
+        await checkRecoveredFolder(image, stream);
+        met.add("new");
+      }
+    }
+  }
+  expect([...met]).toEqual(["old", "half removed", "new"]);
+}, 60_000);
 
 /** Streams of few shards: every change leaves an image, and every image is recovered. */
 const smallStreams = () => {
