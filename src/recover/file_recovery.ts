@@ -142,19 +142,22 @@ class FileRecovery {
     const ledger = await this.#ledger(row, g);
     const folders = new Map<number, Set<string>>();
     for (const [s, action] of actions.entries()) {
-      if (action !== "seal" && action !== "reseal") continue;
+      if (action === "none") continue;
       const key = shardKeyOf(g, row, s);
       const target = ledger.shardOf(s, epochs);
       if (!steps.dryRun && target !== undefined) {
-        const partial = key + PARTIAL_SUFFIX;
-        // Under its own name it would be a torn shard while it is cut.
-        if (action === "reseal") await files.rename(key, partial);
-        await files.finish(partial, target.dataBytes, target.index);
-        await files.rename(partial, key);
+        // Its writer may have ended between the rename and the sync of the folder, so that one is synced for those that are kept too.
+        if (action !== "keep") {
+          const partial = key + PARTIAL_SUFFIX;
+          // Under its own name it would be a torn shard while it is cut.
+          if (action === "reseal") await files.rename(key, partial);
+          await files.finish(partial, target.dataBytes, target.index);
+          await files.rename(partial, key);
+        }
         for (const [depth, path] of ancestors(key).entries())
           folders.set(depth, (folders.get(depth) ?? new Set()).add(path));
       }
-      steps.did("seal");
+      if (action !== "keep") steps.did("seal");
     }
     // From the innermost up: names of folders that the writer had made need not be on the medium either.
     for (const paths of folders.values()) for (const path of paths) await files.syncFolder(path);
@@ -162,7 +165,11 @@ class FileRecovery {
 
   async #publish(metadata: Uint8Array, { rowsBefore, rowsAfter }: RecoveredArray): Promise<void> {
     const { files, steps } = this;
-    if (rowsAfter === rowsBefore) return;
+    if (rowsAfter === rowsBefore) {
+      // The writer may have ended before it synced the name of the metadata. From here on an older shape could not be mended any more.
+      if (!steps.dryRun) await files.syncFolder("");
+      return;
+    }
     if (!steps.dryRun) {
       const bytes = await files.read(METADATA_NAME);
       if (bytes === undefined || Buffer.compare(bytes, metadata) !== 0) throw this.#changed(METADATA_NAME);
