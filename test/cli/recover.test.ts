@@ -58,6 +58,18 @@ function startWriter(durability: string, codec: string): RunningCli {
   return running;
 }
 
+/** Resolves once the writer has said that rows are durable; on a busy machine its first batch may take a while. */
+async function sawDurable({ child, result }: RunningCli): Promise<void> {
+  let said = "";
+  const saw = new Promise<void>((resolve) => {
+    child.stderr!.on("data", (part) => {
+      said += part;
+      if (/"durable":[1-9]/.test(said)) resolve();
+    });
+  });
+  await Promise.race([saw, result.then(({ stderr }) => Promise.reject(new Error(`the writer ended: ${stderr}`)))]);
+}
+
 /** What the writer said last about its rows. */
 function lastWatermarks(stderr: string): { readonly durable: number; readonly published: number } {
   const lines = stderr.split("\n").filter((line) => line.startsWith("{") && line.endsWith("}"));
@@ -83,8 +95,9 @@ describe("millrace recover", { timeout: 60_000 }, () => {
     ["batch", "none", 5],
     ["batch", "blosc", 23],
   ])("brings back what a killed writer had promised (durability %s, codec %s)", async (durability, codec, ms) => {
-    const { child, result, saw } = startWriter(durability, codec);
-    await saw('"watermarks"');
+    const running = startWriter(durability, codec);
+    const { child, result } = running;
+    await sawDurable(running);
     await sleep(ms);
     child.kill("SIGKILL");
     const { code, stderr } = await result;
