@@ -28,7 +28,11 @@ describe("doctor, of WebGPU", { timeout: 60_000 }, () => {
   it("says how to install the package", async () => {
     const { findings, text } = await doctor(NO_PACKAGE);
     expect(named(findings, "webgpu")).toMatchObject([
-      { state: "absent", detail: expect.stringMatching(/not installed/), fix: expect.stringContaining("npm install webgpu") },
+      {
+        state: "absent",
+        detail: expect.stringMatching(/not installed/),
+        fix: expect.stringContaining("npm install webgpu"),
+      },
     ]);
     expect(named(findings, "GPU")).toEqual([]);
     expect(text).toContain("→ npm install webgpu");

@@ -51,11 +51,19 @@ it("finds the reason for no adapter in what WebGPU printed", () => {
     detail: "no adapter, so the CPU encodes: Couldn't load Vulkan: libvulkan.so.1: no such file",
     fix: expect.stringContaining("libvulkan1"),
   });
-  expect(findings({}, "darwin")[1]).toMatchObject({ detail: "no adapter, so the CPU encodes", fix: expect.stringMatching(/driver/) });
+  expect(findings({}, "darwin")[1]).toMatchObject({
+    detail: "no adapter, so the CPU encodes",
+    fix: expect.stringMatching(/driver/),
+  });
 });
 
 it("tells of a package that does not load, and of a driver that ends the process", () => {
   const [only, ...others] = findings({ error: "looking for adapters failed: the process ended by SIGSEGV." });
-  expect(only).toMatchObject({ name: "webgpu", state: "absent", detail: expect.stringMatching(/SIGSEGV/), fix: expect.stringMatching(/driver/) });
+  expect(only).toMatchObject({
+    name: "webgpu",
+    state: "absent",
+    detail: expect.stringMatching(/SIGSEGV/),
+    fix: expect.stringMatching(/driver/),
+  });
   expect(others).toEqual([]);
 });
