@@ -134,9 +134,12 @@ export class RowJournal {
     await this.#append(this.#frame.finish(firstEpoch, epochCount, rowTo), this.#durability === "batch");
   }
 
-  /** Every shard of the row is sealed. Durable, with all commits before it, unless durability is "none". */
+  /**
+   * Every shard of the row is sealed. At durability "shard" this is what makes its commits survive a power cut; at "batch" they do already, and
+   * recovery keeps the same rows without the seal.
+   */
   async seal(rowTo: number): Promise<void> {
-    await this.#append(encodeSealed(rowTo), this.#durability !== "none");
+    await this.#append(encodeSealed(rowTo), this.#durability === "shard");
     await this.#file.close();
   }
 

@@ -54,7 +54,9 @@ export async function recoverFiles(
     });
   }
   const marker = decodeMarker(markerBytes);
-  if (marker === undefined && metadata !== undefined && !options.force) throw strangeMarker(root);
+  if (marker === undefined && metadata !== undefined && !options.force && !(await isJustBegun(files, markerBytes))) {
+    throw strangeMarker(root);
+  }
   if (marker?.writer !== undefined && !options.force && (await isAtWork(marker.writer))) {
     const { host, pid } = marker.writer;
     throw new MillraceError("STORE_IN_USE", `the writer of ${root}, process ${pid} on ${host}, is still running.`, {
@@ -64,6 +66,25 @@ export async function recoverFiles(
   }
   const recovery = new FileRecovery(files, steps, marker, markerBytes);
   return metadata === undefined ? await recovery.clearUp() : await recovery.run(metadata);
+}
+
+/**
+ * A power cut has torn a marker that was just being put into a store that was closed before: it is on the medium before anything else happens,
+ * the first journal too. A marker of another version can be read as JSON.
+ */
+async function isJustBegun(files: RecoveryFiles, marker: Uint8Array): Promise<boolean> {
+  if ((await journalRows(files)).length > 0) return false;
+  try {
+    JSON.parse(Buffer.from(marker).toString());
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+async function journalRows(files: RecoveryFiles): Promise<number[]> {
+  const names = await files.entries(JOURNAL_FOLDER);
+  return names.flatMap(({ name }) => parseJournalName(name) ?? []).sort((a, b) => a - b);
 }
 
 class FileRecovery {
@@ -90,7 +111,7 @@ class FileRecovery {
       steps,
       geometry,
       rowsPublished: array.shape[0],
-      journals: await this.#journalRows(),
+      journals: await journalRows(files),
       ledger: (row) => this.#ledger(row, geometry),
     });
     for (const row of plan.rows) await this.#makeWhole(row, geometry);
@@ -121,15 +142,10 @@ class FileRecovery {
       );
     } else {
       await this.#removeTemporary();
-      await this.#remove((await this.#journalRows()).map(journalKey));
+      await this.#remove((await journalRows(files)).map(journalKey));
       await this.#removeMarker();
     }
     return frozenReport(files.root, steps, "nothing-to-recover", marker);
-  }
-
-  async #journalRows(): Promise<number[]> {
-    const names = await this.files.entries(JOURNAL_FOLDER);
-    return names.flatMap(({ name }) => parseJournalName(name) ?? []).sort((a, b) => a - b);
   }
 
   async #ledger(row: number, g: ArrayGeometry): Promise<RowLedger> {
@@ -137,18 +153,20 @@ class FileRecovery {
     return new RowLedger(row, bytes, g, this.marker?.writeId);
   }
 
-  /** Gives every shard of a row its index, behind the chunks that are kept, and its name. */
+  /** Gives every shard of a row its index, behind the chunks that are kept, and its name; then both are on the medium. */
   async #makeWhole({ row, epochs, actions = [] }: RowPlan, g: ArrayGeometry): Promise<void> {
     const { files, steps } = this;
     const ledger = await this.#ledger(row, g);
     const folders = new Map<number, Set<string>>();
     for (const [s, action] of actions.entries()) {
-      if (action === "none") continue;
       const key = shardKeyOf(g, row, s);
       const target = ledger.shardOf(s, epochs);
-      if (!steps.dryRun && target !== undefined) {
-        // Its writer may have ended between the rename and the sync of the folder, so that one is synced for those that are kept too.
-        if (action !== "keep") {
+      if (action === "none" || target === undefined) continue;
+      if (!steps.dryRun) {
+        if (action === "keep") {
+          // Its writer may have ended before it synced the name: without the journals nothing would bring that back.
+          await files.sync(key);
+        } else {
           const partial = key + PARTIAL_SUFFIX;
           // Under its own name it would be a torn shard while it is cut.
           if (action === "reseal") await files.rename(key, partial);
@@ -167,8 +185,11 @@ class FileRecovery {
   async #publish(metadata: Uint8Array, { rowsBefore, rowsAfter }: RecoveredArray): Promise<void> {
     const { files, steps } = this;
     if (rowsAfter === rowsBefore) {
-      // The writer may have ended before it synced the name of the metadata. From here on an older shape could not be mended any more.
-      if (!steps.dryRun) await files.syncFolder("");
+      // As its writer has left it, perhaps before it was synced.
+      if (!steps.dryRun) {
+        await files.sync(METADATA_NAME);
+        await files.syncFolder("");
+      }
       return;
     }
     if (!steps.dryRun) {
@@ -216,6 +237,8 @@ class FileRecovery {
   }
 
   async #removeMarker(): Promise<void> {
+    // Journals that the writer has removed must not come back without it either.
+    if (!this.steps.dryRun) await this.files.syncFolder(JOURNAL_FOLDER);
     await this.#remove([MARKER_KEY]);
     if (!this.steps.dryRun) await this.files.removeFolder(JOURNAL_FOLDER);
   }

@@ -103,6 +103,19 @@ export class RecoveryFiles {
     await this.syncFolder(ancestors(key)[0]);
   }
 
+  /** A file is on the medium as it is, under whatever name. */
+  async sync(key: string): Promise<void> {
+    const path = this.#path(key);
+    await guarded({ what: "sync", path, key }, async () => {
+      const file = await this.fs.open(path, "r+");
+      try {
+        await file.datasync();
+      } finally {
+        await file.close();
+      }
+    });
+  }
+
   async rename(from: string, to: string): Promise<void> {
     const path = this.#path(from);
     await guarded({ what: `rename to ${to}`, path, key: from }, () => this.fs.rename(path, this.#path(to)));

@@ -5,7 +5,7 @@ import { JOURNAL_FOLDER, MARKER_KEY } from "../journal/writer_marker.js";
 import type { FileSystem } from "./file_system.js";
 import { notClosed } from "./not_closed.js";
 import { TEMPORARY_SUFFIX } from "./object_key.js";
-import { guarded } from "./os_error.js";
+import { errnoOf, guarded } from "./os_error.js";
 
 /** The one file that every Zarr v3 node has. */
 const METADATA_NAME = "zarr.json";
@@ -47,7 +47,7 @@ export async function refuseExisting(fs: FileSystem, root: string): Promise<void
 
 /**
  * For mode "overwrite": deletes what the root holds, not the root itself. Refuses a folder that is no store.
- * A crash in between leaves a folder without zarr.json that can be overwritten again.
+ * A crash or a power cut in between leaves the old store whole, or a folder without zarr.json that can be overwritten again.
  */
 export async function removeStore(fs: FileSystem, root: string): Promise<void> {
   await refuseFile(fs, root);
@@ -71,11 +71,32 @@ export async function removeStore(fs: FileSystem, root: string): Promise<void> {
       });
     }
     if (content.includes(METADATA_NAME)) await fs.rename(join(root, METADATA_NAME), join(root, DOOMED_NAME));
+    // Or a power cut could leave the old metadata without the old shards, which reads as fill values.
+    await syncNames(fs, root);
     for (const { name } of await fs.entries(root)) {
       if (name !== DOOMED_NAME) await fs.removeTree(join(root, name));
     }
+    // Or old shards without either name: no store, and nothing that could be overwritten.
+    await syncNames(fs, root);
     await fs.removeTree(join(root, DOOMED_NAME));
   });
+}
+
+/** Errors of a file system that cannot sync folders. */
+const NO_FOLDER_SYNC = new Set(["EINVAL", "ENOTSUP", "EOPNOTSUPP", "EPERM", "EISDIR"]);
+
+/** Where folders cannot be synced, a stream that needs it fails by itself; one without durability goes on. */
+async function syncNames(fs: FileSystem, folder: string): Promise<void> {
+  try {
+    const handle = await fs.open(folder, "r");
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (!NO_FOLDER_SYNC.has(errnoOf(error) ?? "")) throw error;
+  }
 }
 
 /** For mode "resume": refuses everything but a folder with metadata at its root. */
