@@ -118,6 +118,7 @@ class FileRecovery {
     await this.#publish(metadata, plan.report);
     await this.#checkMarker();
     await this.#remove(plan.doomed);
+    await this.#settleNames(plan.journals, geometry);
     // Publishing has used its name.
     if (plan.report.rowsAfter === plan.report.rowsBefore) await this.#removeTemporary();
     await this.#remove(plan.journals.map(journalKey));
@@ -222,6 +223,17 @@ class FileRecovery {
       steps.did("remove");
     }
     for (const folder of folders) await files.syncFolder(folder);
+  }
+
+  /** What the writer itself has removed of its last rows is gone for good too: without marker and journals nobody would look for it. */
+  async #settleNames(rows: readonly number[], g: ArrayGeometry): Promise<void> {
+    const { files, steps } = this;
+    if (steps.dryRun) return;
+    const folders = new Set<string>();
+    for (const row of rows) {
+      for (let s = 0; s < g.shardsPerRow; s++) folders.add(ancestors(shardKeyOf(g, row, s))[0]);
+    }
+    for (const folder of folders) if ((await files.kindOf(folder)) === "folder") await files.syncFolder(folder);
   }
 
   async #removeMarker(): Promise<void> {

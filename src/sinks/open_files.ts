@@ -3,6 +3,12 @@ import type { FileSystem, OpenFile } from "./file_system.js";
 import { errnoOf } from "./os_error.js";
 
 /**
+ * Errors after which a new file may be there all the same, as over a network whose answer is lost. It is removed: nobody would know whose it
+ * is. Not after others, where the file may be another writer's.
+ */
+const MAY_BE_DONE = ["EIO", "ETIMEDOUT"];
+
+/**
  * A file that is written in several visits and need not stay open in between. Owned by its shard; the fields are the
  * cache's. Create with {@link pooledFile}.
  */
@@ -72,6 +78,7 @@ export class OpenFiles {
         if (!outOfHandles || this.#held === this.#kept) {
           // This call may have used up a wake-up that another one waits for.
           this.#wakeOne();
+          if (flags === "wx" && MAY_BE_DONE.includes(errno ?? "")) await this.fs.unlink(path).catch(() => {});
           throw error;
         }
         this.#limit = Math.max(1, Math.min(this.#limit, this.#pooled) >> 1);
