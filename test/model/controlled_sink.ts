@@ -31,6 +31,8 @@ export class ControlledSink implements Sink {
   #closes = 0;
   opened = false;
   publishedRows = -1;
+  /** The stream was aborted while no call was pending: nothing may be written any more. */
+  mayWrite = true;
 
   constructor(content: Content, control: Control, hasJournal: boolean) {
     this.#content = content;
@@ -60,6 +62,7 @@ export class ControlledSink implements Sink {
 
   async openShard(key: string, expected: ShardExpectation): Promise<ShardHandle> {
     if (this.#shards.has(key) && this.#shards.get(key)?.state !== "gone") this.#wrong(`${key} is opened twice`);
+    if (!this.mayWrite) this.#wrong(`${key} is opened after an abort`);
     if (this.files.has(key)) this.#wrong(`${key} is opened again after its seal`);
     const [, row, s] = key.split("/").map(Number);
     if (this.journal !== undefined && !this.journal.has(row)) this.#wrong(`${key} is opened before its row's journal`);
@@ -139,6 +142,7 @@ export class ControlledSink implements Sink {
 
   #write(key: string, shard: Shard, whole: Uint8Array, segments: readonly Uint8Array[]): Promise<void> {
     this.#begin("write", key, shard);
+    if (!this.mayWrite) this.#wrong(`${key} is written to after an abort`);
     const lent = concat(segments);
     const still = (): void => {
       if (!sameBytes(concat(segments), lent)) this.#wrong(`memory of a write to ${key} changed before it settled`);

@@ -223,6 +223,8 @@ export class StreamWorld implements World {
   }
 
   async #take(choice: Choice): Promise<void> {
+    const stops = choice.name.startsWith("delivery gets abort") && this.control.pendingOf("delivery") === 0;
+    if (stops) this.#sink.mayWrite = false;
     await this.control.take(choice, this.#c.exactKeys ? this.#readsOf(choice.thread) : "");
     if (this.#leaving && !this.#left) this.#tryToLeave();
   }
