@@ -121,7 +121,7 @@ export const SMALL_FAULTS: readonly Named[] = [
   {
     ...TINY,
     name: "a journal, abort at any moment",
-    durability: "batch",
+    durability: "shard",
     lanes: [[append, close], [abort]],
     statesMin: 1000,
   },
