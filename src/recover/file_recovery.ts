@@ -114,14 +114,14 @@ class FileRecovery {
       journals: await journalRows(files),
       ledger: (row) => this.#ledger(row, geometry),
     });
+    await this.#keepJournals(plan.rows);
     for (const row of plan.rows) await this.#makeWhole(row, geometry);
     await this.#publish(metadata, plan.report);
     await this.#checkMarker();
-    await this.#remove(plan.doomed);
-    await this.#settleNames(plan.journals, geometry);
+    await this.#remove(plan.doomed, plan.folders);
     // Publishing has used its name.
     if (plan.report.rowsAfter === plan.report.rowsBefore) await this.#removeTemporary();
-    await this.#remove(plan.journals.map(journalKey));
+    await this.#remove(plan.journals.map(journalKey), [JOURNAL_FOLDER]);
     if (!plan.unsettled) await this.#removeMarker();
     return frozenReport(files.root, steps, plan.unsettled ? "damaged" : "recovered", marker, [plan.report]);
   }
@@ -142,7 +142,7 @@ class FileRecovery {
       );
     } else {
       await this.#removeTemporary();
-      await this.#remove((await journalRows(files)).map(journalKey));
+      await this.#remove((await journalRows(files)).map(journalKey), [JOURNAL_FOLDER]);
       await this.#removeMarker();
     }
     return frozenReport(files.root, steps, "nothing-to-recover", marker);
@@ -151,6 +151,13 @@ class FileRecovery {
   async #ledger(row: number, g: ArrayGeometry): Promise<RowLedger> {
     const bytes = (await this.files.read(journalKey(row))) ?? new Uint8Array(0);
     return new RowLedger(row, bytes, g, this.marker?.writeId);
+  }
+
+  /** Or a power cut could take a journal that was never synced, while shards are whole that only it accounts for. */
+  async #keepJournals(rows: readonly RowPlan[]): Promise<void> {
+    if (this.steps.dryRun || rows.length === 0) return;
+    for (const { row } of rows) await this.files.sync(journalKey(row));
+    await this.files.syncFolder(JOURNAL_FOLDER);
   }
 
   /** Gives every shard of a row its index, behind the chunks that are kept, and its name; then both are on the medium. */
@@ -168,8 +175,11 @@ class FileRecovery {
           await files.sync(key);
         } else {
           const partial = key + PARTIAL_SUFFIX;
-          // Under its own name it would be a torn shard while it is cut.
-          if (action === "reseal") await files.rename(key, partial);
+          if (action === "reseal") {
+            // Under its own name it would be a torn shard while it is cut, for a power cut too.
+            await files.rename(key, partial);
+            await files.syncFolder(ancestors(key)[0]);
+          }
           await files.finish(partial, target.dataBytes, target.index);
           await files.rename(partial, key);
         }
@@ -211,10 +221,10 @@ class FileRecovery {
     if ((await this.files.kindOf(TEMPORARY_METADATA)) === "other") await this.#remove([TEMPORARY_METADATA]);
   }
 
-  /** The files are gone for good: a power cut does not bring them back. */
-  async #remove(keys: readonly string[]): Promise<void> {
+  /** The files are gone for good, and what was removed from these folders before: a power cut does not bring them back. */
+  async #remove(keys: readonly string[], alsoIn: readonly string[] = []): Promise<void> {
     const { files, steps } = this;
-    const folders = new Set<string>();
+    const folders = new Set(steps.dryRun ? [] : alsoIn);
     for (const key of keys) {
       if (!steps.dryRun) {
         await files.remove(key);
@@ -225,20 +235,7 @@ class FileRecovery {
     for (const folder of folders) await files.syncFolder(folder);
   }
 
-  /** What the writer itself has removed of its last rows is gone for good too: without marker and journals nobody would look for it. */
-  async #settleNames(rows: readonly number[], g: ArrayGeometry): Promise<void> {
-    const { files, steps } = this;
-    if (steps.dryRun) return;
-    const folders = new Set<string>();
-    for (const row of rows) {
-      for (let s = 0; s < g.shardsPerRow; s++) folders.add(ancestors(shardKeyOf(g, row, s))[0]);
-    }
-    for (const folder of folders) if ((await files.kindOf(folder)) === "folder") await files.syncFolder(folder);
-  }
-
   async #removeMarker(): Promise<void> {
-    // Journals that the writer has removed must not come back without it either.
-    if (!this.steps.dryRun) await this.files.syncFolder(JOURNAL_FOLDER);
     await this.#remove([MARKER_KEY]);
     if (!this.steps.dryRun) await this.files.removeFolder(JOURNAL_FOLDER);
   }
