@@ -27,7 +27,7 @@ export class Journals {
   readonly #init: JournalsInit;
   readonly #writeId = crypto.randomUUID();
   readonly #frame: CommitFrame;
-  readonly #checksum: (bytes: Uint8Array) => number;
+  readonly #checksum: Checksum;
   /** Rows whose journals are complete and still there: [first, end). A range, so that it does not grow with the stream. */
   #first: number | undefined;
   #end = 0;
@@ -98,18 +98,20 @@ export class Journals {
   }
 }
 
+type Checksum = (bytes: Uint8Array) => number;
+
 /** The journal of one row of shards while it fills. */
 export class RowJournal {
   readonly #file: JournalFile;
   readonly #frame: CommitFrame;
-  readonly #checksum: (bytes: Uint8Array) => number;
+  readonly #checksum: Checksum;
   readonly #counters: Counters;
   readonly #durability: Durability;
 
   constructor(
     file: JournalFile,
     frame: CommitFrame,
-    checksum: (bytes: Uint8Array) => number,
+    checksum: Checksum,
     init: { readonly counters: Counters; readonly durability: Durability },
   ) {
     this.#file = file;
@@ -132,9 +134,12 @@ export class RowJournal {
     await this.#append(this.#frame.finish(firstEpoch, epochCount, rowTo), this.#durability === "batch");
   }
 
-  /** Every shard of the row is sealed. Durable, with all commits before it, unless durability is "none". */
+  /**
+   * Every shard of the row is sealed. At durability "shard" this is what makes its commits survive a power cut; at "batch" they do already, and
+   * recovery keeps the same rows without the seal.
+   */
   async seal(rowTo: number): Promise<void> {
-    await this.#append(encodeSealed(rowTo), this.#durability !== "none");
+    await this.#append(encodeSealed(rowTo), this.#durability === "shard");
     await this.#file.close();
   }
 

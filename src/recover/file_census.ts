@@ -13,12 +13,15 @@ export class FileCensus {
   readonly sealed = new Map<number, Set<string>>();
   /** Keys of shards with an unfinished file, of any row. */
   readonly partial = new Map<number, Set<string>>();
+  /** Folders of shards from the first row on, also empty ones. */
+  readonly folders: string[] = [];
 
   /** @param first row of shards that recovery begins with */
   static async take(files: RecoveryFiles, g: ArrayGeometry, first: number, steps: Steps): Promise<FileCensus> {
     const census = new FileCensus();
     const grid = innerShardGrid(g);
     const look = async (folder: string, depth: number): Promise<void> => {
+      if (depth === g.rank && (g.rank === 1 || Number(folder.split("/")[1]) >= first)) census.folders.push(folder);
       for (const { name, isFolder } of await files.entries(folder)) {
         const path = `${folder}/${name}`;
         if (isFolder) {

@@ -17,6 +17,8 @@ export interface FilePlan {
   readonly rows: readonly RowPlan[];
   /** Files to remove once the shape is published, besides journals and the marker. */
   readonly doomed: readonly string[];
+  /** Folders from which the writer may have removed a file without syncing that. */
+  readonly folders: readonly string[];
   /** Rows whose journals are not needed any more. */
   readonly journals: readonly number[];
   /** Something is to be left for a person to look at. */
@@ -83,6 +85,7 @@ export async function planFiles(init: FilePlanInit): Promise<FilePlan> {
     },
     rows,
     doomed: shards.doomed,
+    folders: census.folders,
     journals: init.journals.filter((row) => !unsettled || row < end),
     unsettled,
   };

@@ -54,7 +54,9 @@ export async function recoverFiles(
     });
   }
   const marker = decodeMarker(markerBytes);
-  if (marker === undefined && metadata !== undefined && !options.force) throw strangeMarker(root);
+  if (marker === undefined && metadata !== undefined && !options.force && !(await isJustBegun(files, markerBytes))) {
+    throw strangeMarker(root);
+  }
   if (marker?.writer !== undefined && !options.force && (await isAtWork(marker.writer))) {
     const { host, pid } = marker.writer;
     throw new MillraceError("STORE_IN_USE", `the writer of ${root}, process ${pid} on ${host}, is still running.`, {
@@ -64,6 +66,25 @@ export async function recoverFiles(
   }
   const recovery = new FileRecovery(files, steps, marker, markerBytes);
   return metadata === undefined ? await recovery.clearUp() : await recovery.run(metadata);
+}
+
+/**
+ * A power cut has torn a marker that was just being put into a store that was closed before: it is on the medium before anything else happens,
+ * the first journal too. A marker of another version can be read as JSON.
+ */
+async function isJustBegun(files: RecoveryFiles, marker: Uint8Array): Promise<boolean> {
+  if ((await journalRows(files)).length > 0) return false;
+  try {
+    JSON.parse(Buffer.from(marker).toString());
+    return false;
+  } catch {
+    return true;
+  }
+}
+
+async function journalRows(files: RecoveryFiles): Promise<number[]> {
+  const names = await files.entries(JOURNAL_FOLDER);
+  return names.flatMap(({ name }) => parseJournalName(name) ?? []).sort((a, b) => a - b);
 }
 
 class FileRecovery {
@@ -90,16 +111,17 @@ class FileRecovery {
       steps,
       geometry,
       rowsPublished: array.shape[0],
-      journals: await this.#journalRows(),
+      journals: await journalRows(files),
       ledger: (row) => this.#ledger(row, geometry),
     });
+    await this.#keepJournals(plan.rows);
     for (const row of plan.rows) await this.#makeWhole(row, geometry);
     await this.#publish(metadata, plan.report);
     await this.#checkMarker();
-    await this.#remove(plan.doomed);
+    await this.#remove(plan.doomed, plan.folders);
     // Publishing has used its name.
     if (plan.report.rowsAfter === plan.report.rowsBefore) await this.#removeTemporary();
-    await this.#remove(plan.journals.map(journalKey));
+    await this.#remove(plan.journals.map(journalKey), [JOURNAL_FOLDER]);
     if (!plan.unsettled) await this.#removeMarker();
     return frozenReport(files.root, steps, plan.unsettled ? "damaged" : "recovered", marker, [plan.report]);
   }
@@ -120,15 +142,10 @@ class FileRecovery {
       );
     } else {
       await this.#removeTemporary();
-      await this.#remove((await this.#journalRows()).map(journalKey));
+      await this.#remove((await journalRows(files)).map(journalKey), [JOURNAL_FOLDER]);
       await this.#removeMarker();
     }
     return frozenReport(files.root, steps, "nothing-to-recover", marker);
-  }
-
-  async #journalRows(): Promise<number[]> {
-    const names = await this.files.entries(JOURNAL_FOLDER);
-    return names.flatMap(({ name }) => parseJournalName(name) ?? []).sort((a, b) => a - b);
   }
 
   async #ledger(row: number, g: ArrayGeometry): Promise<RowLedger> {
@@ -136,25 +153,40 @@ class FileRecovery {
     return new RowLedger(row, bytes, g, this.marker?.writeId);
   }
 
-  /** Gives every shard of a row its index, behind the chunks that are kept, and its name. */
+  /** Or a power cut could take a journal that was never synced, while shards are whole that only it accounts for. */
+  async #keepJournals(rows: readonly RowPlan[]): Promise<void> {
+    if (this.steps.dryRun || rows.length === 0) return;
+    for (const { row } of rows) await this.files.sync(journalKey(row));
+    await this.files.syncFolder(JOURNAL_FOLDER);
+  }
+
+  /** Gives every shard of a row its index, behind the chunks that are kept, and its name; then both are on the medium. */
   async #makeWhole({ row, epochs, actions = [] }: RowPlan, g: ArrayGeometry): Promise<void> {
     const { files, steps } = this;
     const ledger = await this.#ledger(row, g);
     const folders = new Map<number, Set<string>>();
     for (const [s, action] of actions.entries()) {
-      if (action !== "seal" && action !== "reseal") continue;
       const key = shardKeyOf(g, row, s);
       const target = ledger.shardOf(s, epochs);
-      if (!steps.dryRun && target !== undefined) {
-        const partial = key + PARTIAL_SUFFIX;
-        // Under its own name it would be a torn shard while it is cut.
-        if (action === "reseal") await files.rename(key, partial);
-        await files.finish(partial, target.dataBytes, target.index);
-        await files.rename(partial, key);
+      if (action === "none" || target === undefined) continue;
+      if (!steps.dryRun) {
+        if (action === "keep") {
+          // Its writer may have ended before it synced the name: without the journals nothing would bring that back.
+          await files.sync(key);
+        } else {
+          const partial = key + PARTIAL_SUFFIX;
+          if (action === "reseal") {
+            // Under its own name it would be a torn shard while it is cut, for a power cut too.
+            await files.rename(key, partial);
+            await files.syncFolder(ancestors(key)[0]);
+          }
+          await files.finish(partial, target.dataBytes, target.index);
+          await files.rename(partial, key);
+        }
         for (const [depth, path] of ancestors(key).entries())
           folders.set(depth, (folders.get(depth) ?? new Set()).add(path));
       }
-      steps.did("seal");
+      if (action !== "keep") steps.did("seal");
     }
     // From the innermost up: names of folders that the writer had made need not be on the medium either.
     for (const paths of folders.values()) for (const path of paths) await files.syncFolder(path);
@@ -162,7 +194,14 @@ class FileRecovery {
 
   async #publish(metadata: Uint8Array, { rowsBefore, rowsAfter }: RecoveredArray): Promise<void> {
     const { files, steps } = this;
-    if (rowsAfter === rowsBefore) return;
+    if (rowsAfter === rowsBefore) {
+      // As its writer has left it, perhaps before it was synced.
+      if (!steps.dryRun) {
+        await files.sync(METADATA_NAME);
+        await files.syncFolder("");
+      }
+      return;
+    }
     if (!steps.dryRun) {
       const bytes = await files.read(METADATA_NAME);
       if (bytes === undefined || Buffer.compare(bytes, metadata) !== 0) throw this.#changed(METADATA_NAME);
@@ -182,10 +221,10 @@ class FileRecovery {
     if ((await this.files.kindOf(TEMPORARY_METADATA)) === "other") await this.#remove([TEMPORARY_METADATA]);
   }
 
-  /** The files are gone for good: a power cut does not bring them back. */
-  async #remove(keys: readonly string[]): Promise<void> {
+  /** The files are gone for good, and what was removed from these folders before: a power cut does not bring them back. */
+  async #remove(keys: readonly string[], alsoIn: readonly string[] = []): Promise<void> {
     const { files, steps } = this;
-    const folders = new Set<string>();
+    const folders = new Set(steps.dryRun ? [] : alsoIn);
     for (const key of keys) {
       if (!steps.dryRun) {
         await files.remove(key);

@@ -75,17 +75,16 @@ export async function planRow(
   const isPublished = rowsPublished > row * g.epochsPerShard * g.epochRows;
   const actions: ShardAction[] = [];
   for (const [s, { sealed, partial }] of proofs.entries()) {
+    const key = shardKeyOf(g, row, s);
     const target = ledger.shardOf(s, epochs);
     const hasPartial = partial.epochs >= epochs;
     if (target === undefined) actions.push("none");
-    else if (
-      sealed.epochs >= epochs &&
-      (await prover.isSealed(shardKeyOf(g, row, s), target.dataBytes, target.index))
-    ) {
+    else if (sealed.epochs >= epochs && (await prover.isSealed(key, target.dataBytes, target.index))) {
       actions.push("keep");
     } else if (hasPartial) actions.push("seal");
-    // Readers look into it: it stays, with more epochs than the shape will cover.
-    else actions.push(isPublished ? "keep" : "reseal");
+    // Readers look into it: it stays, with more epochs than the shape will cover. Into a torn one, which was never synced, nobody can look.
+    else if (isPublished && (await prover.hasIndex(key, g.chunksPerShard))) actions.push("keep");
+    else actions.push("reseal");
   }
   return { row, epochs, rowsTo, actions, damage };
 }

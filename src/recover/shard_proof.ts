@@ -1,5 +1,6 @@
 import { crc32c as scriptCrc32c } from "../codec/crc32c.js";
 import { loadAddon } from "../native/binding.js";
+import { decodeShardIndex, shardIndexBytes } from "../zarr/shard_index.js";
 import { type RecoveryFiles, readFully } from "./recovery_files.js";
 import type { LedgerChunk } from "./row_ledger.js";
 
@@ -74,6 +75,18 @@ export class ShardProver {
       return read === found.byteLength && Buffer.compare(found, index) === 0;
     });
     return isSealed ?? false;
+  }
+
+  /** Whether a file ends with an index that readers can use, whatever it says. */
+  async hasIndex(key: string, chunkCount: number): Promise<boolean> {
+    const hasIndex = await this.files.visit(key, async (file) => {
+      const objectBytes = await file.size();
+      const bytes = new Uint8Array(Math.min(objectBytes, shardIndexBytes(chunkCount)));
+      await readFully(file, bytes, objectBytes - bytes.byteLength);
+      const { index, defectCount } = decodeShardIndex(bytes, { chunkCount, objectBytes });
+      return index !== undefined && defectCount === 0;
+    });
+    return hasIndex ?? false;
   }
 }
 

@@ -130,7 +130,7 @@ export class FileSink implements Sink, ShardHome {
     try {
       await this.#folders.make(dirname(path));
       const partial = await guarded({ what: "create shard", path, key }, () => this.#create(path, expected));
-      const shard = new FileShard(key, partial, this);
+      const shard = new FileShard(key, partial, this, expected.durable ?? true);
       this.#shards.set(key, shard);
       return shard;
     } catch (error) {
@@ -159,8 +159,10 @@ export class FileSink implements Sink, ShardHome {
     return this.#folders.syncPath(dirname(partialPath));
   }
 
-  remove(path: string): Promise<void> {
-    return this.#fs.unlink(path);
+  async remove(path: string, durable: boolean): Promise<void> {
+    await this.#fs.unlink(path);
+    // The marker may go next: without it nobody would remove the file that a power cut has brought back, and no writer can begin that shard.
+    if (durable) await this.#folders.syncPath(dirname(path));
   }
 
   ended(key: string): void {
@@ -188,8 +190,8 @@ export class FileSink implements Sink, ShardHome {
     const temporary = path + TEMPORARY_SUFFIX;
     await this.#folders.make(dirname(path));
     await guarded({ what: "write object", path, key, bytes: bytes.byteLength }, async () => {
-      const handle = await this.#files.open(temporary, "w");
       try {
+        const handle = await this.#files.open(temporary, "w");
         try {
           await writeAll(handle, [bytes], 0);
           if (durable) await handle.datasync();
@@ -198,6 +200,7 @@ export class FileSink implements Sink, ShardHome {
         }
         await this.#fs.rename(temporary, path);
       } catch (error) {
+        // Also where it could not be opened: over a network it may be there all the same.
         await this.#fs.unlink(temporary).catch(() => {});
         throw error;
       }

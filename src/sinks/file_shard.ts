@@ -25,7 +25,8 @@ export interface ShardHome {
   publish(key: string, partialPath: string, durable: boolean): Promise<void>;
   /** Makes the name of an unfinished file durable. */
   keepName(partialPath: string): Promise<void>;
-  remove(path: string): Promise<void>;
+  /** Removes an unfinished file, also from the medium if asked. */
+  remove(path: string, durable: boolean): Promise<void>;
   /** The shard is over: sealed or abandoned. */
   ended(key: string): void;
 }
@@ -44,6 +45,7 @@ export class FileShard implements ShardHandle {
     private readonly key: string,
     private readonly partial: PartialFile,
     private readonly home: ShardHome,
+    private readonly durable: boolean,
   ) {}
 
   write(segments: readonly Uint8Array[]): Promise<void> {
@@ -77,7 +79,7 @@ export class FileShard implements ShardHandle {
     if (this.#state === "sealed" || this.#state === "abandoned") return;
     this.#state = "abandoned";
     await this.partial.discard(keep);
-    if (!keep) await this.home.remove(this.partial.path).catch(() => {});
+    if (!keep) await this.home.remove(this.partial.path, this.durable).catch(() => {});
     this.home.ended(this.key);
   }
 

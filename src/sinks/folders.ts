@@ -11,6 +11,8 @@ interface Folder {
   readonly made: Promise<void>;
   /** Settles when the folder's own name in its parent is on stable storage. */
   named: Promise<void> | undefined;
+  /** It is there, so that a sync of its parent that begins now keeps its name. */
+  isMade: boolean;
 }
 
 interface RunningSync {
@@ -49,8 +51,14 @@ export class Folders {
     const known = this.#known.get(folder);
     if (known !== undefined) return known.made;
     const made = this.#make(folder);
-    this.#known.set(folder, { made, named: undefined });
-    made.catch(() => this.#known.delete(folder));
+    const entry: Folder = { made, named: undefined, isMade: false };
+    this.#known.set(folder, entry);
+    made.then(
+      () => {
+        entry.isMade = true;
+      },
+      () => this.#known.delete(folder),
+    );
     if (this.#known.size > REMEMBERED_MAX) {
       const [oldest] = this.#known.keys();
       this.#known.delete(oldest);
@@ -107,6 +115,10 @@ export class Folders {
 
   #startSync(folder: string): Promise<void> {
     const entry: RunningSync = { running: this.#fsync(folder), next: undefined };
+    // Shards side by side ask for their folders' names at the same time: one sync of the parent does for all.
+    for (const [path, child] of this.#known) {
+      if (child.isMade && dirname(path) === folder) child.named ??= entry.running;
+    }
     this.#syncs.set(folder, entry);
     const forget = () => {
       if (entry.next === undefined && this.#syncs.get(folder) === entry) this.#syncs.delete(folder);

@@ -1,10 +1,11 @@
 import { homedir } from "node:os";
 import { join, sep } from "node:path";
 import { MillraceError } from "../base/errors.js";
-import { MARKER_KEY } from "../journal/writer_marker.js";
+import { JOURNAL_FOLDER, MARKER_KEY } from "../journal/writer_marker.js";
 import type { FileSystem } from "./file_system.js";
 import { notClosed } from "./not_closed.js";
-import { guarded } from "./os_error.js";
+import { TEMPORARY_SUFFIX } from "./object_key.js";
+import { errnoOf, guarded } from "./os_error.js";
 
 /** The one file that every Zarr v3 node has. */
 const METADATA_NAME = "zarr.json";
@@ -38,13 +39,15 @@ export async function refuseExisting(fs: FileSystem, root: string): Promise<void
   const what = content.includes(METADATA_NAME) ? "already holds a store" : `is not empty (${content[0]} …)`;
   throw new MillraceError("STORE_EXISTS", `${root} ${what}, and the mode is "create".`, {
     context: { path: root, entry: content[0], entries: content.length },
-    hint: 'Choose another path, or mode: "overwrite" to delete the old store first.',
+    hint: content.includes(JOURNAL_FOLDER)
+      ? 'Its writer is at work, or has not closed it: recover it, choose another path, or delete it with mode: "overwrite".'
+      : 'Choose another path, or mode: "overwrite" to delete the old store first.',
   });
 }
 
 /**
  * For mode "overwrite": deletes what the root holds, not the root itself. Refuses a folder that is no store.
- * A crash in between leaves a folder without zarr.json that can be overwritten again.
+ * A crash or a power cut in between leaves the old store whole, or a folder without zarr.json that can be overwritten again.
  */
 export async function removeStore(fs: FileSystem, root: string): Promise<void> {
   await refuseFile(fs, root);
@@ -55,7 +58,11 @@ export async function removeStore(fs: FileSystem, root: string): Promise<void> {
 
     const real = await fs.realpath(root);
     const home = homedir();
-    const isStore = content.includes(METADATA_NAME) || content.includes(DOOMED_NAME);
+    // The last: a writer has begun here, and come no further than its marker.
+    const isStore =
+      content.includes(METADATA_NAME) ||
+      content.includes(DOOMED_NAME) ||
+      content.every((name) => name === JOURNAL_FOLDER || name === METADATA_NAME + TEMPORARY_SUFFIX);
     if (!isStore || contains(real, home)) {
       const why = isStore ? "holds the home folder" : `has no ${METADATA_NAME}, so it does not look like a store`;
       throw new MillraceError("INVALID_OPTION", `mode "overwrite" does not delete ${root}: it ${why}.`, {
@@ -64,11 +71,32 @@ export async function removeStore(fs: FileSystem, root: string): Promise<void> {
       });
     }
     if (content.includes(METADATA_NAME)) await fs.rename(join(root, METADATA_NAME), join(root, DOOMED_NAME));
+    // Or a power cut could leave the old metadata without the old shards, which reads as fill values.
+    await syncNames(fs, root);
     for (const { name } of await fs.entries(root)) {
       if (name !== DOOMED_NAME) await fs.removeTree(join(root, name));
     }
+    // Or old shards without either name: no store, and nothing that could be overwritten.
+    await syncNames(fs, root);
     await fs.removeTree(join(root, DOOMED_NAME));
   });
+}
+
+/** Errors of a file system that cannot sync folders. */
+const NO_FOLDER_SYNC = new Set(["EINVAL", "ENOTSUP", "EOPNOTSUPP", "EPERM", "EISDIR"]);
+
+/** Where folders cannot be synced, a stream that needs it fails by itself; one without durability goes on. */
+async function syncNames(fs: FileSystem, folder: string): Promise<void> {
+  try {
+    const handle = await fs.open(folder, "r");
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if (!NO_FOLDER_SYNC.has(errnoOf(error) ?? "")) throw error;
+  }
 }
 
 /** For mode "resume": refuses everything but a folder with metadata at its root. */

@@ -14,8 +14,11 @@ export type FsOperation =
   | { readonly op: "rename"; readonly from: string; readonly to: string; readonly node: number }
   | { readonly op: "unlink"; readonly path: string; readonly node: number }
   | { readonly op: "rmdir"; readonly path: string; readonly node: number }
-  /** fdatasync or fsync of a file, fsync of a folder: changes nothing, but what came before it cannot be lost any more. */
-  | { readonly op: "sync"; readonly node: number; readonly isFolder: boolean };
+  /**
+   * fdatasync or fsync of a file, fsync of a folder: changes nothing, but what came before it cannot be lost any more. `since` is the length of
+   * the log when it was called: what came between that and its end, it need not have seen.
+   */
+  | { readonly op: "sync"; readonly node: number; readonly isFolder: boolean; readonly since: number };
 
 /** A call, also one that changes nothing. */
 export interface FsCallAbout {
@@ -63,6 +66,12 @@ export class RecordingFs implements FileSystem {
       return bytes === undefined ? [] : [[path.slice(root.length + 1), bytes]];
     });
     return new Map(files.sort(([a], [b]) => (a < b ? -1 : 1)));
+  }
+
+  /** Everything there is, a folder before what it holds; `bytes` undefined: a folder. */
+  tree(): { readonly path: string; readonly node: number; readonly bytes: Uint8Array | undefined }[] {
+    const paths = [...this.#names].sort(([a], [b]) => (a < b ? -1 : 1));
+    return paths.map(([path, node]) => ({ path, node, bytes: this.#nodes.get(node) }));
   }
 
   /** Every file and folder below one, with content as text, to compare two file systems. */
@@ -136,7 +145,10 @@ export class RecordingFs implements FileSystem {
       if (!isOpen) throw osError("EBADF", path);
       return this.#call(`file.${method}`, path, run);
     };
-    const sync = (): void => this.#do({ op: "sync", node, isFolder: this.#nodes.get(node) === undefined });
+    const sync = (method: string): Promise<void> => {
+      const since = this.log.length;
+      return call(method, () => this.#do({ op: "sync", node, isFolder: this.#nodes.get(node) === undefined, since }));
+    };
     return {
       writev: (views, position) =>
         call("writev", () => {
@@ -152,13 +164,15 @@ export class RecordingFs implements FileSystem {
         }),
       size: () => call("size", () => this.#bytes(node).length),
       truncate: (bytes) => call("truncate", () => this.#do({ op: "truncate", node, bytes })),
-      datasync: () => call("datasync", sync),
-      sync: () => call("sync", sync),
-      close: () =>
-        call("close", () => {
-          isOpen = false;
-          this.openHandles--;
-        }),
+      datasync: () => sync("datasync"),
+      sync: () => sync("sync"),
+      close: () => {
+        const closed = call("close", () => {});
+        // Like Linux: the descriptor is gone also when close fails.
+        if (isOpen) this.openHandles--;
+        isOpen = false;
+        return closed;
+      },
     };
   }
 
