@@ -1,4 +1,3 @@
-import { useClock } from "../../src/base/clock.js";
 import { isMillraceError, MillraceError } from "../../src/base/errors.js";
 import { Counters } from "../../src/metrics/counters.js";
 import type { NativeAddon } from "../../src/native/addon.js";
@@ -16,6 +15,7 @@ import { Content, concat, keyOf, sameBytes } from "./content.js";
 import { type Choice, Control, type ThreadName } from "./control.js";
 import { ControlledBackend } from "./controlled_backend.js";
 import { ControlledSink } from "./controlled_sink.js";
+import { putUp } from "./environment.js";
 import { settled, type World } from "./explorer.js";
 
 type Outcome = "waits" | "done" | (string & {});
@@ -38,8 +38,6 @@ interface Lane {
   noRoomAt: number;
 }
 
-const FROZEN_CLOCK = { nowNs: () => 0, wallMs: () => 0, sleep: () => Promise.reject(new Error("nothing sleeps")) };
-
 /** A writer with its real classes, over ports, a backend and a sink under control. */
 export class StreamWorld implements World {
   readonly control = new Control();
@@ -58,19 +56,22 @@ export class StreamWorld implements World {
   #onLost!: (error: MillraceError) => void;
   #faultsLeft: number;
   #lastMarks: Watermarks | undefined;
+  /** What listeners were told. */
+  readonly #errors: string[] = [];
   #appendedRows = 0;
   #released = 0;
   #leaving = false;
   #left = false;
-  readonly #undo: (() => void)[] = [];
+  #takeDown: () => void = () => {};
 
   static async make(c: Configuration): Promise<StreamWorld> {
     const world = new StreamWorld(c);
-    world.#putUp();
+    world.#takeDown = putUp(world.control, c);
     const { checked, plan } = planOf(c);
     ArrayWriter.start(world.#platform(), checked, optionsOf(c, world.#sink), plan, undefined).then(
       (writer) => {
         world.#writer = writer;
+        writer.on("error", (error) => world.#errors.push(codeOf(error)));
         world.#opened = "done";
       },
       (error) => {
@@ -142,6 +143,7 @@ export class StreamWorld implements World {
     const own = [
       lanes.join(" "),
       calls.join(","),
+      this.#errors.join(","),
       `${this.#opened},${this.#faultsLeft},${this.#released},${this.#leaving},${[...this.#finished]}`,
       slots,
       this.#sharedWords(),
@@ -152,7 +154,7 @@ export class StreamWorld implements World {
   }
 
   dispose(): void {
-    for (const undo of this.#undo.splice(0).reverse()) undo();
+    this.#takeDown();
   }
 
   // ------------------------------------------------------------------------------------------------------------- what can happen
@@ -414,12 +416,16 @@ export class StreamWorld implements World {
   #callsProblem(): string | undefined {
     const codes = this.#issued.filter(({ outcome }) => outcome !== "waits" && outcome !== "done");
     const allowed = new Set(["WRITER_CLOSED", "RESERVE_STATE"]);
+    if (this.#errors.length > 1) return `listeners are told of ${this.#errors}`;
     const first = codes.find(({ outcome }) => !allowed.has(outcome));
     const other = codes.find(({ outcome }) => !allowed.has(outcome) && outcome !== first?.outcome);
     if (first !== undefined && other !== undefined) {
       return `${first.name} failed with ${first.outcome}, ${other.name} with ${other.outcome}`;
     }
     const mayAbort = this.#c.lanes.flat().some(({ call }) => call === "abort");
+    if (first !== undefined && this.#errors.length > 0 && first.outcome !== this.#errors[0]) {
+      return `${first.name} failed with ${first.outcome}, listeners are told of ${this.#errors}`;
+    }
     if (first !== undefined && !this.#hadFault() && !mayAbort) return `${first.name} failed with ${first.outcome}`;
     return undefined;
   }
@@ -554,43 +560,6 @@ export class StreamWorld implements World {
     view.fill(0xaa);
     if (view === all[all.length - 1]) this.#released++;
   }
-
-  #putUp(): void {
-    const { c } = { c: this.#c };
-    const environment = (name: string, value: string | undefined): void => {
-      const before = process.env[name];
-      set(name, value);
-      this.#undo.push(() => set(name, before));
-    };
-    environment("MILLRACE_RULES_OFF", c.off);
-    environment("MILLRACE_DEBUG", c.debug === false ? "0" : "1");
-    this.#undo.push(useClock(FROZEN_CLOCK));
-    // A stack takes longer to write down than what it is about.
-    const { stackTraceLimit } = Error;
-    Error.stackTraceLimit = 0;
-    this.#undo.push(() => {
-      Error.stackTraceLimit = stackTraceLimit;
-    });
-    const { setTimeout, clearTimeout } = globalThis;
-    const { control } = this;
-    const timer = (run: () => void, ms = 0): unknown => {
-      const id = control.setTimer(run, ms);
-      return { id, unref() {} };
-    };
-    globalThis.setTimeout = timer as unknown as typeof setTimeout;
-    globalThis.clearTimeout = ((given?: { id: number }) => {
-      if (given !== undefined) control.clearTimer(given.id);
-    }) as unknown as typeof clearTimeout;
-    this.#undo.push(() => {
-      globalThis.setTimeout = setTimeout;
-      globalThis.clearTimeout = clearTimeout;
-    });
-  }
-}
-
-function set(name: string, value: string | undefined): void {
-  if (value === undefined) delete process.env[name];
-  else process.env[name] = value;
 }
 
 function codeOf(error: unknown): string {
