@@ -13,6 +13,7 @@ import { ORDERING_COUNTED_RULES } from "../src/metrics/counted_rules.js";
 import { gpuLayout, gpuMemory } from "../src/plan/gpu_layout.js";
 import { ORDERING_RULE_NAMES, ORDERING_RULES } from "../src/slots/ordering.js";
 import { DEFECT_CODES, NOTE_CODES, WARNING_CODES } from "../src/store/verify_report.js";
+import { SMALL, SMALL_FAULTS, WIDE, WIDE_FAULTS } from "./model/configurations.js";
 
 const read = (path: string): string => readFileSync(new URL(`../${path}`, import.meta.url), "utf8");
 
@@ -43,6 +44,12 @@ it("docs/ordering.md lists every rule as the code has it", () => {
   for (const [name, { producer, consumer, guards }] of Object.entries(ORDERING_RULES)) {
     expect(page).toContain(`| ${name} | ${producer} → ${consumer} | ${guards} |`);
   }
+});
+
+it("docs/ordering.md lists every configuration whose interleavings are explored", () => {
+  const table = read("docs/ordering.md").split("| configuration |")[1].split("\n\n")[0];
+  const names = [...table.matchAll(/^\| ([^|*]+) \| [\d,]+ \|/gm)].map(([, name]) => name);
+  expect(names).toEqual([...SMALL, ...SMALL_FAULTS, ...WIDE, ...WIDE_FAULTS].map(({ name }) => name));
 });
 
 it("docs/gpu.md has the kernels, limits and sizes that the code has", () => {

@@ -271,6 +271,24 @@ describe("calls that belong to one place", () => {
   });
 });
 
+/** Regular expressions that stand as values in what `toMatchObject` is given. */
+function barePatterns(path: string, text: string): string[] {
+  const found: string[] = [];
+  const look = (node: ts.Node): void => {
+    if (ts.isRegularExpressionLiteral(node)) found.push(`${path}: ${node.text}`);
+    // Inside a call it is that call's matter: stringMatching(/…/).
+    if (!ts.isCallExpression(node)) ts.forEachChild(node, look);
+  };
+  const visit = (node: ts.Node): void => {
+    if (ts.isCallExpression(node) && ts.isPropertyAccessExpression(node.expression)) {
+      if (node.expression.name.text === "toMatchObject") node.arguments.forEach(look);
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(ts.createSourceFile(path, text, ts.ScriptTarget.Latest));
+  return found;
+}
+
 describe("files", () => {
   const paths = projectFiles();
   const isText = (path: string) =>
@@ -299,6 +317,15 @@ describe("files", () => {
     expect(
       grep(tests, new RegExp(`\\b(it|test|describe)\\.(${["sk" + "ip", "on" + "ly", "to" + "do"].join("|")})\\(`)),
     ).toEqual([]);
+  });
+
+  it("compares no property with a bare pattern: toMatchObject takes any string for one", () => {
+    const bare = code
+      .filter((path) => path.startsWith("test/") && path.endsWith(".ts"))
+      .flatMap((path) => barePatterns(path, readFileSync(join(root, path), "utf8")));
+    expect(bare).toEqual([]);
+    expect(barePatterns("a.ts", "expect(b).toMatchObject([{ c: /d/ }])")).toEqual(["a.ts: /d/"]);
+    expect(barePatterns("a.ts", "expect(b).toMatchObject({ c: expect.stringMatching(/d/) })")).toEqual([]);
   });
 
   it("names no package registry and no path of one machine", () => {

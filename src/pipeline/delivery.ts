@@ -417,7 +417,7 @@ export class Delivery {
       () => this.#publisher.publish(),
       () => this.#publisher.stop(),
       // A stream that was resumed and has come to nothing takes itself back: there is nothing to recover.
-      () => ((complete && !this.#failed) || this.#untouched ? this.#journals?.clear() : undefined),
+      () => ((complete && !this.#failed) || this.#untouched ? this.#journals?.clear() : this.#journals?.settled()),
       () => this.#sink.close(),
     ];
     for (const step of last) {

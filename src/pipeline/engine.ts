@@ -46,8 +46,6 @@ export async function runEngine(init: EngineInit, ports: EnginePorts, openBacken
     ports.producer.onmessage = () => {};
     counters.raise("engineOpened", 1);
     counters.raise("engineStopped", 1);
-    // A port that nobody listens to keeps its messages, and behind them the news that the other end is closed: the thread would never end.
-    ports.producer.onmessage = () => {};
     ports.producer.postMessage({ type: "failed", error: toWireError(error) });
     ports.producer.postMessage({ type: "stopped" });
     // Nobody else would tell delivery.

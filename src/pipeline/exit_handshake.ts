@@ -2,8 +2,11 @@ import { now } from "../base/clock.js";
 import type { Counters } from "../metrics/counters.js";
 import { orderingFromEnvironment } from "../slots/ordering.js";
 
-/** How long a leaving process waits for its engines: joining one batch of native work takes milliseconds. */
-const EXIT_WAIT_MS = 2000;
+/**
+ * How long a leaving process waits for its engines: joining one batch of native work takes milliseconds, of a device in software on a busy
+ * machine seconds. Who gives up is aborted, so it is no place to be short.
+ */
+const EXIT_WAIT_MS = 10_000;
 /** The same for engines that are still opening: kernels that are being compiled cannot be called back, only waited for. */
 const EXIT_WAIT_OPENING_MS = 60_000;
 const LOOK_AGAIN_MS = 20;

@@ -27,7 +27,7 @@ export class Journals {
   readonly #init: JournalsInit;
   readonly #writeId = crypto.randomUUID();
   readonly #frame: CommitFrame;
-  readonly #checksum: (bytes: Uint8Array) => number;
+  readonly #checksum: Checksum;
   /** Rows whose journals are complete and still there: [first, end). A range, so that it does not grow with the stream. */
   #first: number | undefined;
   #end = 0;
@@ -72,6 +72,11 @@ export class Journals {
     this.#sweep();
   }
 
+  /** Removals that are on their way have ended. */
+  settled(): Promise<void> {
+    return this.#removing;
+  }
+
   /** The stream has ended well: nothing is left to be recovered. */
   async clear(): Promise<void> {
     await this.#removing;
@@ -93,18 +98,20 @@ export class Journals {
   }
 }
 
+type Checksum = (bytes: Uint8Array) => number;
+
 /** The journal of one row of shards while it fills. */
 export class RowJournal {
   readonly #file: JournalFile;
   readonly #frame: CommitFrame;
-  readonly #checksum: (bytes: Uint8Array) => number;
+  readonly #checksum: Checksum;
   readonly #counters: Counters;
   readonly #durability: Durability;
 
   constructor(
     file: JournalFile,
     frame: CommitFrame,
-    checksum: (bytes: Uint8Array) => number,
+    checksum: Checksum,
     init: { readonly counters: Counters; readonly durability: Durability },
   ) {
     this.#file = file;

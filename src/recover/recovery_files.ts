@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { MillraceError } from "../base/errors.js";
 import type { FileSystem, OpenFile } from "../sinks/file_system.js";
 import { TEMPORARY_SUFFIX } from "../sinks/object_key.js";
-import { errnoOf, guarded } from "../sinks/os_error.js";
+import { errnoOf, guarded, hintOf } from "../sinks/os_error.js";
 import { writeAll } from "../sinks/write_all.js";
 import { ancestors } from "../store/walk.js";
 
@@ -10,6 +10,8 @@ import { ancestors } from "../store/walk.js";
 const WHOLE_BYTES_MAX = 2 ** 31 - 1;
 /** One read call. */
 const READ_BYTES_MAX = 2 ** 26;
+/** Memory for bytes that are written again. */
+const REWRITE_BYTES = 2 ** 22;
 
 /**
  * The files of a store for recovery, by key. What is not there reads as undefined; any other failure to read throws, so that a disk that
@@ -65,13 +67,17 @@ export class RecoveryFiles {
     });
   }
 
-  /** Cuts a file to `length` bytes and writes `tail` behind them; both are on the medium afterwards. */
+  /**
+   * Cuts a file to `length` bytes and writes `tail` behind them; both are on the medium afterwards. What is kept is written once more: after a
+   * sync that failed, the system takes bytes that are in its memory only for written, and a later sync would not bring them to the medium.
+   */
   async finish(key: string, length: number, tail: Uint8Array): Promise<void> {
     const path = this.#path(key);
     await guarded({ what: "write the index of shard", path, key }, async () => {
       const file = await this.fs.open(path, "r+");
       try {
         await file.truncate(length);
+        await rewrite(file, length);
         await writeAll(file, [tail], length);
         await file.datasync();
       } finally {
@@ -157,6 +163,16 @@ export class RecoveryFiles {
   }
 }
 
+async function rewrite(file: OpenFile, length: number): Promise<void> {
+  const buffer = new Uint8Array(Math.min(length, REWRITE_BYTES));
+  for (let at = 0; at < length; ) {
+    const read = await readFully(file, buffer.subarray(0, length - at), at);
+    if (read === 0) throw Object.assign(new Error("the file became shorter"), { code: "EIO", syscall: "read" });
+    await writeAll(file, [buffer.subarray(0, read)], at);
+    at += read;
+  }
+}
+
 /** Reads until `into` is full or the file ends. @returns the bytes read */
 export async function readFully(file: OpenFile, into: Uint8Array, position: number): Promise<number> {
   let at = 0;
@@ -176,6 +192,7 @@ async function reading<T>(path: string, run: () => Promise<T>): Promise<T> {
     const errno = errnoOf(error) ?? "";
     const code = errno === "EACCES" || errno === "EPERM" ? "PERMISSION_DENIED" : "STORE_READ_FAILED";
     const message = error instanceof Error ? error.message : String(error);
-    throw new MillraceError(code, `could not read ${path}: ${message}.`, { context: { path, errno }, cause: error });
+    const text = `could not read ${path}: ${message}.`;
+    throw new MillraceError(code, text, { context: { path, errno }, hint: hintOf(errno), cause: error });
   }
 }

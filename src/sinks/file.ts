@@ -190,8 +190,8 @@ export class FileSink implements Sink, ShardHome {
     const temporary = path + TEMPORARY_SUFFIX;
     await this.#folders.make(dirname(path));
     await guarded({ what: "write object", path, key, bytes: bytes.byteLength }, async () => {
-      const handle = await this.#files.open(temporary, "w");
       try {
+        const handle = await this.#files.open(temporary, "w");
         try {
           await writeAll(handle, [bytes], 0);
           if (durable) await handle.datasync();
@@ -200,6 +200,7 @@ export class FileSink implements Sink, ShardHome {
         }
         await this.#fs.rename(temporary, path);
       } catch (error) {
+        // Also where it could not be opened: over a network it may be there all the same.
         await this.#fs.unlink(temporary).catch(() => {});
         throw error;
       }

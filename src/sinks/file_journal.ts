@@ -68,9 +68,9 @@ export class FileJournal implements SinkJournal {
   async open(name: string): Promise<JournalFile> {
     assert(this.#marker !== undefined, "the store is begun", { name });
     const path = this.#pathOf(name);
-    const handle = await guarded({ what: "create journal", path }, () => this.#files.open(path, "wx"));
+    const handle = await guarded({ what: "create journal", path }, () => this.#files.openKept(path, "wx"));
     const log = new JournalLog(path, handle, {
-      close: () => this.#files.close(handle),
+      close: () => this.#files.closeKept(handle),
       syncName: () => this.#folders.syncPath(this.#folder),
       ended: () => this.#logs.delete(log),
     });

@@ -3,6 +3,12 @@ import type { FileSystem, OpenFile } from "./file_system.js";
 import { errnoOf } from "./os_error.js";
 
 /**
+ * Errors after which a new file may be there all the same, as over a network whose answer is lost. It is removed: nobody would know whose it
+ * is. Not after others, where the file may be another writer's.
+ */
+const MAY_BE_DONE = ["EIO", "ETIMEDOUT"];
+
+/**
  * A file that is written in several visits and need not stay open in between. Owned by its shard; the fields are the
  * cache's. Create with {@link pooledFile}.
  */
@@ -29,7 +35,7 @@ export function pooledFile(path: string, syncOnEvict: boolean): PooledFile {
 /**
  * Keeps at most `limit` handles open; the least recently used idle one is closed for the next. When the system itself
  * runs out of handles (EMFILE, ENFILE) the limit is halved for good, idle handles are closed, and the open is retried.
- * No deadlock: whoever holds a handle never waits for another.
+ * No deadlock: whoever holds a handle never waits for another, but for those that are kept, which nobody waits for.
  */
 export class OpenFiles {
   #limit: number;
@@ -37,6 +43,8 @@ export class OpenFiles {
   #pooled = 0;
   /** All handles really open, also those from {@link open}. */
   #held = 0;
+  /** Of those, the ones from {@link openKept}. */
+  #kept = 0;
   /** Open and not in use, least recently used first. */
   readonly #idle = new Set<PooledFile>();
   #waiting: (() => void)[] = [];
@@ -66,9 +74,11 @@ export class OpenFiles {
       } catch (error) {
         const errno = errnoOf(error);
         const outOfHandles = errno === "EMFILE" || errno === "ENFILE";
-        if (!outOfHandles || this.#held === 0) {
+        // A kept handle is closed when its owner gets on, and that may be the one who waits here.
+        if (!outOfHandles || this.#held === this.#kept) {
           // This call may have used up a wake-up that another one waits for.
           this.#wakeOne();
+          if (flags === "wx" && MAY_BE_DONE.includes(errno ?? "")) await this.fs.unlink(path).catch(() => {});
           throw error;
         }
         this.#limit = Math.max(1, Math.min(this.#limit, this.#pooled) >> 1);
@@ -78,6 +88,22 @@ export class OpenFiles {
           while (this.#idle.size > this.#limit);
         }
       }
+    }
+  }
+
+  /** A handle that stays open while its owner opens others; {@link closeKept} ends it. Few: nothing can be made room for by closing it. */
+  async openKept(path: string, flags: "wx"): Promise<OpenFile> {
+    const handle = await this.open(path, flags);
+    this.#kept++;
+    return handle;
+  }
+
+  /** As {@link close}. */
+  async closeKept(handle: OpenFile): Promise<void> {
+    try {
+      await this.close(handle);
+    } finally {
+      this.#kept--;
     }
   }
 

@@ -23,8 +23,14 @@ const HINTS: Readonly<Record<string, string>> = {
   ENFILE: "The machine has no free file handles left.",
   EIO: "The device reported an error: look into the kernel's log before trusting this disk.",
   EEXIST: "Another writer may be at work on this store, or one has crashed here: recover the store first.",
+  ENOENT: "Something has removed or renamed it meanwhile: see that nobody else works in this folder.",
   ENOTDIR: "A file lies where a folder is needed.",
 };
+
+/** What to do about an error of the system; undefined for a rare one. */
+export function hintOf(errno: string): string | undefined {
+  return HINTS[errno];
+}
 
 const CODES: Readonly<Record<string, ErrorCode>> = {
   ENOSPC: "DISK_FULL",
@@ -46,7 +52,7 @@ export function toSinkError(error: unknown, operation: OsOperation): MillraceErr
   if (operation.bytes !== undefined) context.bytes = operation.bytes;
   if (operation.position !== undefined) context.position = operation.position;
   const text = `could not ${operation.what} ${operation.path}: ${message}.`;
-  return new MillraceError(CODES[errno] ?? "SINK_FAILED", text, { context, hint: HINTS[errno], cause: error });
+  return new MillraceError(CODES[errno] ?? "SINK_FAILED", text, { context, hint: hintOf(errno), cause: error });
 }
 
 /** Runs an operation, turning what it throws into a MillraceError. */

@@ -1,9 +1,10 @@
 import { homedir } from "node:os";
 import { join, sep } from "node:path";
 import { MillraceError } from "../base/errors.js";
-import { MARKER_KEY } from "../journal/writer_marker.js";
+import { JOURNAL_FOLDER, MARKER_KEY } from "../journal/writer_marker.js";
 import type { FileSystem } from "./file_system.js";
 import { notClosed } from "./not_closed.js";
+import { TEMPORARY_SUFFIX } from "./object_key.js";
 import { errnoOf, guarded } from "./os_error.js";
 
 /** The one file that every Zarr v3 node has. */
@@ -38,7 +39,9 @@ export async function refuseExisting(fs: FileSystem, root: string): Promise<void
   const what = content.includes(METADATA_NAME) ? "already holds a store" : `is not empty (${content[0]} …)`;
   throw new MillraceError("STORE_EXISTS", `${root} ${what}, and the mode is "create".`, {
     context: { path: root, entry: content[0], entries: content.length },
-    hint: 'Choose another path, or mode: "overwrite" to delete the old store first.',
+    hint: content.includes(JOURNAL_FOLDER)
+      ? 'Its writer is at work, or has not closed it: recover it, choose another path, or delete it with mode: "overwrite".'
+      : 'Choose another path, or mode: "overwrite" to delete the old store first.',
   });
 }
 
@@ -55,7 +58,11 @@ export async function removeStore(fs: FileSystem, root: string): Promise<void> {
 
     const real = await fs.realpath(root);
     const home = homedir();
-    const isStore = content.includes(METADATA_NAME) || content.includes(DOOMED_NAME);
+    // The last: a writer has begun here, and come no further than its marker.
+    const isStore =
+      content.includes(METADATA_NAME) ||
+      content.includes(DOOMED_NAME) ||
+      content.every((name) => name === JOURNAL_FOLDER || name === METADATA_NAME + TEMPORARY_SUFFIX);
     if (!isStore || contains(real, home)) {
       const why = isStore ? "holds the home folder" : `has no ${METADATA_NAME}, so it does not look like a store`;
       throw new MillraceError("INVALID_OPTION", `mode "overwrite" does not delete ${root}: it ${why}.`, {

@@ -22,7 +22,9 @@ export class ThrottledSink implements Sink {
   readonly journal: Sink["journal"];
   /** When the line is free again, ms. In the past: it is idle, and idle time is not saved up. */
   #freeAtMs = 0;
-  readonly #hurried = new AbortController();
+  #hurried = false;
+  /** Calls that wait. Each has a signal of its own: Node warns of a leak when more than ten listen to one. */
+  readonly #waiting = new Set<AbortController>();
 
   constructor(
     private readonly inner: Sink,
@@ -36,7 +38,8 @@ export class ThrottledSink implements Sink {
   }
 
   readonly hurry = (): void => {
-    this.#hurried.abort();
+    this.#hurried = true;
+    for (const call of this.#waiting) call.abort();
     this.inner.hurry?.();
   };
 
@@ -118,9 +121,15 @@ export class ThrottledSink implements Sink {
   async #transmit(bytes: number): Promise<void> {
     const at = now();
     this.#freeAtMs = Math.max(this.#freeAtMs, at) + (bytes / this.settings.bytesPerSecond) * 1000;
-    const { signal } = this.#hurried;
-    await sleep(this.#freeAtMs - at + this.settings.latencyMs, signal).catch((error) => {
-      if (!signal.aborted) throw error;
-    });
+    if (this.#hurried) return;
+    const call = new AbortController();
+    this.#waiting.add(call);
+    try {
+      await sleep(this.#freeAtMs - at + this.settings.latencyMs, call.signal);
+    } catch (error) {
+      if (!call.signal.aborted) throw error;
+    } finally {
+      this.#waiting.delete(call);
+    }
   }
 }

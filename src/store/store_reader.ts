@@ -47,7 +47,9 @@ const WHOLE_STORE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 
 /** Whether what a reader rejected with is about the one object, and the others are worth a look. */
 export function isAboutOneObject(error: unknown): error is MillraceError {
-  return isMillraceError(error) && !WHOLE_STORE_CODES.has(error.code);
+  if (!isMillraceError(error) || WHOLE_STORE_CODES.has(error.code)) return false;
+  // Without a region nothing can be asked. Other options of this code name a bad path, which is one object's matter.
+  return error.code !== "INVALID_OPTION" || error.context.option !== "region";
 }
 
 /**

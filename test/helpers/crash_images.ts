@@ -6,11 +6,11 @@ import type { ArrayOptions } from "../../src/options.js";
 import { recoverS3 } from "../../src/recover/s3_recovery.js";
 import { S3Sink } from "../../src/sinks/s3.js";
 import { openArray } from "../../src/store/array_reader.js";
-import { verifyStore } from "../../src/store/verify.js";
 import type { ArrayWriter } from "../../src/writer/array_writer.js";
 import { openWriter } from "../../src/writer/open_writer.js";
 import { FakeS3, type S3Call } from "./fake_s3.js";
 import { inlineSpec } from "./map_sink.js";
+import { expectVerified } from "./verified.js";
 
 /** A bucket as a crash at one moment would have left it, and what the writer had promised by then. */
 export interface CrashImage {
@@ -144,11 +144,7 @@ export async function checkRecovered(image: CrashImage, stream: CrashedStream, r
   expect(rows * stream.rowBytes).toBeLessThanOrEqual(stream.content.length);
 
   const store = storeOf(s3);
-  const verified = await verifyStore(store);
-  expect(verified).toMatchObject({ ok: true, defects: [], warnings: [] });
-  // Shards that were skipped whole are not there.
-  const allowed = ["SHARDS_ABSENT", ...(resumed ? ["CHUNK_OUTSIDE"] : [])];
-  expect(verified.notes.filter(({ code }) => !allowed.includes(code))).toEqual([]);
+  await expectVerified(store, resumed);
   const array = await openArray(store);
   const { shape } = array.metadata;
   const read = await array.readRegion(

@@ -166,11 +166,13 @@ export class RecordingFs implements FileSystem {
       truncate: (bytes) => call("truncate", () => this.#do({ op: "truncate", node, bytes })),
       datasync: () => sync("datasync"),
       sync: () => sync("sync"),
-      close: () =>
-        call("close", () => {
-          isOpen = false;
-          this.openHandles--;
-        }),
+      close: () => {
+        const closed = call("close", () => {});
+        // Like Linux: the descriptor is gone also when close fails.
+        if (isOpen) this.openHandles--;
+        isOpen = false;
+        return closed;
+      },
     };
   }
 

@@ -41,6 +41,26 @@ export async function streamOn(
   return writer;
 }
 
+/** Adds stretches behind what is there, and returns the content of the whole array, of a dtype of two bytes. */
+export const feedOn =
+  (before: Uint8Array, stretches: readonly Stretch[], fill: number) =>
+  async (writer: ArrayWriter): Promise<Uint8Array> => {
+    const parts = [before];
+    let row = writer.watermarks.accepted;
+    for (const { rows, skipped } of stretches) {
+      if (skipped) {
+        await writer.skip(rows);
+        parts.push(new Uint8Array(Uint16Array.from({ length: rows * writer.geometry.rowElements }, () => fill).buffer));
+      } else {
+        const bytes = rowBytes(writer, row, row + rows);
+        await writer.append(bytes);
+        parts.push(bytes);
+      }
+      row += rows;
+    }
+    return new Uint8Array(Buffer.concat(parts));
+  };
+
 /** Cuts stretches behind `rows` rows; the one that is met is split. */
 export function cut(stretches: readonly Stretch[], rows: number): [Stretch[], Stretch[]] {
   const before: Stretch[] = [];

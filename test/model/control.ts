@@ -31,6 +31,7 @@ class End implements Port<Message, Message> {
   readonly inbox: Item[] = [];
   /** Everything ever put into the inbox, as text. */
   readonly log: string[] = [];
+  taken = 0;
   closed = false;
   peer!: End;
 
@@ -82,7 +83,12 @@ class End implements Port<Message, Message> {
     if (item === "close") {
       // Nobody listens: nothing happens, and nobody can tell when.
       const silent = this.#closeListeners.length === 0 || undefined;
-      return { name: `${this.name} close from ${this.from}`, thread: this.thread, silent, run: () => this.#take(item) };
+      return {
+        name: `${this.thread} hears that ${this.from} is gone`,
+        thread: this.thread,
+        silent,
+        run: () => this.#take(item),
+      };
     }
     // A port keeps its messages until somebody listens.
     if (this.onmessage === null) return undefined;
@@ -101,6 +107,7 @@ class End implements Port<Message, Message> {
 
   #take(item: Item): void {
     this.inbox.shift();
+    this.taken++;
     if (item !== "close") {
       this.onmessage?.({ data: item.message });
       return;
@@ -261,7 +268,7 @@ export class Control {
 
   /** What every thread has been told, has said and waits for; not in which order things of different origin came. */
   key(): string {
-    const ends = this.ends.map((end) => `${end.inbox.length},${end.closed}:${end.log.join(" ")}`);
+    const ends = this.ends.map((end) => `${end.taken},${end.inbox.length},${end.closed}:${end.log.join(" ")}`);
     const waits = [...this.operations.keys(), ...[...this.timers.values()].map((timer) => timer.name)].sort();
     const done = Object.values(this.#settledLog).map((log) => [...log].sort().join(","));
     return [...ends, waits.join(","), ...done, [...this.dead].join(",")].join("\n");

@@ -73,7 +73,7 @@ export class ControlledBackend implements Backend {
     if (this.closed) return;
     this.closed = true;
     if (this.#control.hasPending("kick")) this.#wrong("the backend is closed over a batch in flight");
-    for (const call of ["write", "openShard", "seal", "put", "abandon", "sink close"]) {
+    for (const call of ["write", "openShard", "sync", "seal", "put", "abandon", "journal", "sink close"]) {
       if (this.#control.hasPending(call)) this.#wrong(`the backend is closed while delivery waits for "${call}"`);
     }
     await this.#control.operation(

@@ -1,12 +1,15 @@
 import { MillraceError } from "../../src/base/errors.js";
-import type { ShardHandle, Sink } from "../../src/handoff/sink.js";
+import type { ShardExpectation, ShardHandle, Sink } from "../../src/handoff/sink.js";
 import { type Content, concat, keyOf, sameBytes, startsWith } from "./content.js";
 import type { Control } from "./control.js";
+import { ControlledJournal } from "./controlled_journal.js";
 
 interface Shard {
   readonly row: number;
   readonly shard: number;
   data: Uint8Array;
+  /** Bytes that survive a power cut. */
+  durableBytes: number;
   state: "idle" | "busy" | "failed" | "gone";
 }
 
@@ -19,6 +22,7 @@ export class ControlledSink implements Sink {
   readonly location = "controlled";
   /** What readers see. */
   readonly files = new Map<string, Uint8Array>();
+  readonly journal: ControlledJournal | undefined;
   readonly #content: Content;
   readonly #control: Control;
   readonly #shards = new Map<string, Shard>();
@@ -27,10 +31,22 @@ export class ControlledSink implements Sink {
   #closes = 0;
   opened = false;
   publishedRows = -1;
+  /** The stream was aborted while no call was pending: nothing may be written any more. */
+  mayWrite = true;
 
-  constructor(content: Content, control: Control) {
+  constructor(content: Content, control: Control, hasJournal: boolean) {
     this.#content = content;
     this.#control = control;
+    if (!hasJournal) return;
+    this.journal = new ControlledJournal(content, {
+      call: (name, done, failed) => this.#call(name, done, true, failed),
+      wrong: (what) => this.#wrong(what),
+      shardBytes: (row, shard, durable) => {
+        const found = this.#shards.get(keyOf(row, shard));
+        return (durable ? found?.durableBytes : found?.data.byteLength) ?? 0;
+      },
+      publishedRows: () => this.publishedRows,
+    });
   }
 
   /** Whether close was called. */
@@ -44,18 +60,33 @@ export class ControlledSink implements Sink {
     });
   }
 
-  async openShard(key: string): Promise<ShardHandle> {
+  async openShard(key: string, expected: ShardExpectation): Promise<ShardHandle> {
     if (this.#shards.has(key) && this.#shards.get(key)?.state !== "gone") this.#wrong(`${key} is opened twice`);
+    if (!this.mayWrite) this.#wrong(`${key} is opened after an abort`);
     if (this.files.has(key)) this.#wrong(`${key} is opened again after its seal`);
     const [, row, s] = key.split("/").map(Number);
-    const shard: Shard = { row, shard: s, data: new Uint8Array(0), state: "busy" };
+    if (this.journal !== undefined && !this.journal.has(row)) this.#wrong(`${key} is opened before its row's journal`);
+    const shard: Shard = { row, shard: s, data: new Uint8Array(0), durableBytes: 0, state: "busy" };
     await this.#call(`openShard ${key}`, () => {});
     shard.state = "idle";
     this.#shards.set(key, shard);
     const whole = concat(this.#content.shardData(row, s).chunks);
     return {
       write: (segments) => this.#write(key, shard, whole, segments),
-      seal: (tail) => this.#seal(key, shard, tail),
+      sync: () => {
+        if (expected.synced !== true) this.#wrong(`sync of ${key}, which was not opened for it`);
+        this.#begin("sync", key, shard);
+        return this.#call(
+          `sync ${key}`,
+          () => {
+            shard.durableBytes = shard.data.byteLength;
+            shard.state = "idle";
+          },
+          true,
+          () => this.#set(shard, "failed"),
+        );
+      },
+      seal: (tail, durable) => this.#seal(key, shard, tail, durable),
       abandon: () => {
         if (shard.state === "busy") this.#wrong(`abandon of ${key} overlaps another call`);
         return this.#call(`abandon ${key}`, () => this.#set(shard, "gone"), false);
@@ -65,6 +96,7 @@ export class ControlledSink implements Sink {
 
   putObject(key: string, bytes: Uint8Array): Promise<void> {
     if (key !== "zarr.json") this.#wrong(`an object ${key}`);
+    if (this.journal !== undefined && !this.journal.hasMarker) this.#wrong("metadata is written without a marker");
     if (this.#putting) this.#wrong("two writes of metadata at once");
     const { shape } = JSON.parse(new TextDecoder().decode(bytes)) as { shape: number[] };
     const sealed = this.sealedRows();
@@ -76,7 +108,7 @@ export class ControlledSink implements Sink {
       this.files.set(key, bytes.slice());
       this.publishedRows = shape[0];
     };
-    return this.#call(`put ${key}`, done, true, () => {
+    return this.#call(`put ${shape[0]} rows`, done, true, () => {
       this.#putting = false;
     });
   }
@@ -110,6 +142,7 @@ export class ControlledSink implements Sink {
 
   #write(key: string, shard: Shard, whole: Uint8Array, segments: readonly Uint8Array[]): Promise<void> {
     this.#begin("write", key, shard);
+    if (!this.mayWrite) this.#wrong(`${key} is written to after an abort`);
     const lent = concat(segments);
     const still = (): void => {
       if (!sameBytes(concat(segments), lent)) this.#wrong(`memory of a write to ${key} changed before it settled`);
@@ -133,7 +166,7 @@ export class ControlledSink implements Sink {
     );
   }
 
-  #seal(key: string, shard: Shard, tail: Uint8Array): Promise<void> {
+  #seal(key: string, shard: Shard, tail: Uint8Array, durable: boolean): Promise<void> {
     this.#begin("seal", key, shard);
     const count = shard.data.byteLength / this.#content.shape.epochRows;
     const index = tail.slice();
@@ -143,6 +176,7 @@ export class ControlledSink implements Sink {
       `seal ${key}`,
       () => {
         this.files.set(key, concat([shard.data, index]));
+        if (durable) shard.durableBytes = shard.data.byteLength;
         shard.state = "gone";
       },
       true,

@@ -1,59 +1,22 @@
-import { useClock } from "../../src/base/clock.js";
 import { isMillraceError, MillraceError } from "../../src/base/errors.js";
 import { Counters } from "../../src/metrics/counters.js";
 import type { NativeAddon } from "../../src/native/addon.js";
-import type { Watermarks, WriterOptions } from "../../src/options.js";
-import { type CheckedOptions, checkWriterOptions, type Machine } from "../../src/options_check.js";
+import type { Watermarks } from "../../src/options.js";
 import { runEngine } from "../../src/pipeline/engine.js";
 import { leaveWithProducer } from "../../src/pipeline/leave_with_producer.js";
 import type { Port } from "../../src/pipeline/port.js";
 import { runDelivery } from "../../src/pipeline/run_delivery.js";
 import type { StreamMemory } from "../../src/pipeline/stream_memory.js";
 import type { StreamThreads, StreamThreadsInit } from "../../src/pipeline/stream_threads.js";
-import type { MemoryPlan } from "../../src/plan/memory_plan.js";
 import { ArrayWriter } from "../../src/writer/array_writer.js";
-import { planStream } from "../../src/writer/estimate_memory.js";
 import type { Platform } from "../../src/writer/platform.js";
-import { Content, concat, keyOf, type Shape, sameBytes } from "./content.js";
+import { type Call, type Configuration, MACHINE, optionsOf, planOf } from "./configuration.js";
+import { Content, concat, keyOf, sameBytes } from "./content.js";
 import { type Choice, Control, type ThreadName } from "./control.js";
 import { ControlledBackend } from "./controlled_backend.js";
 import { ControlledSink } from "./controlled_sink.js";
+import { putUp } from "./environment.js";
 import { settled, type World } from "./explorer.js";
-
-/** One call of the program. A lane makes its calls one after the other; lanes do not wait for each other. */
-export type Call =
-  | { readonly call: "append"; readonly rows: number; readonly await?: boolean }
-  | { readonly call: "tryAppend"; readonly rows: number }
-  /** A reservation, and its commit as the call after the next one of this lane. */
-  | { readonly call: "reserve"; readonly rows: number }
-  | { readonly call: "commit" }
-  | { readonly call: "skip"; readonly rows: number; readonly await?: boolean }
-  | { readonly call: "flush"; readonly await?: boolean }
-  | { readonly call: "close"; readonly await?: boolean }
-  | { readonly call: "abort"; readonly await?: boolean }
-  /** `process.exit`: the producer's thread does nothing more, and the process leaves when the exit handshake lets it. */
-  | { readonly call: "exit" };
-
-/** What may go wrong besides, at any moment, as often as `faultsMax` says. */
-export type Fault = "sink" | "backend" | "engine lost" | "delivery lost";
-
-export interface Configuration extends Shape {
-  readonly depth: number;
-  readonly batchEpochs?: number;
-  readonly lanes: readonly (readonly Call[])[];
-  readonly faults?: readonly Fault[];
-  readonly faultsMax?: number;
-  readonly maxPendingBytes?: number;
-  /** 0: publish at once. Else a timer, which may go off at any moment. */
-  readonly publishIntervalMs?: number;
-  /** Also explores how a stream opens; else that goes one way. */
-  readonly opening?: boolean;
-  readonly debug?: boolean;
-  /** A rule that is switched off. */
-  readonly off?: string;
-  /** Keys tell apart in which order a thread was told things of different origin. Far more states; no argument needed. */
-  readonly exactKeys?: boolean;
-}
 
 type Outcome = "waits" | "done" | (string & {});
 
@@ -75,9 +38,6 @@ interface Lane {
   noRoomAt: number;
 }
 
-const MACHINE: Machine = { cores: 2, memoryBytes: 2 ** 30, addon: false };
-const FROZEN_CLOCK = { nowNs: () => 0, wallMs: () => 0, sleep: () => Promise.reject(new Error("nothing sleeps")) };
-
 /** A writer with its real classes, over ports, a backend and a sink under control. */
 export class StreamWorld implements World {
   readonly control = new Control();
@@ -96,19 +56,22 @@ export class StreamWorld implements World {
   #onLost!: (error: MillraceError) => void;
   #faultsLeft: number;
   #lastMarks: Watermarks | undefined;
+  /** What listeners were told. */
+  readonly #errors: string[] = [];
   #appendedRows = 0;
   #released = 0;
   #leaving = false;
   #left = false;
-  readonly #undo: (() => void)[] = [];
+  #takeDown: () => void = () => {};
 
   static async make(c: Configuration): Promise<StreamWorld> {
     const world = new StreamWorld(c);
-    world.#putUp();
+    world.#takeDown = putUp(world.control, c);
     const { checked, plan } = planOf(c);
-    ArrayWriter.start(world.#platform(), checked, optionsOf(c, world.#sink), plan).then(
+    ArrayWriter.start(world.#platform(), checked, optionsOf(c, world.#sink), plan, undefined).then(
       (writer) => {
         world.#writer = writer;
+        writer.on("error", (error) => world.#errors.push(codeOf(error)));
         world.#opened = "done";
       },
       (error) => {
@@ -130,7 +93,7 @@ export class StreamWorld implements World {
       if ("rows" in call) skipped.push(...new Array<boolean>(call.rows).fill(call.call === "skip"));
     }
     this.content = new Content(c, skipped);
-    this.#sink = new ControlledSink(this.content, this.control);
+    this.#sink = new ControlledSink(this.content, this.control, c.durability !== undefined);
     this.#faultsLeft = c.faults === undefined ? 0 : (c.faultsMax ?? 1);
     this.#lanes = c.lanes.map((calls) => ({
       calls,
@@ -180,6 +143,7 @@ export class StreamWorld implements World {
     const own = [
       lanes.join(" "),
       calls.join(","),
+      this.#errors.join(","),
       `${this.#opened},${this.#faultsLeft},${this.#released},${this.#leaving},${[...this.#finished]}`,
       slots,
       this.#sharedWords(),
@@ -190,7 +154,7 @@ export class StreamWorld implements World {
   }
 
   dispose(): void {
-    for (const undo of this.#undo.splice(0).reverse()) undo();
+    this.#takeDown();
   }
 
   // ------------------------------------------------------------------------------------------------------------- what can happen
@@ -261,6 +225,8 @@ export class StreamWorld implements World {
   }
 
   async #take(choice: Choice): Promise<void> {
+    const stops = choice.name.startsWith("delivery gets abort") && this.control.pendingOf("delivery") === 0;
+    if (stops) this.#sink.mayWrite = false;
     await this.control.take(choice, this.#c.exactKeys ? this.#readsOf(choice.thread) : "");
     if (this.#leaving && !this.#left) this.#tryToLeave();
   }
@@ -302,7 +268,10 @@ export class StreamWorld implements World {
           this.#issue(lane, i, name, Promise.reject(error), true);
           break;
         }
-        if (lane.left.byteLength > 0) return again();
+        if (lane.left.byteLength > 0) {
+          again();
+          break;
+        }
         lane.left = undefined;
         lane.next++;
         break;
@@ -314,8 +283,8 @@ export class StreamWorld implements World {
           this.#issue(lane, i, name, Promise.reject(error), true);
           break;
         }
-        if (lane.reserved === undefined) return again();
-        lane.next++;
+        if (lane.reserved === undefined) again();
+        else lane.next++;
         break;
       }
       case "commit": {
@@ -432,10 +401,12 @@ export class StreamWorld implements World {
     const truth = {
       encoded: this.#backend.encodedRows,
       delivered: this.#sink.landedRows(),
-      durable: this.#sink.sealedRows(),
+      durable: this.#sink.journal?.recoverableRows() ?? this.#sink.sealedRows(),
       published: Math.max(0, this.#sink.publishedRows),
     };
     for (const name of ["encoded", "delivered", "durable", "published"] as const) {
+      // Nothing is synced, so nothing is promised.
+      if (name === "durable" && this.#c.durability === "none") continue;
       if (marks[name] > truth[name]) return `watermark ${name} is ${marks[name]}, but it is ${truth[name]}`;
     }
     return undefined;
@@ -445,12 +416,16 @@ export class StreamWorld implements World {
   #callsProblem(): string | undefined {
     const codes = this.#issued.filter(({ outcome }) => outcome !== "waits" && outcome !== "done");
     const allowed = new Set(["WRITER_CLOSED", "RESERVE_STATE"]);
+    if (this.#errors.length > 1) return `listeners are told of ${this.#errors}`;
     const first = codes.find(({ outcome }) => !allowed.has(outcome));
     const other = codes.find(({ outcome }) => !allowed.has(outcome) && outcome !== first?.outcome);
     if (first !== undefined && other !== undefined) {
       return `${first.name} failed with ${first.outcome}, ${other.name} with ${other.outcome}`;
     }
     const mayAbort = this.#c.lanes.flat().some(({ call }) => call === "abort");
+    if (first !== undefined && this.#errors.length > 0 && first.outcome !== this.#errors[0]) {
+      return `${first.name} failed with ${first.outcome}, listeners are told of ${this.#errors}`;
+    }
     if (first !== undefined && !this.#hadFault() && !mayAbort) return `${first.name} failed with ${first.outcome}`;
     return undefined;
   }
@@ -471,6 +446,7 @@ export class StreamWorld implements World {
     if (closed === undefined || this.#appendedRows < rows || this.#issued.some(({ outcome }) => outcome !== "done")) {
       return undefined;
     }
+    if (this.#sink.journal?.isEmpty === false) return "a journal or the marker is left";
     // Nothing went wrong: the store holds the whole program, byte for byte.
     if (this.#sink.publishedRows !== rows) return `${this.#sink.publishedRows} of ${rows} rows are published`;
     const shardRows = Math.ceil(rows / (shape.epochRows * shape.epochsPerShard));
@@ -521,6 +497,7 @@ export class StreamWorld implements World {
       gpuHost: () => Promise.reject(new Error("no GPU here")),
       warnings: () => [],
       requireFor: async () => {},
+      resumePoint: () => Promise.reject(new Error("nothing is resumed here")),
       startThreads: async (_threads, init, onLost) => this.#startThreads(init, onLost),
     };
   }
@@ -583,70 +560,6 @@ export class StreamWorld implements World {
     view.fill(0xaa);
     if (view === all[all.length - 1]) this.#released++;
   }
-
-  #putUp(): void {
-    const { c } = { c: this.#c };
-    const environment = (name: string, value: string | undefined): void => {
-      const before = process.env[name];
-      set(name, value);
-      this.#undo.push(() => set(name, before));
-    };
-    environment("MILLRACE_RULES_OFF", c.off);
-    environment("MILLRACE_DEBUG", c.debug === false ? "0" : "1");
-    this.#undo.push(useClock(FROZEN_CLOCK));
-    const { setTimeout, clearTimeout } = globalThis;
-    const { control } = this;
-    const timer = (run: () => void, ms = 0): unknown => {
-      const id = control.setTimer(run, ms);
-      return { id, unref() {} };
-    };
-    globalThis.setTimeout = timer as unknown as typeof setTimeout;
-    globalThis.clearTimeout = ((given?: { id: number }) => {
-      if (given !== undefined) control.clearTimer(given.id);
-    }) as unknown as typeof clearTimeout;
-    this.#undo.push(() => {
-      globalThis.setTimeout = setTimeout;
-      globalThis.clearTimeout = clearTimeout;
-    });
-  }
-}
-
-function optionsOf(c: Configuration, instance?: ControlledSink): WriterOptions {
-  return {
-    sink: { kind: "controlled", location: "controlled", options: {}, memoryBytes: () => 0, instance },
-    threads: "inline",
-    depth: c.depth,
-    batchEpochs: c.batchEpochs ?? 1,
-    publishIntervalMs: c.publishIntervalMs ?? 0,
-    maxPendingBytes: c.maxPendingBytes,
-    array: {
-      dtype: "uint8",
-      codec: { name: "none" },
-      dimensions: [
-        { name: "t", size: null, chunk: c.epochRows, shard: c.epochRows * c.epochsPerShard },
-        { name: "x", size: c.shardsPerRow, chunk: 1, shard: 1 },
-      ],
-    },
-  };
-}
-
-/** Plain data that every world of a configuration shares. */
-const plans = new WeakMap<Configuration, { checked: CheckedOptions; plan: MemoryPlan }>();
-
-function planOf(c: Configuration): { checked: CheckedOptions; plan: MemoryPlan } {
-  let planned = plans.get(c);
-  if (planned === undefined) {
-    const options = optionsOf(c);
-    const checked = checkWriterOptions(options, MACHINE);
-    planned = { checked, plan: planStream(checked, options.sink, false) };
-    plans.set(c, planned);
-  }
-  return planned;
-}
-
-function set(name: string, value: string | undefined): void {
-  if (value === undefined) delete process.env[name];
-  else process.env[name] = value;
 }
 
 function codeOf(error: unknown): string {

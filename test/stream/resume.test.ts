@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { MillraceError } from "../../src/base/errors.js";
 import { fillPattern } from "../../src/base/fill_pattern.js";
 import { crc32c } from "../../src/codec/crc32c.js";
@@ -29,6 +29,9 @@ import {
 import { streamCases } from "../helpers/stream_model.js";
 import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 import { testCodecs } from "../helpers/zstd.js";
+
+// Many small streams, on machines that do much else.
+vi.setConfig({ testTimeout: 180_000 });
 
 let folder: string;
 let root: string;

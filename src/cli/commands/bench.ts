@@ -83,7 +83,9 @@ export function benchCommand({ io, finish }: CommandContext): Command {
     .option("--part-bytes <n>", "for --sink s3: bytes of a part", parseBytes, 8 * 2 ** 20)
     .option("--concurrency <n>", "for --sink s3: parts on their way at once", parsePositive, 8)
     .option("--direct-io", "for --sink file: past the page cache")
-    .addOption(new Option("--durability <level>", "for --sink file").choices(["none", "shard"]).default("shard"))
+    .addOption(
+      new Option("--durability <level>", "for --sink file").choices(["none", "shard", "batch"]).default("shard"),
+    )
     .option("--rate <bytes>", "for --sink throttled: bytes per second", parseBytes, 200_000_000)
     .option("--latency <ms>", "for --sink throttled: added to every call", parseSeed, 0)
     .addOption(

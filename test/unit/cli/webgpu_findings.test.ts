@@ -34,7 +34,7 @@ it.each([
 it("marks limits that are too small, and says what is needed", () => {
   const tooSmall = [{ limit: "maxComputeWorkgroupStorageSize", needed: 16384, granted: 8192 }];
   const [, gpu] = findings({ adapters: [{ ...ADAPTER, tooSmall }] });
-  expect(gpu).toMatchObject({ state: "absent", detail: /not taken, it is too small/ });
+  expect(gpu).toMatchObject({ state: "absent", detail: expect.stringMatching(/not taken, it is too small/) });
   expect(gpu.more).toEqual([
     "vendor maker, architecture arch, device card, driver driver 1",
     "maxBufferSize 1073741824 (1.07 GB)",
@@ -51,11 +51,19 @@ it("finds the reason for no adapter in what WebGPU printed", () => {
     detail: "no adapter, so the CPU encodes: Couldn't load Vulkan: libvulkan.so.1: no such file",
     fix: expect.stringContaining("libvulkan1"),
   });
-  expect(findings({}, "darwin")[1]).toMatchObject({ detail: "no adapter, so the CPU encodes", fix: /driver/ });
+  expect(findings({}, "darwin")[1]).toMatchObject({
+    detail: "no adapter, so the CPU encodes",
+    fix: expect.stringMatching(/driver/),
+  });
 });
 
 it("tells of a package that does not load, and of a driver that ends the process", () => {
   const [only, ...others] = findings({ error: "looking for adapters failed: the process ended by SIGSEGV." });
-  expect(only).toMatchObject({ name: "webgpu", state: "absent", detail: /SIGSEGV/, fix: /driver/ });
+  expect(only).toMatchObject({
+    name: "webgpu",
+    state: "absent",
+    detail: expect.stringMatching(/SIGSEGV/),
+    fix: expect.stringMatching(/driver/),
+  });
   expect(others).toEqual([]);
 });

@@ -7,6 +7,7 @@ import { fillValue } from "../../../src/zarr/fill_value.js";
 import {
   checkRecoveredFolder,
   crashFolder,
+  expectContent,
   type Feed,
   type FolderStream,
   ROOT,
@@ -92,6 +93,37 @@ describe.each(LEVELS)("a crash of the process at any call, durability %s, of a s
   });
 });
 
+describe.each(LEVELS)(
+  "a crash of the process at any call, durability %s, of a stream that is resumed",
+  (durability) => {
+    it.each<[string, number, ArrayOptions, Feed]>([
+      ["between epochs", 6, array(null, "blosc"), rows(5)],
+      ["inside an epoch", 7, array(), rows(4)],
+      ["inside the first epoch of a row of shards", 5, array(null, "blosc"), rows(6)],
+      ["between rows of shards", 8, array(), rows(3)],
+      ["behind skipped rows", 6, array(), rows(0, 4, 3)],
+    ])(
+      "%s, leaves a folder with no fewer rows than before, and all that was committed",
+      async (_, first, options, feed) => {
+        const fs = new RecordingFs();
+        const stream: FolderStream = { array: options, durability, batchEpochs: 1 };
+        const before = await streamInto(fs, stream, rows(first));
+        fs.log.length = 0;
+        const resumed = await crashFolder({ ...stream, mode: "resume" }, feed, fs);
+        // The writer knows its own rows only: as it counts elements from its start, they begin anew.
+        const crashed = { ...resumed, content: new Uint8Array(Buffer.concat([before.content, resumed.content])) };
+        expect(resumed.images.length).toBeGreaterThan(20);
+        for (const image of resumed.images) {
+          const recovered = await checkRecoveredFolder(image, crashed).catch((cause) => {
+            throw new Error(`crashed ${image.at}`, { cause });
+          });
+          expect(rowsOf(recovered)).toBeGreaterThanOrEqual(first);
+        }
+      },
+    );
+  },
+);
+
 it("at durability batch rows are durable before their shards are sealed, in order and never fewer", async () => {
   const fs = new RecordingFs();
   const seen: number[] = [];
@@ -147,6 +179,37 @@ it.each<[string, FolderStream, Feed]>([
   },
   120_000,
 );
+
+it("leaves the old store, nothing or the new store when an overwrite crashes, and never takes away the way on", async () => {
+  const old = new RecordingFs();
+  const before = await crashFolder({ array: array(), batchEpochs: 1 }, rows(9), old);
+  // Not closed: its marker and its journals must not outlive it.
+  const unclosed = before.images.findLast(({ fs }) => fs.files(ROOT).has(MARKER_KEY))!.fs;
+  const met = new Set<string>();
+  for (const fs of [old.copy(), unclosed.copy()]) {
+    const first = fs.content(ROOT);
+    const stream = await crashFolder({ array: array(), batchEpochs: 1, mode: "overwrite" }, rows(0, 3, 6), fs);
+    for (const [i, image] of stream.images.entries()) {
+      const files = image.fs.files(ROOT);
+      if (image.fs.log.length === 0 && JSON.stringify(image.fs.content(ROOT)) === JSON.stringify(first)) {
+        met.add("old");
+      } else if (!files.has("zarr.json")) {
+        const report = await recoverOn(image.fs.copy()).catch((error) => error);
+        expect(["nothing-to-recover", "STORE_NOT_FOUND"]).toContain(report.status ?? report.code);
+        met.add("half removed");
+        if (i % 3 !== 0) continue;
+        const again = image.fs.copy();
+        const { content } = await streamInto(again, { array: array(), mode: "overwrite" }, rows(5));
+        await expectContent(again.files(ROOT), content);
+      } else if (i % 8 === 0) {
+        // As any other stream, which others look at more closely.
+        await checkRecoveredFolder(image, stream);
+        met.add("new");
+      }
+    }
+  }
+  expect([...met]).toEqual(["old", "half removed", "new"]);
+}, 60_000);
 
 /** Streams of few shards: every change leaves an image, and every image is recovered. */
 const smallStreams = () => {

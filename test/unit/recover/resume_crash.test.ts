@@ -1,11 +1,10 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { MARKER_KEY } from "../../../src/journal/writer_marker.js";
 import type { ArrayOptions } from "../../../src/options.js";
 import { S3Sink } from "../../../src/sinks/s3.js";
 import { openArray } from "../../../src/store/array_reader.js";
 import { verifyStore } from "../../../src/store/verify.js";
-import type { ArrayWriter } from "../../../src/writer/array_writer.js";
 import { openWriter } from "../../../src/writer/open_writer.js";
 import { withRows } from "../../../src/zarr/with_rows.js";
 import {
@@ -20,7 +19,10 @@ import {
 } from "../../helpers/crash_images.js";
 import { FakeS3, type S3Call, s3Failure } from "../../helpers/fake_s3.js";
 import { inlineSpec } from "../../helpers/map_sink.js";
-import { rowBytes, type Stretch } from "../../helpers/resume_stream.js";
+import { feedOn, type Stretch } from "../../helpers/resume_stream.js";
+
+// Many small streams, on machines that do much else.
+vi.setConfig({ testTimeout: 180_000 });
 
 /** A store on S3 that is resumed: what a crash leaves of it, and what becomes of that. */
 
@@ -37,25 +39,7 @@ const array = (size: number | null = null): ArrayOptions => ({
   ],
 });
 
-/** Adds stretches behind what is there, and returns the content of the whole array. */
-const feed =
-  (before: Uint8Array, stretches: readonly Stretch[]) =>
-  async (writer: ArrayWriter): Promise<Uint8Array> => {
-    const parts = [before];
-    let row = writer.watermarks.accepted;
-    for (const { rows, skipped } of stretches) {
-      if (skipped) {
-        await writer.skip(rows);
-        parts.push(new Uint8Array(Uint16Array.from({ length: rows * writer.geometry.rowElements }, () => FILL).buffer));
-      } else {
-        const bytes = rowBytes(writer, row, row + rows);
-        await writer.append(bytes);
-        parts.push(bytes);
-      }
-      row += rows;
-    }
-    return new Uint8Array(Buffer.concat(parts));
-  };
+const feed = (before: Uint8Array, stretches: readonly Stretch[]) => feedOn(before, stretches, FILL);
 
 interface Base {
   readonly s3: FakeS3;

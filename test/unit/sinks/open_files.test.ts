@@ -40,6 +40,30 @@ describe("OpenFiles", () => {
     expect(files.heldCount).toBe(0);
   });
 
+  it("does not wait for a handle that is kept: its owner may be the one who opens another", async () => {
+    const { hooked, files } = setUp(3, (call, nth) => {
+      if (call === "open" && nth === 2) throw osError("EMFILE", "open");
+    });
+    const kept = await files.openKept(join(folder, "journal"), "wx");
+    await expect(files.open(folder, "r")).rejects.toMatchObject({ code: "EMFILE" });
+    const handle = await files.open(folder, "r");
+    await files.close(handle);
+    await files.closeKept(kept);
+    expect(hooked.openHandles).toBe(0);
+    expect(files.heldCount).toBe(0);
+  });
+
+  it("removes a new file that may have been made although the system says it was not, and no other", async () => {
+    const seen: string[] = [];
+    const { files } = setUp(3, (call, _, path) => {
+      if (call === "open") throw osError(path.endsWith("b") ? "EACCES" : "EIO", "open");
+      if (call === "unlink") seen.push(path);
+    });
+    for (const name of ["a", "b"]) await expect(files.open(join(folder, name), "wx")).rejects.toThrow(/injected/);
+    await expect(files.open(join(folder, "c"), "r+")).rejects.toThrow(/injected/);
+    expect(seen).toEqual([join(folder, "a")]);
+  });
+
   it("never closes a handle in use: who finds none waits, and all get through", async () => {
     const { hooked, files, make } = setUp(3);
     const visits = Array.from({ length: 60 }, async (_, i) => {
