@@ -288,6 +288,11 @@ export function* usualChoosers(pending: readonly number[]): Generator<readonly [
   }
 }
 
+/** How many choosers {@link usualChoosers} gives. */
+export function usualCount(pending: number): number {
+  return 5 + 6 * pending;
+}
+
 /** Runs `make` with every sequence of choices there is, oldest states first; stops behind `limit` of them. Returns whether it was all. */
 export function everyImage(make: (choose: Chooser) => void, limit: number): boolean {
   let fixed: number[] = [];

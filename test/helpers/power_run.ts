@@ -7,6 +7,7 @@ import {
   randomChooser,
   seededRandom,
   usualChoosers,
+  usualCount,
 } from "./power_medium.js";
 import { describeOperation, type PowerStream, type Promised, rebooted } from "./power_stream.js";
 import type { FsOperation, RecordingFs } from "./recording_fs.js";
@@ -26,12 +27,17 @@ export interface ImageOptions {
   readonly randomPerCut: number;
   /** Moments at which no more images than this are possible get them all. */
   readonly exhaustiveMax: number;
+  /** Images made of all moments together, about; where there are more, random ones of them. */
+  readonly madeMax: number;
   /** Moments, as numbers of operations that were done. Default: all. */
   readonly from?: number;
   readonly to?: number;
 }
 
 type Recorded = Pick<PowerStream, "base" | "log" | "sizes" | "promised">;
+
+/** Moderate: what a test tries of one stream among many. */
+export const USUAL: ImageOptions = { seed: 1, randomPerCut: 8, exhaustiveMax: 32, madeMax: 2000 };
 
 export interface PowerImages {
   /** Different ones; of equal ones the last, which has the most promised. */
@@ -45,8 +51,9 @@ export interface PowerImages {
 
 /** Cuts the power at every moment of a stream. */
 export function powerImages(stream: Recorded, options: ImageOptions): PowerImages {
-  const { from = 0, to = stream.log.length } = options;
+  const { from = 0, to = stream.log.length, exhaustiveMax, randomPerCut } = options;
   const random = seededRandom(options.seed);
+  const likelihood = options.madeMax / countImages(stream, from, to, randomPerCut);
   const medium = new PowerMedium(stream.base, stream.sizes);
   const images = new Map<string, PowerImage>();
   const counts = { made: 0, exhaustive: 0, moments: 0 };
@@ -61,20 +68,29 @@ export function powerImages(stream: Recorded, options: ImageOptions): PowerImage
         images.set(digest(fs), { at, operations, fs, promised: stream.promised[operations] });
       };
       let nth = 0;
-      const every = (): void => {
-        nth = 0;
-        const isAll = everyImage((choose) => keep(`choice ${nth++} of all`, choose), options.exhaustiveMax);
-        if (isAll) counts.exhaustive++;
-      };
-      if (options.exhaustiveMax > 0) every();
-      if (options.exhaustiveMax === 0 || nth === options.exhaustiveMax) {
-        for (const [what, choose] of usualChoosers(medium.pending())) keep(what, choose);
-        for (let i = 0; i < options.randomPerCut; i++) keep(`random image ${i}`, randomChooser(random));
+      const wantsAll = exhaustiveMax > 0 && random() < likelihood;
+      if (wantsAll && everyImage((choose) => keep(`choice ${nth++} of all`, choose), exhaustiveMax))
+        counts.exhaustive++;
+      else {
+        for (const [what, choose] of usualChoosers(medium.pending())) if (random() < likelihood) keep(what, choose);
+        for (let i = 0; i < randomPerCut; i++) {
+          if (random() < likelihood) keep(`random image ${i}`, randomChooser(random));
+        }
       }
     }
     if (operations < stream.log.length) medium.apply(stream.log[operations], operations);
   }
   return { images: [...images.values()], ...counts };
+}
+
+function countImages(stream: Recorded, from: number, to: number, randomPerCut: number): number {
+  const medium = new PowerMedium(stream.base, stream.sizes);
+  let count = 0;
+  for (let operations = 0; operations <= to; operations++) {
+    if (operations >= from) count += usualCount(medium.pending().length) + randomPerCut;
+    if (operations < stream.log.length) medium.apply(stream.log[operations], operations);
+  }
+  return count;
 }
 
 /** A sample of at most `count`, in random order. */

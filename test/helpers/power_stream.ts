@@ -1,11 +1,12 @@
 import { hostname } from "node:os";
-import { isMillraceError, MillraceError } from "../../src/base/errors.js";
+import { isMillraceError } from "../../src/base/errors.js";
 import type { OpenMode } from "../../src/handoff/sink.js";
 import { MARKER_KEY } from "../../src/journal/writer_marker.js";
 import type { ArrayOptions, Durability } from "../../src/options.js";
 import { FileSink } from "../../src/sinks/file.js";
 import type { ArrayWriter } from "../../src/writer/array_writer.js";
 import { openWriter } from "../../src/writer/open_writer.js";
+import { parseArrayMetadata } from "../../src/zarr/parse_metadata.js";
 import { ROOT, rowsOf } from "./folder_crashes.js";
 import { inlineSpec } from "./map_sink.js";
 import { DISK_SIZES, type MediumSizes, PowerMedium } from "./power_medium.js";
@@ -33,8 +34,12 @@ export interface PowerScene {
 
 /** What the writer had said by a moment. */
 export interface Promised {
+  /** There is a store. */
+  readonly opened: boolean;
   readonly durable: number;
   readonly published: number;
+  /** Recovery has added the rows from here on; undefined: none. */
+  readonly addedFrom?: number;
 }
 
 /** A stream, with everything it did to its medium. */
@@ -49,6 +54,7 @@ export interface PowerStream {
   /** What the whole array would hold: rows that were accepted, as bytes. */
   readonly content: Uint8Array;
   readonly rowBytes: number;
+  readonly chunksPerShard: number;
   /** The store that is overwritten. */
   readonly overwritten: { readonly metadata: Uint8Array; readonly content: Uint8Array } | undefined;
   /** The file system as the writer left it, its last operations not synced. */
@@ -67,8 +73,9 @@ export async function recordStream(
   let writer: ArrayWriter | undefined;
   const rowsBefore = mode === "resume" ? rowsOf(base) : 0;
   const promise = (): Promised => {
+    const opened = writer !== undefined || mode === "resume";
     const { durable, published } = writer?.watermarks ?? { durable: rowsBefore, published: rowsBefore };
-    return { durable, published };
+    return { opened, durable, published };
   };
   fs.onOperation = () => promised.push(promise());
   if (delay !== undefined) fs.before = delay;
@@ -111,6 +118,7 @@ export async function recordStream(
     sizes: scene.sizes ?? DISK_SIZES,
     content: new Uint8Array(Buffer.concat(parts)),
     rowBytes: writer.geometry.rowBytes,
+    chunksPerShard: writer.geometry.chunksPerShard,
     overwritten: mode === "overwrite" ? { metadata: base.files(ROOT).get("zarr.json")!, content: before } : undefined,
     end: fs,
   };
@@ -131,7 +139,7 @@ export function mediumAfter(stream: Pick<PowerStream, "base" | "log" | "sizes">,
   return medium;
 }
 
-/** After a power cut the process that the marker names is gone: as another boot of the machine would tell, or another machine. Same length. */
+/** After a power cut the process that the marker names is gone: as another boot of the machine would tell, or another machine. The text keeps its length. */
 export function rebooted(image: RecordingFs): RecordingFs {
   const marker = image.tree().find(({ path }) => path === `${ROOT}/${MARKER_KEY}`);
   if (marker?.bytes === undefined) return image;
@@ -155,6 +163,63 @@ export async function closedStore(scene: PowerScene): Promise<{ base: RecordingF
   return { base: end.copy(), content };
 }
 
-export function isOurs(error: unknown): error is MillraceError {
-  return isMillraceError(error) && error instanceof MillraceError;
+/** A recovery of what lies on a medium, with everything that it does to it. `log` begins behind `stream`'s operations, if that is given. */
+export async function recordRecovery(
+  image: RecordingFs,
+  before: Promised,
+  recover: (fs: RecordingFs) => Promise<unknown>,
+): Promise<{
+  readonly log: readonly FsOperation[];
+  readonly promised: readonly Promised[];
+  readonly end: RecordingFs;
+}> {
+  const end = image.copy();
+  const promised: Promised[] = [];
+  end.onOperation = () => promised.push(before);
+  await recover(end);
+  end.onOperation = () => {};
+  const rows = end.log.length > 0 ? rowsOf(end) : 0;
+  const { opened, durable, published } = before;
+  const more = { durable: Math.max(rows, durable), published: Math.max(rows, published) };
+  promised.push({ opened, ...more, addedFrom: readableRows(image) });
+  return { log: [...end.log], promised, end };
+}
+
+/**
+ * The stream whose process ends after so many operations, with everything it had written still in the system's memory; then the store is recovered.
+ * Undefined where there is nothing to recover.
+ * @param when what the process has left is of interest
+ */
+export async function endedAndRecovered(
+  stream: PowerStream,
+  operations: number,
+  recover: (fs: RecordingFs) => Promise<unknown>,
+  when: (files: ReadonlyMap<string, Uint8Array>) => boolean = () => true,
+): Promise<PowerStream | undefined> {
+  const left = stream.base.copy();
+  for (const operation of stream.log.slice(0, operations)) left.apply(operation);
+  const files = left.files(ROOT);
+  if (!files.has(MARKER_KEY) || !when(files)) return undefined;
+  const { log, promised, end } = await recordRecovery(left, stream.promised[operations], recover);
+  const shifted = log.map((operation) =>
+    operation.op === "sync" ? { ...operation, since: operation.since + operations } : operation,
+  );
+  return {
+    ...stream,
+    log: [...stream.log.slice(0, operations), ...shifted],
+    promised: [...stream.promised.slice(0, operations), ...promised],
+    end,
+  };
+}
+
+/** Rows of a zarr.json that can be understood. */
+export function readableRows(fs: RecordingFs): number | undefined {
+  const bytes = fs.files(ROOT).get("zarr.json");
+  if (bytes === undefined) return undefined;
+  try {
+    return parseArrayMetadata(bytes, "zarr.json").shape[0];
+  } catch (error) {
+    if (!isMillraceError(error)) throw error;
+    return undefined;
+  }
 }

@@ -127,6 +127,46 @@ describe("FileSink, the order of calls", () => {
     await sink.close();
   });
 
+  it("folders side by side share the sync of their parent, unless one is made while that is under way", async () => {
+    let release = () => {};
+    const held = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const parent = join(root, "c/0");
+    let isHeld = false;
+    const { fs, log } = hookedFs((call, _, path) => {
+      if (call !== "file.sync" || path !== parent || isHeld) return undefined;
+      isHeld = true;
+      return held.then(() => undefined);
+    });
+    const sink = new FileSink({ root, fs });
+    await sink.open("create");
+    const keys = Array.from({ length: 10 }, (_, i) => `c/0/${i}/0`);
+    const shards = await Promise.all(keys.map((key) => sink.openShard(key, { maxBytes: 1000 })));
+    const seals = shards.map((shard) => shard.seal(coordinateBytes(0, 20), true));
+    while (!isHeld) await new Promise((resolve) => setImmediate(resolve));
+    const late = await sink.openShard("c/0/10/0", { maxBytes: 1000 });
+    const lateSeal = late.seal(coordinateBytes(0, 20), true);
+    release();
+    await Promise.all([...seals, lateSeal]);
+    expect(log.filter((line) => line === `file.sync ${parent}`)).toHaveLength(2);
+    await sink.close();
+  });
+
+  it("an unfinished shard that is given up is gone from the medium too", async () => {
+    const { fs, log } = hookedFs();
+    const sink = new FileSink({ root, fs });
+    await sink.open("create");
+    for (const durable of [true, false]) {
+      const shard = await sink.openShard("c/0", { maxBytes: 1000, durable });
+      log.length = 0;
+      await shard.abandon(false);
+      expect(short(log).slice(0, 2)).toEqual(["file.close ROOT/c/0.partial", "unlink ROOT/c/0.partial"]);
+      expect(log.some((line) => line === `file.sync ${join(root, "c")}`)).toBe(durable);
+    }
+    await sink.close();
+  });
+
   it("an endless row of folders does not grow the cache, and each new name is still synced", async () => {
     const { fs, log } = hookedFs();
     const sink = new FileSink({ root, fs });

@@ -112,6 +112,38 @@ describe("removeStore", () => {
     await expect(removeStore(claims, root)).rejects.toMatchObject({ code: "INVALID_OPTION" });
   });
 
+  it("syncs that there is no store any more before it removes shards, and their removal before it forgets what lay there", async () => {
+    await put("zarr.json", "c/0/0");
+    const { fs, log } = hookedFs();
+    await removeStore(fs, root);
+    const changes = log.filter((line) => /^(rename|removeTree|file\.sync)/.test(line));
+    expect(changes.map((line) => line.replaceAll(root, "ROOT"))).toEqual([
+      "rename ROOT/zarr.json -> ROOT/zarr.json.overwritten",
+      "file.sync ROOT",
+      "removeTree ROOT/c",
+      "file.sync ROOT",
+      "removeTree ROOT/zarr.json.overwritten",
+    ]);
+  });
+
+  it.each(["EINVAL", "ENOTSUP", "EPERM"])("goes on where folders cannot be synced: %s", async (code) => {
+    await put("zarr.json", "c/0/0");
+    const { fs } = hookedFs((call) => {
+      if (call === "file.sync") throw osError(code, "fsync");
+    });
+    await removeStore(fs, root);
+    expect(await filesBelow(root)).toEqual([]);
+  });
+
+  it("removes no shard when the sync before has failed", async () => {
+    await put("zarr.json", "c/0/0");
+    const { fs } = hookedFs((call) => {
+      if (call === "file.sync") throw osError("EIO", "fsync");
+    });
+    await expect(removeStore(fs, root)).rejects.toMatchObject({ code: "SINK_FAILED", context: { errno: "EIO" } });
+    expect(await filesBelow(root)).toEqual(["c/0/0", "zarr.json.overwritten"]);
+  });
+
   it("interrupted anywhere, it shows no store with holes and can be run again", async () => {
     for (let stopAt = 1; ; stopAt++) {
       await removeFolder(root);
