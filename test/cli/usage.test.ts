@@ -72,7 +72,6 @@ describe("usage", () => {
   });
 
   it.each<[string[]]>([
-    [["recover", "a.zarr"]],
     [["view", "a.zarr", "--port", "8080"]],
     [["write", "a.zarr", "--dtype", "uint8", "--dims", "t:0:1", "--multiscale"]],
   ])("says NOT_YET to %j, also as JSON", async (args) => {
