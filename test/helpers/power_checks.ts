@@ -122,7 +122,7 @@ export async function checkUnsynced(image: RecordingFs, stream: PowerStream): Pr
   const [meant, old, asLeft] = [stream.end, stream.base, image].map((end) => end.files(ROOT));
   for (const [key, bytes] of files) {
     const whole = meant.get(key);
-    if (!key.startsWith("c/") || whole === undefined || isSame(bytes, whole) || isSame(bytes, old.get(key))) continue;
+    if (!/^c[\d/]+$/.test(key) || whole === undefined || isSame(bytes, whole) || isSame(bytes, old.get(key))) continue;
     // Recovery makes shards of what was not sealed: with fewer chunks, and right.
     if (!isSame(bytes, asLeft.get(key))) continue;
     const isFound = defects.some((defect) => defect.key === key);

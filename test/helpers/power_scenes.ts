@@ -145,9 +145,13 @@ export interface Tried {
 
 export const nothingTried = (): Tried => ({ streams: 0, possible: 0, checked: 0, recoveries: 0, ofRecoveries: 0 });
 
-/** Cuts the power of a stream at durability "shard" or "batch", and of its recovery, and checks what is left. Counts in `tried`. */
+/** Cuts the power of a stream, and of its recovery, and checks what is left. Counts in `tried`. */
 export async function tryStream(stream: PowerStream, options: TryOptions, tried: Tried): Promise<void> {
   const { seed } = options;
+  if (stream.durability === "none") {
+    await tryUnsynced(stream, options, tried);
+    return;
+  }
   const { images } = powerImages(stream, options);
   const chosen = sample(images, options.images, seed);
   tried.streams++;
@@ -297,7 +301,7 @@ export function randomCase(random: () => number): PowerCase {
     rows: stretches(),
     flushes: random() < 0.4,
     ends,
-    durability: one("shard", "batch"),
+    durability: one("shard", "shard", "batch", "batch", "none"),
     batchEpochs: one(undefined, 1, 2, 3),
     depth: upTo(3),
     publishIntervalMs: one(0, 1e9),

@@ -15,7 +15,7 @@ import {
  * The power goes at any moment of a stream, or of a recovery, and what was not synced by then is there, or not, or in part: power_medium.ts has
  * the rules. A few of the possible images, the same in every run; `scripts/power_cuts.sh MINUTES` tries many. docs/reliability.md has the counts.
  */
-const FEW: TryOptions = { ...USUAL, madeMax: 600, images: 30, recoveries: 2, imagesPerRecovery: 8 };
+const FEW: TryOptions = { ...USUAL, madeMax: 400, images: 25, recoveries: 2, imagesPerRecovery: 6 };
 
 describe.each(["shard", "batch"] as const)(
   "a power cut at any moment, durability %s, of a stream with",
@@ -42,7 +42,7 @@ it.each(POWER_SCENES)("a power cut at durability none is told, of a stream with 
 it("a power cut of any stream leaves what was promised", async () => {
   const tried = nothingTried();
   for (let seed = 1; seed <= 12; seed++) {
-    await tryStream(await recordCase(randomCase(seededRandom(seed))), { ...FEW, images: 15, seed }, tried);
+    await tryStream(await recordCase(randomCase(seededRandom(seed))), { ...FEW, images: 12, seed }, tried);
   }
   expect(tried.checked).toBeGreaterThan(100);
 }, 60_000);
