@@ -39,6 +39,12 @@ export interface GpuBackendLinks {
 }
 
 /**
+ * How long a closing backend waits for answers of its device that nobody wants any more. A device that is destroyed gives them at once;
+ * one that hangs never does.
+ */
+const ANSWERS_MS = 2000;
+
+/**
  * Encodes batches on a WebGPU device, and on the CPU what a device did not finish. The bytes are the same, so a batch may be done
  * again by the other: a staging slot is held until the encoded batch is in host memory, and whatever goes wrong on the device before
  * that (it is lost, an allocation fails, a command is refused) costs time and one warning, no row. Thread: the engine's.
@@ -65,6 +71,8 @@ export class GpuBackend implements Backend {
   #hurried = false;
   /** What is under way on the device, and stops being waited for when that is lost or the stream is aborted. */
   readonly #underWay = new Set<(reason: unknown) => void>();
+  /** What the device was asked and has not answered, whether or not anybody waits for it. */
+  readonly #unanswered = new Set<Promise<unknown>>();
   #fallback: Promise<Backend> | undefined;
   #closed: Promise<void> | undefined;
   #released: Promise<void> | undefined;
@@ -155,7 +163,10 @@ export class GpuBackend implements Backend {
     for (const id of this.#outputRegions) this.#links.addon?.regionRemove(id);
   }
 
-  /** Takes the mapped memory away from the producer, ends every map, and only then lets the device go. */
+  /**
+   * Takes the mapped memory away from the producer, ends every map, and only then lets the device go. The binding aborts the process when
+   * a thread is torn down before the device has answered all that it was asked, so that is waited for too.
+   */
   #release(): Promise<void> {
     this.#released ??= (async () => {
       await this.#uploads.close();
@@ -163,6 +174,7 @@ export class GpuBackend implements Backend {
       this.#encoder.device.removeEventListener("uncapturederror", this.#onUncaptured);
       this.#stays?.();
       await this.#lease.release();
+      await settledWithin(this.#unanswered, ANSWERS_MS);
     })();
     return this.#released;
   }
@@ -182,7 +194,7 @@ export class GpuBackend implements Backend {
       const { result: copied, accepted } = this.#watched(() =>
         this.#encoder.submit(slot, upload, { epochCount, lastEpochRows, skippedEpochs }, generation),
       );
-      const remapped = this.#uploads.giveBack(batch.stagingIndex);
+      const remapped = this.#asked(this.#uploads.giveBack(batch.stagingIndex));
       await this.#mapped(slot, 0, copied, accepted);
       const bytes = await this.#readBack(batch, slot, copied, generation);
       // The producer's next bytes for this slot go into mapped memory: it is there before the slot is free.
@@ -225,14 +237,15 @@ export class GpuBackend implements Backend {
 
   async #endScopes(): Promise<void> {
     const { device } = this.#encoder;
-    const scopes = [device.popErrorScope(), device.popErrorScope(), device.popErrorScope()];
+    const scopes = [0, 1, 2].map(() => this.#asked(device.popErrorScope()));
     for (const error of await Promise.all(scopes)) if (error !== null) throw new Error(error.message);
   }
 
   /** Resolves when that range of the readback buffer is mapped and the device has accepted what was to write it. */
   async #mapped(slot: GpuSlot, from: number, bytes: number, accepted: Promise<void>): Promise<void> {
+    const mapped = this.#asked(slot.readback.mapAsync(1 /* READ */, from, bytes));
     // Both at once: a map that fails while the scopes are awaited would be an unhandled rejection.
-    await this.#orGivenUp(Promise.all([slot.readback.mapAsync(1 /* READ */, from, bytes), accepted]));
+    await this.#orGivenUp(Promise.all([mapped, accepted]));
     this.#checkInUse();
   }
 
@@ -296,6 +309,13 @@ export class GpuBackend implements Backend {
     if (this.#hurried) throw givenUp();
   }
 
+  #asked<T>(answer: Promise<T>): Promise<T> {
+    this.#unanswered.add(answer);
+    const answered = (): void => void this.#unanswered.delete(answer);
+    answer.then(answered, answered);
+    return answer;
+  }
+
   /** Waits for the device, but no longer than it is in use. */
   #orGivenUp<T>(answer: Promise<T>): Promise<T> {
     return new Promise((resolve, reject) => {
@@ -339,6 +359,16 @@ export class GpuBackend implements Backend {
     counters.add("encodeOutBytes", bytes);
     counters.add("chunksGpu", encoded);
   }
+}
+
+/** Resolves when all of them have settled, and after `limitMs` in any case. */
+async function settledWithin(promises: Iterable<Promise<unknown>>, limitMs: number): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const limit = new Promise((resolve) => {
+    timer = setTimeout(resolve, limitMs);
+  });
+  await Promise.race([Promise.allSettled(promises), limit]);
+  clearTimeout(timer);
 }
 
 function alignUp4(bytes: number): number {
