@@ -15,6 +15,7 @@ const NAMES = [
   "engineOpened",
   "engineStopped",
   "deliveryStopped",
+  "producerLeft",
   // Bytes
   "bytesStored",
   "sinkPendingBytes",

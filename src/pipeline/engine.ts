@@ -25,17 +25,25 @@ export interface EnginePorts {
  * Runs one stream's engine until it is closed or aborted, and answers on its ports; never rejects. Teardown order
  * (STOP_JOIN_BEFORE_RELEASE): the schedule takes no more → delivery has run out and closed the sink → the backend is joined
  * → slot memory is released.
+ *
+ * @param left resolves when the producer has left, which it only does when delivery has stopped, or a thread was lost
  */
-export async function runEngine(init: EngineInit, ports: EnginePorts, openBackend: OpenBackend): Promise<void> {
+export async function runEngine(
+  init: EngineInit,
+  ports: EnginePorts,
+  openBackend: OpenBackend,
+  left?: Promise<void>,
+): Promise<void> {
   const counters = new Counters(init.memory.counters);
   const order = new Ordering(init.ordering, new OwnerWaits(counters, "engine"));
   let deliveryStopped = (): void => {};
   const delivered = new Promise<void>((resolve) => {
     deliveryStopped = resolve;
   });
-  // Delivery's thread is gone, or this one was left behind: nothing more will be joined. It may happen while the backend opens, and is
-  // said once.
+  // Delivery's thread is gone, or this one was left behind: nothing more will be joined. It may happen while the backend opens, and the
+  // port says it once; of one that closed before this thread was loaded only the producer tells.
   ports.delivery.addEventListener?.("close", () => deliveryStopped());
+  void left?.then(deliveryStopped);
   let backend: Backend;
   try {
     backend = await openBackend(init, counters, order, (message) =>

@@ -13,19 +13,33 @@ export interface DeliveryPorts {
 /** Makes the sink; the thread's entry supplies it, so that this file does not name sinks/. */
 export type OpenSink = (init: DeliveryInit) => Promise<Sink>;
 
-/** Opens the store and serves the engine until the stream ends. Resolves when the sink is closed; never rejects. */
-export async function runDelivery(init: DeliveryInit, ports: DeliveryPorts, openSink: OpenSink): Promise<void> {
+/**
+ * Opens the store and serves the engine until the stream ends. Resolves when the sink is closed; never rejects.
+ *
+ * @param left resolves when the producer has left, which it only does when the engine has stopped, or a thread was lost
+ */
+export async function runDelivery(
+  init: DeliveryInit,
+  ports: DeliveryPorts,
+  openSink: OpenSink,
+  left?: Promise<void>,
+): Promise<void> {
+  // Another thread was lost while this one was being loaded: nobody wants the store any more.
+  const counters = new Counters(init.memory.counters);
+  if (counters.get("producerLeft") > 0) return;
   let stopped = (): void => {};
   const end = new Promise<void>((resolve) => {
     stopped = resolve;
   });
   let delivery: Delivery | undefined;
-  // It may happen while the store opens, and is said once.
+  // It may happen while the store opens, and the port says it once; of one that closed before this thread was loaded only the producer tells.
   let isEngineLost = false;
-  ports.engine.addEventListener?.("close", () => {
+  const engineLost = (): void => {
     isEngineLost = true;
     delivery?.engineLost();
-  });
+  };
+  ports.engine.addEventListener?.("close", engineLost);
+  void left?.then(engineLost);
   try {
     const sink = await openSink(init);
     // A sink that waits for somebody far away is told to hurry while it opens, too; the rest is for later.
@@ -54,7 +68,7 @@ export async function runDelivery(init: DeliveryInit, ports: DeliveryPorts, open
     await opened.reopen();
     ports.producer.postMessage({ type: "ready" });
   } catch (error) {
-    new Counters(init.memory.counters).raise("deliveryStopped", 1);
+    counters.raise("deliveryStopped", 1);
     ports.engine.postMessage({ type: "stopped" });
     ports.producer.postMessage({ type: "failed", error: toWireError(error) });
     ports.producer.postMessage({ type: "stopped" });

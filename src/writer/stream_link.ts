@@ -130,6 +130,7 @@ export class StreamLink {
 
   /** After {@link stopped}: lets the threads end, and waits for that. */
   end(): Promise<void> {
+    this.#counters.raise("producerLeft", 1);
     return this.#threads.end();
   }
 

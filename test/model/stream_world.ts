@@ -476,6 +476,7 @@ export class StreamWorld implements World {
         "rowsPublished",
         "failed",
         "engineStopped",
+        "producerLeft",
         "sinkPendingBytes",
       ] as const
     ).map((name) => this.#counters.get(name));
@@ -514,8 +515,8 @@ export class StreamWorld implements World {
     const [engineDelivery, deliveryEngine] = control.channel("engine", "delivery");
     this.#toEngine = toEngine;
     const port = <Out, In>(end: unknown): Port<Out, In> => end as Port<Out, In>;
-    leaveWithProducer(deliveryProducer, deliveryEngine);
-    leaveWithProducer(engineProducer, engineDelivery);
+    const deliveryLeft = leaveWithProducer(deliveryProducer, deliveryEngine, this.#counters);
+    const engineLeft = leaveWithProducer(engineProducer, engineDelivery, this.#counters);
     const ended = (["engine", "delivery"] as const).map(
       (thread) => new Promise<void>((resolve) => this.#ended.set(thread, resolve)),
     );
@@ -526,6 +527,7 @@ export class StreamWorld implements World {
       init.delivery,
       { producer: port(deliveryProducer), engine: port(deliveryEngine) },
       async () => this.#sink,
+      deliveryLeft,
     );
     const engine = runEngine(
       init.engine,
@@ -536,6 +538,7 @@ export class StreamWorld implements World {
         this.#backend.opened = true;
         return this.#backend;
       },
+      engineLeft,
     );
     mustNotReject("delivery", delivery);
     mustNotReject("engine", engine);

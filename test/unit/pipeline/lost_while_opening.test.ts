@@ -27,14 +27,41 @@ function engine() {
   const producer = new MessageChannel();
   const between = new MessageChannel();
   const ports = { producer: producer.port2, delivery: between.port1 } as unknown as EnginePorts;
-  leaveWithProducer(ports.producer, ports.delivery);
-  return { init, ports, producer: producer.port1, delivery: between.port2 };
+  const counters = new Counters(init.memory.counters);
+  /** What the thread's entry does once it is loaded. */
+  const loaded = () => leaveWithProducer(ports.producer, ports.delivery, counters);
+  return { loaded, init, ports, counters, producer: producer.port1, delivery: between.port2 };
 }
 
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+/** Both ends of a channel are closed, and whoever listens now hears nothing of it. */
+async function closedBefore(end: MessagePort, other: unknown): Promise<void> {
+  const heard = once(other as MessagePort, "close");
+  end.close();
+  await heard;
+  await turn();
+}
+
+const backend = (close: () => void): Backend =>
+  ({ kind: "cpu", adapter: "none", close: async () => close() }) as unknown as Backend;
+
+function deliveryInit(): DeliveryInit {
+  return {
+    geometry: describeGeometry("uint8", [{ name: "t", size: null, chunk: 1 }]),
+    memory: memory(),
+    ordering,
+    mode: "create",
+    durable: true,
+    publishIntervalMs: 0,
+    chunkBytesMax: 1,
+    metadata: { codecs: [], fill: { json: 0, bytes: new Uint8Array(1) }, attributes: {} },
+  } as unknown as DeliveryInit;
+}
+
 it("lets the engine's thread end when its backend does not open, also with a message still on the way to it", async () => {
-  const { init, ports, producer, delivery } = engine();
+  const { loaded, init, ports, producer, delivery } = engine();
+  const left = loaded();
   delivery.on("message", () => {});
   const closed = once(delivery, "close");
   const messages: string[] = [];
@@ -46,7 +73,7 @@ it("lets the engine's thread end when its backend does not open, also with a mes
       if (type === "stopped") resolve();
     });
   });
-  await runEngine(init, ports, () => Promise.reject(new MillraceError("BACKEND_UNAVAILABLE", "no backend.")));
+  await runEngine(init, ports, () => Promise.reject(new MillraceError("BACKEND_UNAVAILABLE", "no backend.")), left);
   await stopped;
   producer.close();
   await closed;
@@ -54,7 +81,8 @@ it("lets the engine's thread end when its backend does not open, also with a mes
 });
 
 it("closes the backend when delivery's thread was lost while it opened", async () => {
-  const { init, ports, producer, delivery } = engine();
+  const { loaded, init, ports, producer, delivery } = engine();
+  const left = loaded();
   let closed = false;
   let open: (backend: Backend) => void = () => {};
   const running = runEngine(
@@ -64,35 +92,63 @@ it("closes the backend when delivery's thread was lost while it opened", async (
       new Promise((resolve) => {
         open = resolve;
       }),
+    left,
   );
-  const heard = once(ports.delivery as unknown as MessagePort, "close");
-  delivery.close();
-  await heard;
-  open({
-    kind: "cpu",
-    adapter: "none",
-    close: async () => {
+  await closedBefore(delivery, ports.delivery);
+  open(
+    backend(() => {
       closed = true;
-    },
-  } as unknown as Backend);
+    }),
+  );
   producer.postMessage({ type: "abort", hurry: false });
   await running;
   producer.close();
   expect(closed).toBe(true);
 });
 
+// Nothing of an engine that is never told keeps its thread alive where the addon encodes; threads of its own do.
+it("closes the backend when delivery's thread was lost before the engine's was loaded", async () => {
+  const { loaded, init, ports, counters, producer, delivery } = engine();
+  await closedBefore(delivery, ports.delivery);
+  const left = loaded();
+  let closed = false;
+  const running = runEngine(
+    init,
+    ports,
+    async () =>
+      backend(() => {
+        closed = true;
+      }),
+    left,
+  );
+  // As the writer does when a thread is lost.
+  producer.postMessage({ type: "abort", hurry: false });
+  counters.raise("producerLeft", 1);
+  producer.close();
+  await running;
+  expect(closed).toBe(true);
+});
+
+it("hears of a producer that has left before the thread was loaded", async () => {
+  const { loaded, ports, counters, producer, delivery } = engine();
+  const closed = once(delivery, "close");
+  counters.raise("producerLeft", 1);
+  await closedBefore(producer, ports.producer);
+  await loaded();
+  await closed;
+});
+
+it("does not touch the store once the producer has left", async () => {
+  const { memory: shared } = deliveryInit();
+  new Counters(shared.counters).raise("producerLeft", 1);
+  const ports = { producer: new MessageChannel().port2, engine: new MessageChannel().port2 };
+  await runDelivery({ ...deliveryInit(), memory: shared }, ports as unknown as DeliveryPorts, async () => {
+    throw new Error("asked for the sink");
+  });
+});
+
 it("closes the sink when the engine's thread was lost while the store opened", async () => {
-  const geometry = describeGeometry("uint8", [{ name: "t", size: null, chunk: 1 }]);
-  const init = {
-    geometry,
-    memory: memory(),
-    ordering,
-    mode: "create",
-    durable: true,
-    publishIntervalMs: 0,
-    chunkBytesMax: 1,
-    metadata: { codecs: [], fill: { json: 0, bytes: new Uint8Array(1) }, attributes: {} },
-  } as unknown as DeliveryInit;
+  const init = deliveryInit();
   const producer = new MessageChannel();
   const between = new MessageChannel();
   let closed = false;
@@ -111,10 +167,7 @@ it("closes the sink when the engine's thread was lost while the store opened", a
   } as unknown as Sink;
   const ports = { producer: producer.port2, engine: between.port2 } as unknown as DeliveryPorts;
   const running = runDelivery(init, ports, async () => sink);
-  const heard = once(between.port2, "close");
-  between.port1.close();
-  await heard;
-  await turn();
+  await closedBefore(between.port1, between.port2);
   open();
   await running;
   producer.port1.close();
