@@ -1,6 +1,7 @@
 import { assert } from "../base/assert.js";
 import { sleep } from "../base/clock.js";
 import { isMillraceError } from "../base/errors.js";
+import { forManyRequests } from "./many_requests.js";
 import type { PartPool } from "./part_pool.js";
 import type { ObjectAbout, S3Api, UploadedPart, UploadName } from "./s3_api.js";
 import { statusOf } from "./s3_error.js";
@@ -79,6 +80,7 @@ export class ShardUpload {
     this.#partBytes = partBytes;
     this.#home = home;
     this.#replaces = replaces;
+    forManyRequests(this.#cancel.signal);
     home.pool.shardBegun();
   }
 

@@ -3,6 +3,7 @@ import { wallIso } from "../base/clock.js";
 import { isMillraceError, MillraceError } from "../base/errors.js";
 import type { OpenMode, ShardExpectation, ShardHandle, Sink, StoredObjects } from "../handoff/sink.js";
 import { encodeMarker, MARKER_KEY, type WriterMarker } from "../journal/writer_marker.js";
+import { forManyRequests } from "../s3/many_requests.js";
 import { planParts } from "../s3/part_plan.js";
 import { PartPool } from "../s3/part_pool.js";
 import type { S3Api } from "../s3/s3_api.js";
@@ -125,7 +126,7 @@ export class S3Sink implements Sink {
   };
 
   readonly hurry = (): void => {
-    this.#home.lastWords ??= AbortSignal.timeout(LAST_WORDS_MS);
+    this.#home.lastWords ??= forManyRequests(AbortSignal.timeout(LAST_WORDS_MS));
     for (const upload of this.#open.values()) upload.hurry();
   };
 

@@ -77,6 +77,21 @@ describe("the S3 sink", () => {
     expect(s3.keys()).toEqual([MARKER_KEY]);
   });
 
+  it("has many parts on their way at once without a warning of Node's", async () => {
+    const warnings: string[] = [];
+    const onWarning = ({ message }: Error): void => void warnings.push(message);
+    process.on("warning", onWarning);
+    const sink = new S3Sink({ api: s3, partBytes: PART, concurrency: 20 });
+    await sink.open("create");
+    const shard = await sink.openShard("c/0", { maxBytes: 40 * PART });
+    await shard.write([coordinateBytes(1, 40 * PART)]);
+    await shard.seal(coordinateBytes(2, 20), true);
+    await sink.close();
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("warning", onWarning);
+    expect(warnings).toEqual([]);
+  });
+
   it("gives every object a write id of its own", async () => {
     const sink = sinkOn(s3);
     await sink.open("create");
