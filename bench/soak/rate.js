@@ -1,0 +1,241 @@
+// One writer for as long as asked, fed as fast as it takes, with pauses of random length. Its shards are removed once they are published, some
+// after they were read back and compared, so that the disk stays empty. Watches what must not grow: memory, handles, threads.
+import { readdirSync } from "node:fs";
+import { rm } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as pause, setImmediate as turn } from "node:timers/promises";
+import { openSource } from "../../dist/bench/source.js";
+import { openBenchFill } from "../../dist/cli/bench_fills.js";
+import { fileSink, openArray, openWriter } from "../../dist/index.js";
+import { Histogram } from "../../dist/metrics/histogram.js";
+import { randomFrom } from "./store.js";
+
+/** A fast detector: frames of half a megabyte. */
+const FRAME = [512, 512];
+const FRAME_BYTES = FRAME[0] * FRAME[1] * 2;
+const DIMENSIONS = [
+  { name: "t", type: "time", size: null, chunk: 32, shard: 128 },
+  { name: "y", type: "space", size: FRAME[0], chunk: 128, shard: 256 },
+  { name: "x", type: "space", size: FRAME[1], chunk: 128, shard: 512 },
+];
+const BURST_SECONDS_MAX = 10;
+const PAUSE_SECONDS_MAX = 3;
+/** One pause of twenty: long enough for everything to run dry. */
+const LONG_PAUSE_SECONDS = 15;
+const SAMPLE_MS = 2000;
+const CHECK_MS = 10_000;
+/** A hundred samples of growth that no leak explains: the heap's own rhythm, pages of the allocator. */
+const RSS_SLACK_BYTES = 64 * 2 ** 20;
+const RSS_SLACK = 0.05;
+
+const entriesOf = (folder) => {
+  try {
+    return readdirSync(folder).length;
+  } catch {
+    return undefined; // not Linux
+  }
+};
+
+function sample(fromMs) {
+  const { rss, heapUsed, external, arrayBuffers } = process.memoryUsage();
+  return {
+    seconds: Math.round((performance.now() - fromMs) / 1000),
+    rss,
+    heapUsed,
+    external,
+    arrayBuffers,
+    handles: entriesOf("/proc/self/fd"),
+    threads: entriesOf("/proc/self/task"),
+    resources: process.getActiveResourcesInfo().length,
+  };
+}
+
+const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
+const highest = (values) => values.reduce((a, b) => Math.max(a, b), 0);
+
+/** What the last quarter has more than the one after warm-up. */
+function growthOf(samples) {
+  // The first tenth opens files, compiles code and touches pages.
+  const warm = samples.slice(Math.ceil(samples.length / 10));
+  const quarter = Math.ceil(warm.length / 4);
+  const early = warm.slice(0, quarter);
+  const late = warm.slice(-quarter);
+  const compare = (name, by) => {
+    if (early.some((one) => one[name] === undefined)) return undefined;
+    return { early: by(early.map((one) => one[name])), late: by(late.map((one) => one[name])) };
+  };
+  return {
+    rss: compare("rss", median),
+    heapUsed: compare("heapUsed", median),
+    arrayBuffers: compare("arrayBuffers", median),
+    handles: compare("handles", highest),
+    threads: compare("threads", highest),
+    resources: compare("resources", highest),
+  };
+}
+
+function failuresOf(growth) {
+  const failures = [];
+  const { rss, ...counts } = growth;
+  if (rss.late > rss.early + Math.max(RSS_SLACK_BYTES, rss.early * RSS_SLACK)) {
+    failures.push(`resident memory grew from ${rss.early} to ${rss.late} bytes`);
+  }
+  for (const name of ["handles", "threads", "resources"]) {
+    const found = counts[name];
+    if (found !== undefined && found.late > found.early)
+      failures.push(`${name} grew from ${found.early} to ${found.late}`);
+  }
+  return failures;
+}
+
+const figures = (histogram) => {
+  const at = (percentile) => histogram.percentile(percentile) / 1e6;
+  return {
+    count: histogram.count,
+    p50Ms: at(50),
+    p99Ms: at(99),
+    p999Ms: at(99.9),
+    p9999Ms: at(99.99),
+    maxMs: at(100),
+  };
+};
+
+/**
+ * @param options.folder where the store is made; it is removed, unless something was wrong with it
+ * @returns what was measured; `failures` is empty when nothing grew and every frame that was read back was right
+ */
+export async function soakRate({ minutes, seed, folder, codec, durability, onProgress }) {
+  const random = randomFrom(seed);
+  const path = join(folder, "run.zarr");
+  const [epochRows, batchRows] = [DIMENSIONS[0].chunk, DIMENSIONS[0].chunk];
+  const fill = await openBenchFill({ name: "camera", files: [] }, { dimensions: DIMENSIONS });
+  const source = openSource({
+    fill,
+    rowBytes: FRAME_BYTES,
+    epochRows,
+    appendBytes: FRAME_BYTES,
+    batchBytes: batchRows * FRAME_BYTES,
+    prefill: true,
+  });
+  const ringRows = source.bytes / FRAME_BYTES;
+  const ring = Array.from({ length: ringRows }, () => source.take(FRAME_BYTES));
+
+  const writer = await openWriter({
+    sink: fileSink(path),
+    durability,
+    array: { dtype: "uint16", codec, dimensions: DIMENSIONS },
+  });
+  /** Sealed shards that still lie on the disk, oldest first. */
+  const sealed = [];
+  let failed;
+  writer.on("error", (error) => {
+    failed = error;
+  });
+  writer.on("shard", (shard) => sealed.push(shard));
+  let framesCompared = 0;
+  let bytesStored = 0;
+  const compare = async (row) => {
+    const { data } = await (await openArray(path)).readRegion([row, 0, 0], [row + 1, ...FRAME]);
+    if (Buffer.compare(data, ring[row % ringRows]) !== 0) throw new Error(`frame ${row} reads back wrong`);
+    framesCompared++;
+  };
+
+  const fromMs = performance.now();
+  const endMs = fromMs + minutes * 60_000;
+  const samples = [];
+  let stop = false;
+  // Beside the stream, on the same thread, as an application would.
+  const watch = (async () => {
+    let compareMs = fromMs;
+    while (!stop) {
+      samples.push(sample(fromMs));
+      onProgress(samples.at(-1), writer);
+      const { published } = writer.watermarks;
+      let last;
+      while (sealed.length > 0 && sealed[0].rowTo <= published) {
+        const shard = sealed.shift();
+        if (performance.now() >= compareMs) {
+          await compare(shard.rowFrom + Math.floor(random() * (shard.rowTo - shard.rowFrom)));
+          compareMs = performance.now() + CHECK_MS;
+        }
+        bytesStored += shard.bytes;
+        await rm(join(path, shard.key));
+        last = shard;
+      }
+      if (last === undefined) await turn();
+      await pause(SAMPLE_MS);
+    }
+  })();
+  const watched = watch.catch((error) => {
+    failed ??= error;
+  });
+
+  const free = new Histogram(3_600_000_000_000);
+  const waited = new Histogram(3_600_000_000_000);
+  const nowNs = () => Number(process.hrtime.bigint());
+  let streamingMs = 0;
+  let pauses = 0;
+  let row = 0;
+  while (performance.now() < endMs && failed === undefined) {
+    const burstMs = performance.now();
+    const burstEndMs = Math.min(endMs, burstMs + random() * BURST_SECONDS_MAX * 1000);
+    while (performance.now() < burstEndMs && failed === undefined) {
+      const frame = ring[row % ringRows];
+      const startNs = nowNs();
+      const accepted = writer.tryAppend(frame);
+      if (accepted === FRAME_BYTES) free.record(nowNs() - startNs);
+      else {
+        await writer.append(frame.subarray(accepted));
+        waited.record(nowNs() - startNs);
+      }
+      row++;
+      // A camera's callback: every frame comes in a turn of its own.
+      await turn();
+    }
+    streamingMs += performance.now() - burstMs;
+    const long = random() < 0.05;
+    await pause(
+      Math.min(
+        long ? LONG_PAUSE_SECONDS * 1000 : random() * PAUSE_SECONDS_MAX * 1000,
+        Math.max(0, endMs - performance.now()),
+      ),
+    );
+    pauses++;
+  }
+  stop = true;
+  await watched;
+  const failures = [];
+  let metrics = writer.metrics();
+  if (failed === undefined) {
+    await writer.close();
+    metrics = writer.metrics();
+    if (writer.watermarks.published !== row)
+      failures.push(`${row} frames were appended, ${writer.watermarks.published} published`);
+    for (let at = Math.max(0, row - 32); at < row; at++) await compare(at);
+  } else {
+    await writer.abort(failed);
+    failures.push(String(failed.message));
+  }
+  const growth = growthOf(samples);
+  failures.push(...failuresOf(growth));
+  return {
+    minutes: (performance.now() - fromMs) / 60_000,
+    codec: writer.adapter,
+    durability,
+    frames: row,
+    frameBytes: FRAME_BYTES,
+    bytesIn: row * FRAME_BYTES,
+    bytesStored: metrics.bytesStored,
+    bytesRemoved: bytesStored,
+    gbPerSecondWhileStreaming: (row * FRAME_BYTES) / 1e6 / streamingMs,
+    pauses,
+    framesCompared,
+    /** Appends that found room, and appends that had to wait for a slot. */
+    append: { roomLeft: figures(free), waited: figures(waited) },
+    waits: metrics.waits,
+    plannedBytes: writer.plan.totalBytes,
+    growth,
+    samples,
+    failures,
+  };
+}

@@ -1,0 +1,68 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { rm } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
+
+// Each kill is a process or two, on machines that do much else.
+vi.setConfig({ testTimeout: 300_000 });
+
+/**
+ * `npm run soak -- kills`, for a few dozen kills: processes that write or recover stores end by SIGKILL at random moments. The
+ * streams of a seed are always the same; the moments are not.
+ */
+let folder: string;
+beforeAll(async () => {
+  folder = await makeTempFolder();
+});
+afterAll(() => removeFolder(folder));
+
+interface Soak {
+  readonly code: number | null;
+  readonly stderr: string;
+  readonly result: {
+    readonly kills: { readonly none: number; readonly shard: number; readonly batch: number };
+    readonly recoveries: number;
+    readonly rowsDurable: number;
+    readonly rowsKept: number;
+    readonly failures: readonly { readonly message: string; readonly folder: string }[];
+  };
+}
+
+async function soak(args: readonly string[], env: Record<string, string> = {}): Promise<Soak> {
+  const script = fileURLToPath(new URL("../../bench/soak/run.js", import.meta.url));
+  const child = spawn(process.execPath, [script, "kills", "--json", "--scratch", folder, ...args], {
+    env: { ...process.env, MILLRACE_DEBUG: "0", ...env },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let stdout = "";
+  let stderr = "";
+  child.stdout.setEncoding("utf8").on("data", (text) => {
+    stdout += text;
+  });
+  child.stderr.setEncoding("utf8").on("data", (text) => {
+    stderr += text;
+  });
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, stderr, result: JSON.parse(stdout.trim().split("\n").at(-1) ?? "").result };
+}
+
+it("a few dozen kills lose no durable row", async () => {
+  const { code, stderr, result } = await soak(["--kills", "36", "--seed", "1"]);
+  expect(result.failures, stderr).toEqual([]);
+  expect(code, stderr).toBe(0);
+  const { none, shard, batch } = result.kills;
+  expect(none + shard + batch).toBeGreaterThanOrEqual(36);
+  expect(result.recoveries).toBeGreaterThan(0);
+  expect(result.rowsDurable).toBeGreaterThan(0);
+  expect(result.rowsKept).toBeGreaterThanOrEqual(result.rowsDurable);
+});
+
+it.each(["DURABLE_AFTER_COMMIT", "JOURNAL_AFTER_DATA"])("it finds what is lost with %s off", async (rule) => {
+  const { code, result } = await soak(["--minutes", "4", "--seed", "1"], { MILLRACE_RULES_OFF: rule });
+  const said = result.failures.map(({ message }) => message).join("; ");
+  expect(said).toMatch(/recover says damaged|\d+ were kept|is wrong, in row/);
+  expect(code).toBe(1);
+  for (const failure of result.failures) await rm(failure.folder, { recursive: true });
+});
