@@ -234,17 +234,20 @@ void encodes(std::mt19937_64& random) {
   }
 }
 
-/** More writers than bounce buffers. */
+/** More writers than bounce buffers, who want one at the same time. */
 void writes(std::mt19937_64& random, const std::string& folder) {
   std::vector<std::thread> threads;
-  const uint64_t writers = pick(random, 2, kBounceBuffers + 2);
+  const uint64_t writers = pick(random, 2, 3 * kBounceBuffers);
+  std::atomic<uint64_t> opened{0};
   for (uint64_t w = 0; w < writers; w++) {
-    threads.emplace_back([&folder, w] {
+    threads.emplace_back([&folder, &opened, writers, w] {
       const std::string path = folder + "/" + std::to_string(w);
       const std::vector<uint8_t> page(4097, static_cast<uint8_t>(w));
       const ByteSpan span{page.data(), page.size()};
       DirectFile file;
       CHECK(file.open(path) == Status::ok);
+      opened.fetch_add(1);
+      while (opened.load() < writers) std::this_thread::yield();
       CHECK(file.append(&span, 1) == Status::ok);
       CHECK(file.finish(false) == Status::ok);
       CHECK(unlink(path.c_str()) == 0);
