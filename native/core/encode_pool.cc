@@ -79,7 +79,10 @@ Status EncodePool::start(int threads, void (*drained)(void*) noexcept, void* con
   }
   for (int i = 0; i < threads; i++) {
     std::thread thread;
-    if (!start_thread(thread, "millrace-encode", [this] { work(); })) break;
+    if (!start_thread(thread, "millrace-encode", [this] {
+          go_behind();
+          work();
+        })) break;
     threads_.push_back(std::move(thread));
   }
   live_threads_.store(static_cast<int>(threads_.size()));

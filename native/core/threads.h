@@ -2,6 +2,9 @@
 
 #include <pthread.h>
 #include <signal.h>
+#if defined(__linux__)
+#include <sys/resource.h>
+#endif
 
 #include <chrono>
 #include <cstdint>
@@ -32,6 +35,19 @@ bool start_thread(std::thread& thread, const char* name, Body body) noexcept {
   }
   pthread_sigmask(SIG_SETMASK, &before, nullptr);
   return started;
+}
+
+/** How much nicer the threads are that work through a queue than the one that started them. */
+constexpr int kNiceBehind = 5;
+
+/**
+ * Lets the host's threads go first, where cores are short: a producer that is in the middle of a copy loses a time slice of milliseconds
+ * to a thread that has them to spare. Linux has a priority for each thread; elsewhere it is the process's, and stays. Best effort.
+ */
+inline void go_behind() noexcept {
+#if defined(__linux__)
+  setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + kNiceBehind);
+#endif
 }
 
 /** Tells the core that this is a spin loop. */

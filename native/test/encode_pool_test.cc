@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "check.h"
+#include "threads.h"
 
 using namespace millrace;
 
@@ -21,12 +22,22 @@ struct Outcome {
   std::atomic<int> calls{0};
   Status status = Status::ok;
   uint64_t chunk = 0;
+  int nice = 0;
 };
+
+int nice_of_this_thread() noexcept {
+#if defined(__linux__)
+  return getpriority(PRIO_PROCESS, 0);
+#else
+  return 0;
+#endif
+}
 
 void on_done(void* context, Status status, uint64_t chunk, uint64_t) noexcept {
   auto* outcome = static_cast<Outcome*>(context);
   outcome->status = status;
   outcome->chunk = chunk;
+  outcome->nice = nice_of_this_thread();
   outcome->calls.fetch_add(1);
 }
 
@@ -242,9 +253,27 @@ void abandoned_jobs_still_report() {
   }
 }
 
+void threads_go_behind() {
+  Fixture fixture(1);
+  const int before = nice_of_this_thread();
+  {
+    EncodePool pool;
+    CHECK(pool.start(2, nullptr, nullptr) == Status::ok);
+    CHECK(pool.submit(fixture.job()) == Status::ok);
+    pool.close();
+    pool.join();
+  }
+  CHECK(fixture.outcome.calls.load() == 1);
+  CHECK(nice_of_this_thread() == before);
+#if defined(__linux__)
+  CHECK(fixture.outcome.nice == std::min(19, before + kNiceBehind));
+#endif
+}
+
 }  // namespace
 
 int main() {
+  threads_go_behind();
   plain_jobs_from_several_threads();
   a_codec_of_its_own();
   bad_jobs();
