@@ -24,9 +24,10 @@ const PAUSE_SECONDS_MAX = 3;
 const LONG_PAUSE_SECONDS = 15;
 const SAMPLE_MS = 2000;
 const CHECK_MS = 10_000;
-/** A hundred samples of growth that no leak explains: the heap's own rhythm, pages of the allocator. */
+/** What may differ without a leak: the heap's own rhythm and pages of the allocator; files that are open for a moment. */
 const RSS_SLACK_BYTES = 64 * 2 ** 20;
 const RSS_SLACK = 0.05;
+const COUNT_SLACK = { handles: 2, threads: 0, resources: 2 };
 
 const entriesOf = (folder) => {
   try {
@@ -51,39 +52,36 @@ function sample(fromMs) {
 }
 
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
-const highest = (values) => values.reduce((a, b) => Math.max(a, b), 0);
 
-/** What the last quarter has more than the one after warm-up. */
+/** Medians of the last quarter and of the one after warm-up. */
 function growthOf(samples) {
   // The first tenth opens files, compiles code and touches pages.
   const warm = samples.slice(Math.ceil(samples.length / 10));
   const quarter = Math.ceil(warm.length / 4);
-  const early = warm.slice(0, quarter);
-  const late = warm.slice(-quarter);
-  const compare = (name, by) => {
-    if (early.some((one) => one[name] === undefined)) return undefined;
-    return { early: by(early.map((one) => one[name])), late: by(late.map((one) => one[name])) };
-  };
-  return {
-    rss: compare("rss", median),
-    heapUsed: compare("heapUsed", median),
-    arrayBuffers: compare("arrayBuffers", median),
-    handles: compare("handles", highest),
-    threads: compare("threads", highest),
-    resources: compare("resources", highest),
-  };
+  const growth = {};
+  for (const name of ["rss", "heapUsed", "arrayBuffers", "handles", "threads", "resources"]) {
+    const values = warm.map((one) => one[name]);
+    if (values.includes(undefined)) continue;
+    growth[name] = {
+      early: median(values.slice(0, quarter)),
+      late: median(values.slice(-quarter)),
+      highest: values.reduce((a, b) => Math.max(a, b)),
+    };
+  }
+  return growth;
 }
 
 function failuresOf(growth) {
   const failures = [];
-  const { rss, ...counts } = growth;
+  const { rss } = growth;
   if (rss.late > rss.early + Math.max(RSS_SLACK_BYTES, rss.early * RSS_SLACK)) {
     failures.push(`resident memory grew from ${rss.early} to ${rss.late} bytes`);
   }
-  for (const name of ["handles", "threads", "resources"]) {
-    const found = counts[name];
-    if (found !== undefined && found.late > found.early)
+  for (const [name, slack] of Object.entries(COUNT_SLACK)) {
+    const found = growth[name];
+    if (found !== undefined && found.late > found.early + slack) {
       failures.push(`${name} grew from ${found.early} to ${found.late}`);
+    }
   }
   return failures;
 }
@@ -220,7 +218,9 @@ export async function soakRate({ minutes, seed, folder, codec, durability, onPro
   failures.push(...failuresOf(growth));
   return {
     minutes: (performance.now() - fromMs) / 60_000,
-    codec: writer.adapter,
+    codec,
+    backend: writer.backend,
+    adapter: writer.adapter,
     durability,
     frames: row,
     frameBytes: FRAME_BYTES,

@@ -109,7 +109,9 @@ function rateText(r) {
   const ms = ({ count, p50Ms, p99Ms, p999Ms, maxMs }) =>
     `${count} appends, median ${p50Ms.toFixed(3)}, p99 ${p99Ms.toFixed(3)}, p99.9 ${p999Ms.toFixed(3)}, longest ${maxMs.toFixed(1)} ms`;
   const change = (name) =>
-    r.growth[name] === undefined ? "not seen here" : `${r.growth[name].early} → ${r.growth[name].late}`;
+    r.growth[name] === undefined
+      ? "not seen here"
+      : `${r.growth[name].early} → ${r.growth[name].late} (highest ${r.growth[name].highest})`;
   return (
     `${(r.bytesIn / 1e9).toFixed(1)} GB in ${r.minutes.toFixed(1)} minutes with ${r.pauses} pauses, ` +
     `${r.gbPerSecondWhileStreaming.toFixed(2)} GB/s while streaming, ${r.framesCompared} frames read back.\n` +
