@@ -58,8 +58,8 @@ export interface WriterOptions {
   /** Bytes handed to the sink and not yet retired before the schedule stops kicking. Default: no bound beyond the slots. */
   readonly maxPendingBytes?: number;
   /**
-   * Encode threads. Default: all cores; the other threads of a stream sleep most of the time. On Linux those of the addon run at a nice value
-   * 5 above the caller's, so that an append, and whatever else the program does, goes first.
+   * Encode threads. Default: all cores; the other threads of a stream sleep most of the time. On Linux they run at a nice value 5 above the
+   * caller's, so that an append, and whatever else the program does, goes first.
    */
   readonly encodeThreads?: number;
   /** Copy helpers beside the producer. Default: min(cores − 1, 3). 0 = the caller copies alone. */

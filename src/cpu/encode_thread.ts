@@ -4,12 +4,14 @@ import { assert } from "../base/assert.js";
 import { MillraceError, toWireError } from "../base/errors.js";
 import { loadAddon } from "../native/binding.js";
 import { ChunkWorker } from "./chunk_worker.js";
+import { goBehind } from "./go_behind.js";
 import type { EncodeThreadInit, FromEncodeThread, ToEncodeThread } from "./worker_executor.js";
 
 assert(parentPort !== null, "encode_thread runs as a worker");
 const port = parentPort;
 const init = workerData as EncodeThreadInit;
 
+goBehind();
 try {
   const worker = await ChunkWorker.open(init.plan, init.memory, init.codec, loadAddon());
   port.on("message", (message: ToEncodeThread) => {
