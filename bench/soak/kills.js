@@ -154,7 +154,8 @@ async function oneStore(folder, seed, hasZstd, totals) {
     });
     totals.recoveries++;
     if (report.status === "damaged") throw new Error(`recover says damaged: ${JSON.stringify(report)}`);
-    if (report.rowsLost > 0) throw new Error(`recover lost ${report.rowsLost} rows that were committed`);
+    const rowsLost = (report.arrays ?? []).reduce((sum, array) => sum + array.rowsLost, 0);
+    if (rowsLost > 0) throw new Error(`recover lost ${rowsLost} rows that were committed`);
     const kept = (await checkedRows(path, columns)) ?? 0;
     if (kept < durable) throw new Error(`${durable} rows were said to be durable, ${kept} were kept`);
     totals.rowsDurable += durable - rowsBefore;
