@@ -98,11 +98,9 @@ async function measure({ title, scenario: name, codec }) {
   for (const level of LEVELS) {
     const of = (field) => rounds[level].map((one) => one[field]);
     const overNone = (field) =>
-      spread(
-        ratios(
-          of(field),
-          rounds.none.map((one) => one[field]),
-        ),
+      ratios(
+        of(field),
+        rounds.none.map((one) => one[field]),
       );
     levels[level] = {
       gbPerSecond: spread(of("gbPerSecond")),
