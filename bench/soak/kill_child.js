@@ -1,9 +1,11 @@
 // A process that is killed: streams into a store, or recovers one. Says on its standard output what it was promised, line by line and
 // synchronously, so that a line that was written is there whatever happens next:  open  |  rows DURABLE PUBLISHED  |  closed
+
 import { writeSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
+import { seededRandom } from "../../dist/bench/seeded_random.js";
 import { fileSink, openWriter, recoverStore } from "../../dist/index.js";
-import { content, randomFrom } from "./store.js";
+import { content } from "./store.js";
 
 const job = JSON.parse(process.argv[2]);
 const say = (line) => writeSync(1, `${line}\n`);
@@ -17,7 +19,7 @@ if (job.recover) {
 }
 
 async function stream({ path, seed, mode, columns, rowsMax, writer: options, array }) {
-  const random = randomFrom(seed);
+  const random = seededRandom(seed);
   const writer = await openWriter({ sink: fileSink(path), mode, array, ...options });
   let told = "";
   const tell = () => {

@@ -1,14 +1,16 @@
 // Kills processes that write stores, and processes that recover them, at random moments (SIGKILL), and looks at what they leave behind:
 // whatever is published reads right at every moment; `recover` keeps every row that was said to be durable; it may be killed as well;
 // verify finds nothing; the store can be resumed, and that stream is killed again.
+
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { seededRandom } from "../../dist/bench/seeded_random.js";
 import { recoverStore } from "../../dist/index.js";
-import { checkDefects, checkedRows, randomFrom } from "./store.js";
+import { checkDefects, checkedRows } from "./store.js";
 
 const CHILD = fileURLToPath(new URL("kill_child.js", import.meta.url));
 /** A store is read whole several times a kill. */
@@ -103,7 +105,7 @@ function promised(lines) {
 
 /** A store from its first stream to its last recovery. Adds to `totals`. */
 async function oneStore(folder, seed, hasZstd, totals) {
-  const random = randomFrom(seed);
+  const random = seededRandom(seed);
   const path = join(folder, "run.zarr");
   const { columns, ...stream } = randomStream(random, hasZstd);
   const { durability } = stream.writer;

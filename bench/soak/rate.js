@@ -1,14 +1,15 @@
 // One writer for as long as asked, fed as fast as it takes, with pauses of random length. Its shards are removed once they are published, some
 // after they were read back and compared, so that the disk stays empty. Watches what must not grow: memory, handles, threads.
+
 import { readdirSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause, setImmediate as turn } from "node:timers/promises";
+import { seededRandom } from "../../dist/bench/seeded_random.js";
 import { openSource } from "../../dist/bench/source.js";
 import { openBenchFill } from "../../dist/cli/bench_fills.js";
 import { fileSink, openArray, openWriter } from "../../dist/index.js";
 import { Histogram } from "../../dist/metrics/histogram.js";
-import { randomFrom } from "./store.js";
 
 /** A fast detector: frames of half a megabyte. */
 const FRAME = [512, 512];
@@ -27,6 +28,8 @@ const CHECK_MS = 10_000;
 /** What may differ without a leak: the heap's own rhythm and pages of the allocator; files that are open for a moment. */
 const RSS_SLACK_BYTES = 64 * 2 ** 20;
 const RSS_SLACK = 0.05;
+/** Fewer say nothing about growth: two minutes. */
+const SAMPLES_MIN = 60;
 const COUNT_SLACK = { handles: 2, threads: 0, resources: 2 };
 
 const entriesOf = (folder) => {
@@ -103,7 +106,7 @@ const figures = (histogram) => {
  * @returns what was measured; `failures` is empty when nothing grew and every frame that was read back was right
  */
 export async function soakRate({ minutes, seed, folder, codec, durability, onProgress }) {
-  const random = randomFrom(seed);
+  const random = seededRandom(seed);
   const path = join(folder, "run.zarr");
   const [epochRows, batchRows] = [DIMENSIONS[0].chunk, DIMENSIONS[0].chunk];
   const fill = await openBenchFill({ name: "camera", files: [] }, { dimensions: DIMENSIONS });
@@ -215,7 +218,8 @@ export async function soakRate({ minutes, seed, folder, codec, durability, onPro
     failures.push(String(failed.message));
   }
   const growth = growthOf(samples);
-  failures.push(...failuresOf(growth));
+  const growthJudged = samples.length >= SAMPLES_MIN;
+  if (growthJudged) failures.push(...failuresOf(growth));
   return {
     minutes: (performance.now() - fromMs) / 60_000,
     codec,
@@ -235,6 +239,7 @@ export async function soakRate({ minutes, seed, folder, codec, durability, onPro
     waits: metrics.waits,
     plannedBytes: writer.plan.totalBytes,
     growth,
+    growthJudged,
     samples,
     failures,
   };

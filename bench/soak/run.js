@@ -116,7 +116,7 @@ function rateText(r) {
     `${(r.bytesIn / 1e9).toFixed(1)} GB in ${r.minutes.toFixed(1)} minutes with ${r.pauses} pauses, ` +
     `${r.gbPerSecondWhileStreaming.toFixed(2)} GB/s while streaming, ${r.framesCompared} frames read back.\n` +
     `with room: ${ms(r.append.roomLeft)}\nwaited: ${ms(r.append.waited)}\n` +
-    `memory ${change("rss")} bytes, handles ${change("handles")}, threads ${change("threads")}, ${r.failures.length} failures.\n`
+    `memory ${change("rss")} bytes, handles ${change("handles")}, threads ${change("threads")}${r.growthJudged ? "" : " (too short to judge)"}, ${r.failures.length} failures.\n`
   );
 }
 

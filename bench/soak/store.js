@@ -1,17 +1,6 @@
 // What a soak's streams write and what is read back: rows of numbers that follow from their place, in an array small enough to be read whole.
 import { openArray, verifyStore } from "../../dist/index.js";
 
-/** A random number generator with a seed (mulberry32): values in [0, 1). */
-export function randomFrom(seed) {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** Bytes `from` to `to` of the endless stream of a store, both even: uint16, its value its index, with a step in every row so that no two rows are alike. */
 export function content(from, to, columns) {
   const values = new Uint16Array((to - from) / 2);

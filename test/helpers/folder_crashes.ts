@@ -44,16 +44,10 @@ export interface FolderStream {
 
 export type Feed = (writer: ArrayWriter) => Promise<Uint8Array>;
 
-/** Streams into a folder of `fs` and closes the writer. `feed` returns the content. */
-export async function streamInto(
-  fs: RecordingFs,
-  stream: FolderStream,
-  feed: Feed,
-  onOpen: (writer: ArrayWriter) => void = () => {},
-): Promise<CrashedFolder> {
-  const { array, durability, mode, maxOpenFiles, delay, publishIntervalMs = 0, batchEpochs, depth } = stream;
-  fs.before = delay ?? (() => {});
-  const writer = await openWriter({
+/** A writer on this thread into the folder of `fs`. */
+export function openOn(fs: RecordingFs, stream: FolderStream): Promise<ArrayWriter> {
+  const { array, durability, mode, maxOpenFiles, publishIntervalMs = 0, batchEpochs, depth } = stream;
+  return openWriter({
     sink: inlineSpec(new FileSink({ root: ROOT, fs, maxOpenFiles })),
     threads: "inline",
     backend: "cpu",
@@ -64,6 +58,17 @@ export async function streamInto(
     batchEpochs,
     depth,
   });
+}
+
+/** Streams into a folder of `fs` and closes the writer. `feed` returns the content. */
+export async function streamInto(
+  fs: RecordingFs,
+  stream: FolderStream,
+  feed: Feed,
+  onOpen: (writer: ArrayWriter) => void = () => {},
+): Promise<CrashedFolder> {
+  fs.before = stream.delay ?? (() => {});
+  const writer = await openOn(fs, stream);
   onOpen(writer);
   const content = await feed(writer);
   await writer.close().catch((error: unknown) => {

@@ -310,17 +310,6 @@ export function everyImage(make: (choose: Chooser) => void, limit: number): bool
   return false;
 }
 
-/** Uniform in [0, 1), the same for the same seed. */
-export function seededRandom(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
-
 /** Keeps names, lengths and data each with a likelihood of its own, so that images in which most is lost, or kept, come up as well. */
 export function randomChooser(random: () => number): Chooser {
   const levels = [0.05, 0.5, 0.95];

@@ -1,3 +1,4 @@
+import { seededRandom } from "../../src/bench/seeded_random.js";
 import { ROOT } from "./folder_crashes.js";
 import {
   type Chooser,
@@ -5,7 +6,6 @@ import {
   everyImage,
   PowerMedium,
   randomChooser,
-  seededRandom,
   usualChoosers,
   usualCount,
 } from "./power_medium.js";

@@ -3,12 +3,9 @@ import { isMillraceError } from "../../src/base/errors.js";
 import type { OpenMode } from "../../src/handoff/sink.js";
 import { MARKER_KEY } from "../../src/journal/writer_marker.js";
 import type { ArrayOptions, Durability } from "../../src/options.js";
-import { FileSink } from "../../src/sinks/file.js";
 import type { ArrayWriter } from "../../src/writer/array_writer.js";
-import { openWriter } from "../../src/writer/open_writer.js";
 import { parseArrayMetadata } from "../../src/zarr/parse_metadata.js";
-import { ROOT, rowsOf } from "./folder_crashes.js";
-import { inlineSpec } from "./map_sink.js";
+import { openOn, ROOT, rowsOf } from "./folder_crashes.js";
 import { DISK_SIZES, type MediumSizes, PowerMedium } from "./power_medium.js";
 import { type FsCallAbout, type FsOperation, RecordingFs } from "./recording_fs.js";
 import { rowBytes, type Stretch } from "./resume_stream.js";
@@ -67,7 +64,7 @@ export async function recordStream(
   base = new RecordingFs(),
   before: Uint8Array = new Uint8Array(0),
 ): Promise<PowerStream> {
-  const { array, mode, maxOpenFiles, delay, publishIntervalMs = 0, batchEpochs, depth, durability } = scene;
+  const { array, mode, delay, durability } = scene;
   const fs = base.copy();
   const promised: Promised[] = [];
   let writer: ArrayWriter | undefined;
@@ -79,17 +76,7 @@ export async function recordStream(
   };
   fs.onOperation = () => promised.push(promise());
   if (delay !== undefined) fs.before = delay;
-  writer = await openWriter({
-    sink: inlineSpec(new FileSink({ root: ROOT, fs, maxOpenFiles })),
-    threads: "inline",
-    backend: "cpu",
-    array,
-    durability,
-    mode,
-    publishIntervalMs,
-    batchEpochs,
-    depth,
-  });
+  writer = await openOn(fs, scene);
   const parts = mode === "resume" ? [before] : [];
   let row = rowsBefore;
   for (const stretch of scene.rows) {

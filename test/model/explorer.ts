@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { seededRandom } from "../../src/bench/seeded_random.js";
 
 /** Something whose every step is chosen from outside. Made anew for each run; the same choices must lead to the same states. */
 export interface World {
@@ -149,7 +150,7 @@ export async function walk(
   count: number,
   seed: number,
 ): Promise<Failure | undefined> {
-  const below = random(seed);
+  const random = seededRandom(seed);
   for (let i = 0; i < count; i++) {
     const trace: string[] = [];
     const problem = await inWorld(make, async (world) => {
@@ -158,7 +159,7 @@ export async function walk(
         const known = [...(graph.get(key)?.keys() ?? ["a state that was never seen"])];
         if (known.sort().join() !== [...choices].sort().join()) return `can go on with ${choices}, not with ${known}`;
         if (choices.length === 0) return undefined;
-        const choice = choices[below(choices.length)];
+        const choice = choices[Math.floor(random() * choices.length)];
         trace.push(choice);
         await world.apply(choice);
         const expected = graph.get(key)?.get(choice);
@@ -207,15 +208,4 @@ async function withStrayErrors<T>(use: (stray: () => Promise<string | undefined>
     process.off("unhandledRejection", listener);
     for (const other of others) process.on("unhandledRejection", other);
   }
-}
-
-/** Whole numbers below a bound, the same ones for the same seed (mulberry32). */
-function random(seed: number): (bound: number) => number {
-  let state = seed >>> 0;
-  return (bound) => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return Math.floor((((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32) * bound);
-  };
 }

@@ -15,8 +15,9 @@ import {
   failedStream,
   rowsOf,
 } from "../../helpers/crash_images.js";
-import { FakeS3, type S3Call, s3Failure } from "../../helpers/fake_s3.js";
-import { type Operation, StreamModel } from "../../helpers/stream_model.js";
+import { FakeS3, s3Failure } from "../../helpers/fake_s3.js";
+import { feedOperations, size, smallStream } from "../../helpers/small_streams.js";
+import { StreamModel } from "../../helpers/stream_model.js";
 
 /** Two shards side by side, four rows deep. */
 const array = (size: number | null = null): ArrayOptions => ({
@@ -181,60 +182,10 @@ it("leaves the old store, nothing or the new store when an overwrite crashes, an
   expect([...met]).toEqual(["old", "still old", "half removed", "new"]);
 });
 
-/** Streams of few shards: every call leaves an image, and every image is recovered. */
-const smallStreams = () => {
-  const size = (max: number) => fc.integer({ min: 1, max });
-  const dimension = fc.record({ chunk: size(3), chunks: size(3), size: size(6) });
-  const operation: fc.Arbitrary<Operation> = fc.oneof(
-    {
-      weight: 4,
-      arbitrary: fc.record({
-        kind: fc.constant("append" as const),
-        elements: fc.nat({ max: 90 }),
-        awaited: fc.boolean(),
-      }),
-    },
-    { weight: 2, arbitrary: fc.record({ kind: fc.constant("skip" as const), rows: fc.nat({ max: 12 }) }) },
-    { weight: 1, arbitrary: fc.constant({ kind: "flush" as const }) },
-  );
-  return fc.record({
-    dimensions: fc.tuple(dimension, dimension),
-    bounded: fc.boolean(),
-    codec: fc.constantFrom("none", "blosc"),
-    operations: fc.array(operation, { minLength: 1, maxLength: 6 }),
-    batchEpochs: fc.option(size(3), { nil: undefined }),
-    depth: size(3),
-    concurrency: size(4),
-    publishIntervalMs: fc.constantFrom(0, 1e9),
-    /** Turns of the event loop before a call takes effect. */
-    waits: fc.array(fc.nat({ max: 4 }), { minLength: 1, maxLength: 16 }),
-  });
-};
-
-const turns = (count: number): Promise<void> =>
-  new Promise((resolve) => (count > 0 ? setImmediate(() => resolve(turns(count - 1))) : resolve()));
-
 it("recovers every durable row of any stream, wherever it crashes and in whichever order requests arrive", async () => {
   await fc.assert(
-    fc.asyncProperty(smallStreams(), async ({ dimensions: [t, y], bounded, codec, operations, waits, ...settings }) => {
-      const array: ArrayOptions = {
-        dtype: "uint16",
-        codec,
-        fillValue: 7,
-        dimensions: [
-          { name: "t", size: bounded ? t.size * 4 : null, chunk: t.chunk, shard: t.chunk * t.chunks },
-          { name: "y", size: y.size, chunk: y.chunk, shard: y.chunk * y.chunks },
-        ],
-      };
-      const delay = ({ index }: S3Call) => turns(waits[index % waits.length]);
-      const stream = await crashImages({ array, ...settings, delay }, async (writer) => {
-        const model = new StreamModel(writer, fillValue("uint16", 7).bytes);
-        const pending: Promise<unknown>[] = [];
-        for (const operation of operations) await model.apply(writer, operation, pending);
-        await Promise.all(pending);
-        return model.content();
-      });
-      await checkAll(stream);
+    fc.asyncProperty(fc.record({ ...smallStream, concurrency: size(4) }), async ({ operations, ...options }) => {
+      await checkAll(await crashImages(options, feedOperations(operations)));
     }),
     { numRuns: 40 },
   );

@@ -16,7 +16,8 @@ import {
   streamInto,
 } from "../../helpers/folder_crashes.js";
 import { RecordingFs } from "../../helpers/recording_fs.js";
-import { type Operation, StreamModel } from "../../helpers/stream_model.js";
+import { feedOperations, size, smallStream } from "../../helpers/small_streams.js";
+import { StreamModel } from "../../helpers/stream_model.js";
 
 /** Four shards side by side with ragged edges, four rows deep. */
 const array = (size: number | null = null, codec = "none"): ArrayOptions => ({
@@ -211,76 +212,28 @@ it("leaves the old store, nothing or the new store when an overwrite crashes, an
   expect([...met]).toEqual(["old", "half removed", "new"]);
 }, 60_000);
 
-/** Streams of few shards: every change leaves an image, and every image is recovered. */
-const smallStreams = () => {
-  const size = (max: number) => fc.integer({ min: 1, max });
-  const dimension = fc.record({ chunk: size(3), chunks: size(3), size: size(6) });
-  const operation: fc.Arbitrary<Operation> = fc.oneof(
-    {
-      weight: 4,
-      arbitrary: fc.record({
-        kind: fc.constant("append" as const),
-        elements: fc.nat({ max: 90 }),
-        awaited: fc.boolean(),
-      }),
-    },
-    { weight: 2, arbitrary: fc.record({ kind: fc.constant("skip" as const), rows: fc.nat({ max: 12 }) }) },
-    { weight: 1, arbitrary: fc.constant({ kind: "flush" as const }) },
-  );
-  return fc.record({
-    dimensions: fc.tuple(dimension, dimension),
-    bounded: fc.boolean(),
-    codec: fc.constantFrom("none", "blosc"),
-    durability: fc.constantFrom(...LEVELS),
-    operations: fc.array(operation, { minLength: 1, maxLength: 6 }),
-    batchEpochs: fc.option(size(3), { nil: undefined }),
-    depth: size(3),
-    maxOpenFiles: size(4),
-    publishIntervalMs: fc.constantFrom(0, 1e9),
-    /** Turns of the event loop before a call takes effect. */
-    waits: fc.array(fc.nat({ max: 4 }), { minLength: 1, maxLength: 16 }),
-    /** Which image is the first of those that are recovered. */
-    first: fc.nat({ max: 1000 }),
-  });
-};
-
 /** Images of one random stream that are recovered: a few streams have thousands, of which each takes milliseconds. */
 const IMAGES_MAX = 150;
 
-const turns = (count: number): Promise<void> =>
-  new Promise((resolve) => (count > 0 ? setImmediate(() => resolve(turns(count - 1))) : resolve()));
-
 it("recovers every durable row of any stream, wherever it crashes and in whichever order calls take effect", async () => {
+  const streams = fc.record({
+    ...smallStream,
+    durability: fc.constantFrom(...LEVELS),
+    maxOpenFiles: size(4),
+    /** Which image is the first of those that are recovered. */
+    first: fc.nat({ max: 1000 }),
+  });
   await fc.assert(
-    fc.asyncProperty(
-      smallStreams(),
-      async ({ dimensions: [t, y], bounded, codec, operations, waits, first, ...settings }) => {
-        const options: ArrayOptions = {
-          dtype: "uint16",
-          codec,
-          fillValue: 7,
-          dimensions: [
-            { name: "t", size: bounded ? t.size * 4 : null, chunk: t.chunk, shard: t.chunk * t.chunks },
-            { name: "y", size: y.size, chunk: y.chunk, shard: y.chunk * y.chunks },
-          ],
-        };
-        const delay = ({ index }: { index: number }) => turns(waits[index % waits.length]);
-        const crashed = await crashFolder({ array: options, ...settings, delay }, async (writer) => {
-          const model = new StreamModel(writer, fillValue("uint16", 7).bytes);
-          const pending: Promise<unknown>[] = [];
-          for (const operation of operations) await model.apply(writer, operation, pending);
-          await Promise.all(pending);
-          return model.content();
+    fc.asyncProperty(streams, async ({ operations, first, ...options }) => {
+      const crashed = await crashFolder(options, feedOperations(operations));
+      const step = Math.ceil(crashed.images.length / IMAGES_MAX);
+      for (let i = first % step; i < crashed.images.length; i += step) {
+        const image = crashed.images[i];
+        await checkRecoveredFolder(image, crashed).catch((cause) => {
+          throw new Error(`crashed ${image.at}`, { cause });
         });
-        const step = Math.ceil(crashed.images.length / IMAGES_MAX);
-        for (let i = first % step; i < crashed.images.length; i += step) {
-          const image = crashed.images[i];
-          await checkRecoveredFolder(image, crashed).catch((cause) => {
-            throw new Error(`crashed ${image.at}`, { cause });
-          });
-        }
-      },
-    ),
+      }
+    }),
     { numRuns: 25 },
   );
 }, 120_000);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { seededRandom } from "../../helpers/power_medium.js";
+import { seededRandom } from "../../../src/bench/seeded_random.js";
 import { USUAL } from "../../helpers/power_run.js";
 import {
   nothingTried,

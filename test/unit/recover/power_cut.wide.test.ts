@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { now, wallMs } from "../../../src/base/clock.js";
-import { seededRandom } from "../../helpers/power_medium.js";
+import { seededRandom } from "../../../src/bench/seeded_random.js";
 import { syncedPaths, USUAL } from "../../helpers/power_run.js";
 import {
   nothingTried,

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { seededRandom } from "../../../src/bench/seeded_random.js";
 import {
   type Chooser,
   digest,
@@ -6,7 +7,6 @@ import {
   FINE_SIZES,
   PowerMedium,
   randomChooser,
-  seededRandom,
   usualChoosers,
   usualCount,
 } from "../../helpers/power_medium.js";
