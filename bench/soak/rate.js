@@ -24,6 +24,10 @@ const PAUSE_SECONDS_MAX = 3;
 /** One pause of twenty: long enough for everything to run dry. */
 const LONG_PAUSE_SECONDS = 15;
 const SAMPLE_MS = 2000;
+/** After so many appends comes a bare copy of a frame, on the same thread: what it takes is the machine's, not ours. */
+const APPENDS_PER_COPY = 16;
+/** Where bare copies go, as cold as staging. */
+const COPY_FRAMES = 128;
 const CHECK_MS = 10_000;
 /** What may differ without a leak: the heap's own rhythm and pages of the allocator; files that are open for a moment. */
 const RSS_SLACK_BYTES = 64 * 2 ** 20;
@@ -173,6 +177,8 @@ export async function soakRate({ minutes, seed, folder, codec, durability, onPro
 
   const free = new Histogram(3_600_000_000_000);
   const waited = new Histogram(3_600_000_000_000);
+  const bare = new Histogram(3_600_000_000_000);
+  const copies = new Uint8Array(COPY_FRAMES * FRAME_BYTES).fill(1);
   const nowNs = () => Number(process.hrtime.bigint());
   let streamingMs = 0;
   let pauses = 0;
@@ -190,6 +196,12 @@ export async function soakRate({ minutes, seed, folder, codec, durability, onPro
         waited.record(nowNs() - startNs);
       }
       row++;
+      if (row % APPENDS_PER_COPY === 0) {
+        const at = ((row / APPENDS_PER_COPY) % COPY_FRAMES) * FRAME_BYTES;
+        const copyNs = nowNs();
+        copies.set(frame, at);
+        bare.record(nowNs() - copyNs);
+      }
       // A camera's callback: every frame comes in a turn of its own.
       await turn();
     }
@@ -236,6 +248,7 @@ export async function soakRate({ minutes, seed, folder, codec, durability, onPro
     framesCompared,
     /** Appends that found room, and appends that had to wait for a slot. */
     append: { roomLeft: figures(free), waited: figures(waited) },
+    bareCopy: figures(bare),
     waits: metrics.waits,
     plannedBytes: writer.plan.totalBytes,
     growth,

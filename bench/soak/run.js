@@ -107,7 +107,7 @@ function killsText({ kills: { none, shard, batch }, ...r }) {
 
 function rateText(r) {
   const ms = ({ count, p50Ms, p99Ms, p999Ms, maxMs }) =>
-    `${count} appends, median ${p50Ms.toFixed(3)}, p99 ${p99Ms.toFixed(3)}, p99.9 ${p999Ms.toFixed(3)}, longest ${maxMs.toFixed(1)} ms`;
+    `${count} times, median ${p50Ms.toFixed(3)}, p99 ${p99Ms.toFixed(3)}, p99.9 ${p999Ms.toFixed(3)}, longest ${maxMs.toFixed(1)} ms`;
   const change = (name) =>
     r.growth[name] === undefined
       ? "not seen here"
@@ -115,7 +115,7 @@ function rateText(r) {
   return (
     `${(r.bytesIn / 1e9).toFixed(1)} GB in ${r.minutes.toFixed(1)} minutes with ${r.pauses} pauses, ` +
     `${r.gbPerSecondWhileStreaming.toFixed(2)} GB/s while streaming, ${r.framesCompared} frames read back.\n` +
-    `with room: ${ms(r.append.roomLeft)}\nwaited: ${ms(r.append.waited)}\n` +
+    `appends with room: ${ms(r.append.roomLeft)}\nappends that waited: ${ms(r.append.waited)}\nbare copies beside: ${ms(r.bareCopy)}\n` +
     `memory ${change("rss")} bytes, handles ${change("handles")}, threads ${change("threads")}${r.growthJudged ? "" : " (too short to judge)"}, ${r.failures.length} failures.\n`
   );
 }
