@@ -36,8 +36,8 @@ export interface WriterOptions {
   readonly sink: SinkSpec;
   readonly array: ArrayOptions;
   /**
-   * "create" (default) refuses an existing store; "overwrite" removes it. "resume" continues one that its writer has closed, behind its last
-   * row: `array` must say what the store says (RESUME_MISMATCH); codec, fill value and attributes that are left out are the store's.
+   * "create" (default) refuses an existing store; "overwrite" removes it, in a folder unless its writer is at work (STORE_IN_USE). "resume"
+   * continues one that its writer has closed, behind its last row: `array` must say what the store says (RESUME_MISMATCH); codec, fill value and attributes that are left out are the store's.
    */
   readonly mode?: "create" | "overwrite" | "resume";
   /** Default "auto". */

@@ -10,7 +10,7 @@ import {
 } from "../journal/writer_marker.js";
 import { type FileSystem, nodeFileSystem } from "../sinks/file_system.js";
 import { PARTIAL_SUFFIX, TEMPORARY_SUFFIX } from "../sinks/object_key.js";
-import { isAtWork } from "../sinks/writer_process.js";
+import { refuseAtWork } from "../sinks/writer_process.js";
 import { METADATA_NAME } from "../store/array_layout.js";
 import { ancestors } from "../store/walk.js";
 import { parseArrayMetadata, storedGeometry } from "../zarr/parse_metadata.js";
@@ -57,12 +57,9 @@ export async function recoverFiles(
   if (marker === undefined && metadata !== undefined && !options.force && !(await isJustBegun(files, markerBytes))) {
     throw strangeMarker(root);
   }
-  if (marker?.writer !== undefined && !options.force && (await isAtWork(marker.writer))) {
-    const { host, pid } = marker.writer;
-    throw new MillraceError("STORE_IN_USE", `the writer of ${root}, process ${pid} on ${host}, is still running.`, {
-      context: { path: root, host, pid },
-      hint: "Close or abort it first. If it is not a writer of this store, recover with force: true (--force).",
-    });
+  if (!options.force) {
+    const otherwise = "If it is not a writer of this store, recover with force: true (--force).";
+    await refuseAtWork(root, marker, otherwise);
   }
   const recovery = new FileRecovery(files, steps, marker, markerBytes);
   return metadata === undefined ? await recovery.clearUp() : await recovery.run(metadata);

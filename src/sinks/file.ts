@@ -2,6 +2,7 @@ import { dirname, join } from "node:path";
 import { assert } from "../base/assert.js";
 import { OPEN_SHARD_FILES_MAX } from "../base/limits.js";
 import type { OpenMode, ShardExpectation, ShardHandle, Sink, SinkJournal, StoredObjects } from "../handoff/sink.js";
+import { decodeMarker, MARKER_KEY, type WriterMarker } from "../journal/writer_marker.js";
 import { BufferedFile } from "./buffered_file.js";
 import type { DirectFiles } from "./direct_file.js";
 import { FileJournal } from "./file_journal.js";
@@ -13,6 +14,10 @@ import { OpenFiles } from "./open_files.js";
 import { errnoOf, guarded } from "./os_error.js";
 import { refuseExisting, removeStore, requireStore } from "./store_root.js";
 import { writeAll } from "./write_all.js";
+import { refuseAtWork } from "./writer_process.js";
+
+/** A longer one is none of ours. */
+const MARKER_BYTES_MAX = 65536;
 
 export interface FileSinkSettings {
   /** Absolute path of the store's folder. */
@@ -82,8 +87,18 @@ export class FileSink implements Sink, ShardHome {
       return;
     }
     if (mode === "create") await refuseExisting(this.#fs, this.location);
-    else await removeStore(this.#fs, this.location);
+    else {
+      const otherwise =
+        "If it is not a writer of this store, recover the store with force first, or delete the folder.";
+      await refuseAtWork(this.location, await this.#marker(), otherwise);
+      await removeStore(this.#fs, this.location);
+    }
     await this.#folders.makeRoot();
+  }
+
+  async #marker(): Promise<WriterMarker | undefined> {
+    const bytes = await this.stored.getRange(MARKER_KEY, 0, MARKER_BYTES_MAX);
+    return bytes && decodeMarker(bytes);
   }
 
   readonly stored: StoredObjects = {

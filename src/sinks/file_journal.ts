@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { assert } from "../base/assert.js";
 import { wallIso } from "../base/clock.js";
+import { MillraceError } from "../base/errors.js";
 import type { JournalFile, SinkJournal } from "../handoff/sink.js";
 import { encodeMarker, JOURNAL_FOLDER, MARKER_KEY, type WriterMarker } from "../journal/writer_marker.js";
 import type { FileSystem, OpenFile } from "./file_system.js";
@@ -32,6 +33,7 @@ export class FileJournal implements SinkJournal {
   readonly #fs: FileSystem;
   readonly #files: OpenFiles;
   readonly #folders: Folders;
+  readonly #root: string;
   readonly #folder: string;
   readonly #markerPath: string;
   #marker: WriterMarker | undefined;
@@ -43,6 +45,7 @@ export class FileJournal implements SinkJournal {
     this.#fs = fs;
     this.#files = files;
     this.#folders = folders;
+    this.#root = root;
     this.#folder = join(root, JOURNAL_FOLDER);
     this.#markerPath = join(root, MARKER_KEY);
   }
@@ -52,8 +55,7 @@ export class FileJournal implements SinkJournal {
     const marker = { writeId, started: wallIso(), writer: await thisProcess() };
     await this.#folders.make(this.#folder);
     await guarded({ what: "write the marker", path: this.#markerPath }, async () => {
-      // Exclusive: of two writers that begin at the same time, one does.
-      const handle = await this.#files.open(this.#markerPath, "wx");
+      const handle = await this.#create();
       try {
         await this.#write(handle, encodeMarker(marker), durable);
       } catch (error) {
@@ -63,6 +65,19 @@ export class FileJournal implements SinkJournal {
     });
     this.#marker = marker;
     if (durable) await this.#folders.syncPath(this.#folder);
+  }
+
+  /** Exclusive: of two writers that begin at the same time, one does. */
+  async #create(): Promise<OpenFile> {
+    try {
+      return await this.#files.open(this.#markerPath, "wx");
+    } catch (error) {
+      if (errnoOf(error) !== "EEXIST") throw error;
+      throw new MillraceError("STORE_IN_USE", `another writer has begun with ${this.#root} at the same time.`, {
+        context: { path: this.#root },
+        hint: "End it, or choose another path.",
+      });
+    }
   }
 
   async open(name: string): Promise<JournalFile> {

@@ -1,6 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
-import type { WriterProcess } from "../journal/writer_marker.js";
+import { MillraceError } from "../base/errors.js";
+import type { WriterMarker, WriterProcess } from "../journal/writer_marker.js";
 import { errnoOf } from "./os_error.js";
 
 /** The process that runs this, as a marker names it. Never throws. */
@@ -19,6 +20,19 @@ export async function isAtWork({ host, pid, processStart, ended }: WriterProcess
   if (found === undefined || processStart === undefined) return true;
   // The number may have been given to another process since; and one that was killed keeps it until its parent has noticed.
   return found.start === processStart && !found.dead;
+}
+
+/**
+ * For what would take a store away from its writer.
+ * @param otherwise what to do when the process is not what the marker takes it for: its number was given anew, and the system does not tell
+ */
+export async function refuseAtWork(root: string, marker: WriterMarker | undefined, otherwise: string): Promise<void> {
+  if (marker?.writer === undefined || !(await isAtWork(marker.writer))) return;
+  const { host, pid } = marker.writer;
+  throw new MillraceError("STORE_IN_USE", `the writer of ${root}, process ${pid} on ${host}, is still running.`, {
+    context: { path: root, host, pid },
+    hint: `Close or abort it first. ${otherwise}`,
+  });
 }
 
 function exists(pid: number): boolean {

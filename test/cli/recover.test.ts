@@ -124,7 +124,7 @@ describe("millrace recover", { timeout: 60_000 }, () => {
     expect(again.stdout).toContain("clean: no writer has left it open");
   });
 
-  it("refuses while the writer runs, and with --force takes what is there", async () => {
+  it("refuses while the writer runs, as an overwrite does, and with --force takes what is there", async () => {
     const { child, result, saw } = startWriter("shard", "none");
     await saw('"watermarks"');
     // Stopped, not ended: what is looked at must not change while it is.
@@ -133,6 +133,12 @@ describe("millrace recover", { timeout: 60_000 }, () => {
       const refused = await runCli(["recover", store, "--json"]);
       expect(refused.code).toBe(1);
       expect(lastJson(refused)).toMatchObject({ error: { code: "STORE_IN_USE", context: { pid: child.pid } } });
+      const before = await filesBelow(store);
+      const small = ["--dtype", "uint8", "--dims", "t:0:1,x:1:1", "--mode", "overwrite"];
+      const overwrite = await runCli(["write", store, ...small, "--input", import.meta.filename, "--json"]);
+      expect(overwrite.code).toBe(1);
+      expect(lastJson(overwrite)).toMatchObject({ error: { code: "STORE_IN_USE", context: { pid: child.pid } } });
+      expect(await filesBelow(store)).toEqual(before);
       const forced = await runCli(["recover", store, "--dry-run", "--force"]);
       expect(forced.code).toBe(0);
       expect(forced.stdout).toMatch(new RegExp(`writer .*process ${child.pid}`));

@@ -330,7 +330,7 @@ export function sinkContract(name: string, makeHarness: () => Promise<SinkHarnes
           writer: { pid: process.pid, ended: false },
         });
         await expect((await harness.make()).journal!.begin("another", false)).rejects.toMatchObject({
-          context: { errno: "EEXIST" },
+          code: "STORE_IN_USE",
         });
         await sink.close();
         await sink.close();

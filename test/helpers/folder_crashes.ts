@@ -1,3 +1,4 @@
+import { hostname } from "node:os";
 import { expect } from "vitest";
 import { isMillraceError } from "../../src/base/errors.js";
 import type { OpenMode } from "../../src/handoff/sink.js";
@@ -186,4 +187,15 @@ export async function expectContent(
   await expectVerified(files, resumed);
   const { data } = await (await openArray(files)).readRegion();
   expect(Buffer.compare(data, expected), "recovered values").toBe(0);
+}
+
+/** The process that the marker names is gone: as another boot of the machine would tell, or another machine. The text keeps its length. */
+export function rebooted(image: RecordingFs): RecordingFs {
+  const marker = image.tree().find(({ path }) => path === `${ROOT}/${MARKER_KEY}`);
+  if (marker?.bytes === undefined) return image;
+  const text = Buffer.from(marker.bytes).toString("latin1");
+  const name = JSON.stringify(hostname());
+  const bytes = Buffer.from(text.replace(name, `"${"-".repeat(name.length - 2)}"`), "latin1");
+  image.apply({ op: "write", node: marker.node, position: 0, bytes: new Uint8Array(bytes) });
+  return image;
 }

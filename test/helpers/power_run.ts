@@ -1,5 +1,5 @@
 import { seededRandom } from "../../src/bench/seeded_random.js";
-import { ROOT } from "./folder_crashes.js";
+import { ROOT, rebooted } from "./folder_crashes.js";
 import {
   type Chooser,
   digest,
@@ -9,7 +9,7 @@ import {
   usualChoosers,
   usualCount,
 } from "./power_medium.js";
-import { describeOperation, type PowerStream, type Promised, rebooted } from "./power_stream.js";
+import { describeOperation, type PowerStream, type Promised } from "./power_stream.js";
 import type { FsOperation, RecordingFs } from "./recording_fs.js";
 
 /** A file system as a power cut may leave it, and what the writer had promised by then. */

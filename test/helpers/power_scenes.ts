@@ -1,5 +1,5 @@
 import type { ArrayOptions } from "../../src/options.js";
-import { rowsOf } from "./folder_crashes.js";
+import { rebooted, rowsOf } from "./folder_crashes.js";
 import { checkKept, checkPowerCut, checkUnsynced, recoverImage, type UnsyncedOutcome } from "./power_checks.js";
 import { digest, FINE_SIZES } from "./power_medium.js";
 import {
@@ -16,7 +16,6 @@ import {
   endedAndRecovered,
   type PowerScene,
   type PowerStream,
-  rebooted,
   recordRecovery,
   recordStream,
 } from "./power_stream.js";

@@ -1,4 +1,3 @@
-import { hostname } from "node:os";
 import { isMillraceError } from "../../src/base/errors.js";
 import type { OpenMode } from "../../src/handoff/sink.js";
 import { MARKER_KEY } from "../../src/journal/writer_marker.js";
@@ -124,17 +123,6 @@ export function mediumAfter(stream: Pick<PowerStream, "base" | "log" | "sizes">,
   const medium = new PowerMedium(stream.base, stream.sizes);
   for (let at = 0; at < operations; at++) medium.apply(stream.log[at], at);
   return medium;
-}
-
-/** After a power cut the process that the marker names is gone: as another boot of the machine would tell, or another machine. The text keeps its length. */
-export function rebooted(image: RecordingFs): RecordingFs {
-  const marker = image.tree().find(({ path }) => path === `${ROOT}/${MARKER_KEY}`);
-  if (marker?.bytes === undefined) return image;
-  const text = Buffer.from(marker.bytes).toString("latin1");
-  const name = JSON.stringify(hostname());
-  const bytes = Buffer.from(text.replace(name, `"${"-".repeat(name.length - 2)}"`), "latin1");
-  image.apply({ op: "write", node: marker.node, position: 0, bytes: new Uint8Array(bytes) });
-  return image;
 }
 
 export function describeOperation(operation: FsOperation | undefined): string {

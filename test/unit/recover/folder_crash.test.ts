@@ -11,6 +11,7 @@ import {
   type Feed,
   type FolderStream,
   ROOT,
+  rebooted,
   recoverOn,
   rowsOf,
   streamInto,
@@ -187,7 +188,7 @@ it("leaves the old store, nothing or the new store when an overwrite crashes, an
   // Not closed: its marker and its journals must not outlive it.
   const unclosed = before.images.findLast(({ fs }) => fs.files(ROOT).has(MARKER_KEY))!.fs;
   const met = new Set<string>();
-  for (const fs of [old.copy(), unclosed.copy()]) {
+  for (const fs of [old.copy(), rebooted(unclosed.copy())]) {
     const first = fs.content(ROOT);
     const stream = await crashFolder({ array: array(), batchEpochs: 1, mode: "overwrite" }, rows(0, 3, 6), fs);
     for (const [i, image] of stream.images.entries()) {
@@ -199,7 +200,7 @@ it("leaves the old store, nothing or the new store when an overwrite crashes, an
         expect(["nothing-to-recover", "STORE_NOT_FOUND"]).toContain(report.status ?? report.code);
         met.add("half removed");
         if (i % 3 !== 0) continue;
-        const again = image.fs.copy();
+        const again = rebooted(image.fs.copy());
         const { content } = await streamInto(again, { array: array(), mode: "overwrite" }, rows(5));
         await expectContent(again.files(ROOT), content);
       } else if (i % 8 === 0) {

@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -185,6 +186,43 @@ describe("a marker", () => {
     expect(await isAtWork((await read())!)).toBe(true);
     await sink.close();
     expect(await isAtWork((await read())!)).toBe(false);
+  });
+});
+
+describe("overwriting a store", () => {
+  const overwrite = async (hook?: FsHook) => {
+    const next = new FileSink({ root, fs: hookedFs(hook).fs });
+    await next.open("overwrite");
+    await next.close();
+  };
+
+  it("is refused while its writer is at work, and changes nothing", async () => {
+    const { sink } = await begun();
+    await sink.putObject("zarr.json", coordinateBytes(0, 10), false);
+    const before = await filesBelow(root);
+    await expect(overwrite()).rejects.toMatchObject({
+      code: "STORE_IN_USE",
+      context: { path: root, pid: process.pid, host: hostname() },
+      hint: expect.stringContaining("Close or abort it first"),
+    });
+    expect(await filesBelow(root)).toEqual(before);
+    await sink.close();
+    await overwrite();
+    expect(await filesBelow(root)).toEqual([]);
+  });
+
+  it("does not look past a marker that cannot be read, and takes one that says nothing for none", async () => {
+    const { sink } = await begun();
+    await sink.close();
+    const marker = join(root, ".millrace/writer.json");
+    const deaf: FsHook = (call, _, path) => {
+      if (call === "file.read" && path === marker) throw osError("EIO", "read");
+    };
+    await expect(overwrite(deaf)).rejects.toMatchObject({ code: "SINK_FAILED", context: { path: marker } });
+    expect(await filesBelow(root)).toEqual([".millrace/writer.json"]);
+    await writeFile(marker, "{ torn");
+    await overwrite();
+    expect(await filesBelow(root)).toEqual([]);
   });
 });
 
