@@ -1,7 +1,7 @@
 // One writer for as long as asked, fed as fast as it takes, with pauses of random length. Its shards are removed once they are published, some
 // after they were read back and compared, so that the disk stays empty. Watches what must not grow: memory, handles, threads.
 
-import { readdirSync } from "node:fs";
+import { closeSync, openSync, readdirSync, readSync } from "node:fs";
 import { rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout as pause, setImmediate as turn } from "node:timers/promises";
@@ -24,6 +24,8 @@ const PAUSE_SECONDS_MAX = 3;
 /** One pause of twenty: long enough for everything to run dry. */
 const LONG_PAUSE_SECONDS = 15;
 const SAMPLE_MS = 2000;
+/** Appends that found room and took longer are looked at: was this thread given a core? */
+const SLOW_NS = 1_000_000;
 /** After so many appends comes a bare copy of a frame, on the same thread: what it takes is the machine's, not ours. */
 const APPENDS_PER_COPY = 16;
 /** Where bare copies go, as cold as staging. */
@@ -55,6 +57,24 @@ function sample(fromMs) {
     handles: entriesOf("/proc/self/fd"),
     threads: entriesOf("/proc/self/task"),
     resources: process.getActiveResourcesInfo().length,
+  };
+}
+
+/**
+ * For how long, in all, the main thread was ready to run and had no core: the second number of schedstat (Linux: sched-stats.rst), in ns.
+ * Undefined elsewhere.
+ */
+function openRunDelay() {
+  let file;
+  try {
+    file = openSync(`/proc/self/task/${process.pid}/schedstat`);
+  } catch {
+    return undefined;
+  }
+  const text = Buffer.alloc(64);
+  return {
+    readNs: () => Number(text.latin1Slice(0, readSync(file, text, 0, text.length, 0)).split(" ")[1]),
+    close: () => closeSync(file),
   };
 }
 
@@ -179,6 +199,8 @@ export async function soakRate({ minutes, seed, folder, codec, durability, onPro
   const waited = new Histogram(3_600_000_000_000);
   const bare = new Histogram(3_600_000_000_000);
   const copies = new Uint8Array(COPY_FRAMES * FRAME_BYTES).fill(1);
+  const runDelay = openRunDelay();
+  const slow = { count: 0, ms: 0, withoutCoreMs: 0 };
   const nowNs = () => Number(process.hrtime.bigint());
   let streamingMs = 0;
   let pauses = 0;
@@ -188,10 +210,18 @@ export async function soakRate({ minutes, seed, folder, codec, durability, onPro
     const burstEndMs = Math.min(endMs, burstMs + random() * BURST_SECONDS_MAX * 1000);
     while (performance.now() < burstEndMs && failed === undefined) {
       const frame = ring[row % ringRows];
+      const delayedNs = runDelay?.readNs();
       const startNs = nowNs();
       const accepted = writer.tryAppend(frame);
-      if (accepted === FRAME_BYTES) free.record(nowNs() - startNs);
-      else {
+      if (accepted === FRAME_BYTES) {
+        const tookNs = nowNs() - startNs;
+        free.record(tookNs);
+        if (tookNs > SLOW_NS && runDelay !== undefined) {
+          slow.count++;
+          slow.ms += tookNs / 1e6;
+          slow.withoutCoreMs += (runDelay.readNs() - delayedNs) / 1e6;
+        }
+      } else {
         await writer.append(frame.subarray(accepted));
         waited.record(nowNs() - startNs);
       }
@@ -215,6 +245,7 @@ export async function soakRate({ minutes, seed, folder, codec, durability, onPro
     );
     pauses++;
   }
+  runDelay?.close();
   stop = true;
   await watched;
   const failures = [];
@@ -248,6 +279,8 @@ export async function soakRate({ minutes, seed, folder, codec, durability, onPro
     framesCompared,
     /** Appends that found room, and appends that had to wait for a slot. */
     append: { roomLeft: figures(free), waited: figures(waited) },
+    /** Appends of the first kind above a millisecond, and how much of it this thread waited for a core. */
+    slow: runDelay && slow,
     bareCopy: figures(bare),
     waits: metrics.waits,
     plannedBytes: writer.plan.totalBytes,

@@ -116,6 +116,7 @@ function rateText(r) {
     `${(r.bytesIn / 1e9).toFixed(1)} GB in ${r.minutes.toFixed(1)} minutes with ${r.pauses} pauses, ` +
     `${r.gbPerSecondWhileStreaming.toFixed(2)} GB/s while streaming, ${r.framesCompared} frames read back.\n` +
     `appends with room: ${ms(r.append.roomLeft)}\nappends that waited: ${ms(r.append.waited)}\nbare copies beside: ${ms(r.bareCopy)}\n` +
+    `${r.slow === undefined ? "" : `of appends above 1 ms with room: ${r.slow.count}, in ${((100 * r.slow.withoutCoreMs) / r.slow.ms).toFixed(1)} % of their time there was no core\n`}` +
     `memory ${change("rss")} bytes, handles ${change("handles")}, threads ${change("threads")}${r.growthJudged ? "" : " (too short to judge)"}, ${r.failures.length} failures.\n`
   );
 }
