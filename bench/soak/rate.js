@@ -154,7 +154,7 @@ export async function soakRate({ minutes, seed, folder, codec, durability, onPro
   const sealed = [];
   let failed;
   writer.on("error", (error) => {
-    failed = error;
+    failed ??= error;
   });
   writer.on("shard", (shard) => sealed.push(shard));
   let framesCompared = 0;
@@ -172,6 +172,7 @@ export async function soakRate({ minutes, seed, folder, codec, durability, onPro
   // Beside the stream, on the same thread, as an application would.
   const watch = (async () => {
     let compareMs = fromMs;
+    let removing;
     while (!stop) {
       samples.push(sample(fromMs));
       onProgress(samples.at(-1), writer);
@@ -179,10 +180,12 @@ export async function soakRate({ minutes, seed, folder, codec, durability, onPro
       let last;
       while (sealed.length > 0 && sealed[0].rowTo <= published) {
         const shard = sealed.shift();
-        if (performance.now() >= compareMs) {
+        // Of a row of shards that is whole yet.
+        if (performance.now() >= compareMs && shard.rowFrom !== removing) {
           await compare(shard.rowFrom + Math.floor(random() * (shard.rowTo - shard.rowFrom)));
           compareMs = performance.now() + CHECK_MS;
         }
+        removing = shard.rowFrom;
         bytesStored += shard.bytes;
         await rm(join(path, shard.key));
         last = shard;
