@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { rm } from "node:fs/promises";
+import { readdir, rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, it, vi } from "vitest";
 import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
@@ -8,31 +8,38 @@ import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 // Each kill is a process or two, on machines that do much else.
 vi.setConfig({ testTimeout: 300_000 });
 
-/**
- * `npm run soak -- kills`, for a few dozen kills: processes that write or recover stores end by SIGKILL at random moments. The
- * streams of a seed are always the same; the moments are not.
- */
+/** `npm run soak`, for seconds: what the long runs do works, and finds what they are there for. */
 let folder: string;
 beforeAll(async () => {
   folder = await makeTempFolder();
 });
 afterAll(() => removeFolder(folder));
 
-interface Soak {
+interface Soak<Result> {
   readonly code: number | null;
   readonly stderr: string;
-  readonly result: {
-    readonly kills: { readonly none: number; readonly shard: number; readonly batch: number };
-    readonly recoveries: number;
-    readonly rowsDurable: number;
-    readonly rowsKept: number;
-    readonly failures: readonly { readonly message: string; readonly folder: string }[];
-  };
+  readonly result: Result;
 }
 
-async function soak(args: readonly string[], env: Record<string, string> = {}): Promise<Soak> {
+interface Kills {
+  readonly kills: { readonly none: number; readonly shard: number; readonly batch: number };
+  readonly recoveries: number;
+  readonly rowsDurable: number;
+  readonly rowsKept: number;
+  readonly failures: readonly { readonly message: string; readonly folder: string }[];
+}
+
+interface Rate {
+  readonly frames: number;
+  readonly framesCompared: number;
+  readonly append: { readonly roomLeft: { readonly count: number }; readonly waited: { readonly count: number } };
+  readonly samples: readonly unknown[];
+  readonly failures: readonly string[];
+}
+
+async function soak<Result>(args: readonly string[], env: Record<string, string> = {}): Promise<Soak<Result>> {
   const script = fileURLToPath(new URL("../../bench/soak/run.js", import.meta.url));
-  const child = spawn(process.execPath, [script, "kills", "--json", "--scratch", folder, ...args], {
+  const child = spawn(process.execPath, [script, ...args, "--json", "--scratch", folder], {
     env: { ...process.env, MILLRACE_DEBUG: "0", ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
@@ -48,8 +55,9 @@ async function soak(args: readonly string[], env: Record<string, string> = {}): 
   return { code, stderr, result: JSON.parse(stdout.trim().split("\n").at(-1) ?? "").result };
 }
 
+/** The streams of a seed are always the same; the moments of the kills are not. */
 it("a few dozen kills lose no durable row", async () => {
-  const { code, stderr, result } = await soak(["--kills", "36", "--seed", "1"]);
+  const { code, stderr, result } = await soak<Kills>(["kills", "--kills", "36", "--seed", "1"]);
   expect(result.failures, stderr).toEqual([]);
   expect(code, stderr).toBe(0);
   const { none, shard, batch } = result.kills;
@@ -59,8 +67,19 @@ it("a few dozen kills lose no durable row", async () => {
   expect(result.rowsKept).toBeGreaterThanOrEqual(result.rowsDurable);
 });
 
+it("a stream at full rate reads back right while its shards are removed", async () => {
+  const { code, stderr, result } = await soak<Rate>(["rate", "--minutes", "0.05", "--seed", "1"]);
+  expect(result.failures, stderr).toEqual([]);
+  expect(code, stderr).toBe(0);
+  const { roomLeft, waited } = result.append;
+  expect(roomLeft.count + waited.count).toBe(result.frames);
+  expect(result.framesCompared).toBeGreaterThan(0);
+  expect(result.samples.length).toBeGreaterThan(0);
+  expect(await readdir(folder)).toEqual([]);
+});
+
 it.each(["DURABLE_AFTER_COMMIT", "JOURNAL_AFTER_DATA"])("it finds what is lost with %s off", async (rule) => {
-  const { code, result } = await soak(["--minutes", "4", "--seed", "1"], { MILLRACE_RULES_OFF: rule });
+  const { code, result } = await soak<Kills>(["kills", "--minutes", "4", "--seed", "1"], { MILLRACE_RULES_OFF: rule });
   const said = result.failures.map(({ message }) => message).join("; ");
   expect(said).toMatch(/recover (says damaged|lost)|\d+ were kept|is wrong, in row|said to be published|verify found/);
   expect(code).toBe(1);
