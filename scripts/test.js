@@ -1,14 +1,62 @@
 // `npm test`: builds what is out of date (tests start worker threads from dist/), then runs Vitest with the arguments given.
 //
-// GPU tests run on SwiftShader, a Vulkan device in software, where it can run; its place must be in the environment before a process
-// starts. MILLRACE_GPU=real leaves the environment alone and takes what adapter the machine has.
+// GPU tests run on SwiftShader, a Vulkan device in software, where it can run; its place must be in the environment before a
+// process starts. MILLRACE_GPU=real leaves the environment alone and takes what adapter the machine has.
+//
+// --wide, as `npm run test:wide` gives it, adds the tests that are too long for every run, and makes the enumerations complete
+// that every run takes a sample of; without file names it runs those tests alone.
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from "node:fs";
 import { createRequire } from "node:module";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { runNode } from "./run_node.js";
+import { root, runNode } from "./run_node.js";
 import { swiftshaderEnv } from "./swiftshader.js";
 
+/** Room that the tests' files need at most, with a margin. */
+const MEMORY_BYTES_MIN = 4 * 2 ** 30;
+
+const args = process.argv.slice(2);
+const isWide = args.includes("--wide");
+if (isWide) {
+  args.splice(args.indexOf("--wide"), 1);
+  process.env.MILLRACE_WIDE = "1";
+  if (args.every((argument) => argument.startsWith("-"))) args.push(...wideTests());
+}
+
 const vitest = join(dirname(createRequire(import.meta.url).resolve("vitest/package.json")), "vitest.mjs");
-const environment = process.env.MILLRACE_GPU === "real" ? {} : await swiftshaderEnv();
-Object.assign(process.env, environment);
-const built = await runNode(["scripts/build.js"]);
-process.exitCode = built !== 0 ? built : await runNode([vitest, "run", ...process.argv.slice(2)]);
+Object.assign(process.env, process.env.MILLRACE_GPU === "real" ? {} : await swiftshaderEnv());
+process.exitCode = await runNode(["scripts/build.js"]);
+if (process.exitCode === 0) {
+  const scratch = scratchInMemory();
+  try {
+    process.exitCode = await runNode([vitest, "run", ...args]);
+  } finally {
+    if (scratch !== undefined) rmSync(scratch, { recursive: true, force: true });
+  }
+}
+
+/**
+ * A folder in memory for the tests' files, where the system has one with room: thousands of small stores, each synced, take twice as
+ * long on a disk. MILLRACE_TEST_DISK keeps the name of the disk's, for direct I/O. A TMPDIR that somebody has set stays.
+ */
+function scratchInMemory() {
+  if (process.platform !== "linux" || process.env.TMPDIR !== undefined) return undefined;
+  try {
+    const { bavail, bsize } = statfsSync("/dev/shm");
+    if (bavail * bsize < MEMORY_BYTES_MIN) return undefined;
+    process.env.MILLRACE_TEST_DISK = tmpdir();
+    process.env.TMPDIR = mkdtempSync("/dev/shm/millrace-");
+    return process.env.TMPDIR;
+  } catch {
+    // There is none, or nobody may write to it: the disk does.
+    return undefined;
+  }
+}
+
+/** Tests that a wide run does more in: they take their measure from test/helpers/wide.ts, or are wide by name. */
+function wideTests() {
+  const files = readdirSync(join(root, "test"), { recursive: true }).filter((name) => name.endsWith(".test.ts"));
+  const isWideTest = (name) =>
+    name.endsWith(".wide.test.ts") || readFileSync(join(root, "test", name), "utf8").includes("helpers/wide.js");
+  return files.filter(isWideTest).map((name) => join("test", name));
+}

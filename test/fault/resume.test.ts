@@ -16,6 +16,7 @@ import { type FsHook, hookedFs, osError } from "../helpers/faulty_fs.js";
 import { inlineSpec } from "../helpers/map_sink.js";
 import { appended, contentOfFolder, differing, rowBytes, streamOn } from "../helpers/resume_stream.js";
 import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
+import { spread, spreadCalls } from "../helpers/wide.js";
 
 // Many small streams, on machines that do much else.
 vi.setConfig({ testTimeout: 180_000 });
@@ -72,7 +73,7 @@ async function failureOf(promise: Promise<unknown>): Promise<{ readonly code: st
   );
 }
 
-describe.each([5, 12, 14, 16, 20])("a store of %i rows that is resumed", (rows) => {
+describe.each(spread([5, 12, 14, 16, 20], 3))("a store of %i rows that is resumed", (rows) => {
   it("can be read whole before every call of the file system", async () => {
     await streamOn({ sink: fileSink(root), array }, [appended(rows)]);
     const expected = await readRows(rows);
@@ -109,7 +110,7 @@ describe.each([5, 12, 14, 16, 20])("a store of %i rows that is resumed", (rows) 
     const before = await contentOfFolder(root);
     let calls = 0;
     await (await open({ sink: hooked(() => void calls++), mode: "resume" })).abort();
-    for (let at = 1; at <= calls; at++) {
+    for (const at of spreadCalls(calls, 10)) {
       const stop = new AbortController();
       let count = 0;
       const sink = hooked(() => {
@@ -137,7 +138,7 @@ describe.each([5, 12, 14, 16, 20])("a store of %i rows that is resumed", (rows) 
     };
     const counted = { calls: 0 };
     await run(() => void counted.calls++);
-    for (let at = 1; at <= counted.calls; at += 3) {
+    for (const at of spreadCalls(counted.calls, 12)) {
       await rm(root, { recursive: true });
       for (const [key, bytes] of before) {
         await mkdir(join(root, key, ".."), { recursive: true });

@@ -15,7 +15,8 @@ import { makeChunk } from "../helpers/encoder_corpus.js";
 import { GPU_TIMEOUT_MS, holdDevice, noGpu, openGpuWriter } from "../helpers/gpu.js";
 import { inlineSpec, MapSink } from "../helpers/map_sink.js";
 import { elementBytes, type Operation, type StreamCase, StreamModel, streamCases } from "../helpers/stream_model.js";
-import { filesBelow, makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
+import { filesBelow, makeDiskFolder, removeFolder } from "../helpers/temp_folder.js";
+import { times } from "../helpers/wide.js";
 
 type Open = (options: WriterOptions) => Promise<ArrayWriter>;
 const onCpu: Open = (options) => openWriter({ ...options, backend: "cpu", threads: "inline" });
@@ -125,7 +126,7 @@ describe.skipIf(noGpu)("GPU and CPU store the same bytes", () => {
         const same = { ...c, operations: withoutTiming(c.operations) };
         expectSame((await runCase(same, onGpu, expectOnGpu)).sink, (await runCase(same, onCpu)).sink);
       }),
-      { numRuns: 15 },
+      { numRuns: times(6, 15) },
     );
   });
 
@@ -142,7 +143,7 @@ describe.skipIf(noGpu)("GPU and CPU store the same bytes", () => {
         );
         expect(Buffer.compare(read.data, model.content())).toBe(0);
       }),
-      { numRuns: 10 },
+      { numRuns: times(5, 10) },
     );
   });
 
@@ -168,7 +169,7 @@ describe.skipIf(noGpu)("GPU and CPU store the same bytes", () => {
     }
   });
 
-  it("for any split, depth, batch and way to copy, twenty times over", { timeout: GPU_TIMEOUT_MS }, async () => {
+  it("for any split, depth, batch and way to copy", { timeout: GPU_TIMEOUT_MS }, async () => {
     const array: ArrayOptions = {
       dtype: "uint16",
       dimensions: [
@@ -180,7 +181,7 @@ describe.skipIf(noGpu)("GPU and CPU store the same bytes", () => {
     const data = makeChunk("bright", 2, 13 * 40 * 70);
     const expected = await runArray(array, data, onCpu);
     const splits = [data.length, 5600, 2 * 40 * 70 * 3, 1022, 64_000];
-    for (let i = 0; i < 20; i++) {
+    for (let i = 0; i < times(6, 20); i++) {
       const options = { split: splits[i % 5], depth: 1 + (i % 4), batchEpochs: 1 + (i % 3) };
       const open: Open = i % 2 === 0 ? onGpu : (given) => openGpuWriter(given, { addon: false });
       expectSame(await runArray(array, data, open, options, expectOnGpu), expected);
@@ -267,7 +268,7 @@ describe.skipIf(noGpu)("GPU and CPU store the same bytes", () => {
   });
 
   it("through direct I/O, whose tail stays on the host between batches", { timeout: GPU_TIMEOUT_MS }, async () => {
-    const folder = await makeTempFolder();
+    const folder = await makeDiskFolder();
     try {
       const array: ArrayOptions = {
         dtype: "uint16",

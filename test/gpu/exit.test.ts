@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { afterEach, describe, expect, it } from "vitest";
 import { GPU_TIMEOUT_MS, noGpu } from "../helpers/gpu.js";
+import { times } from "../helpers/wide.js";
 
 /**
  * How a process ends that has a GPU at work on another thread: with the code that was asked for, and not by the binding's abort (134),
@@ -129,7 +130,7 @@ describe.skipIf(noGpu)("a process with a GPU stream", { timeout: 60_000 }, () =>
   it("ends as it should every time, also when the device has answers left that nobody waits for", async () => {
     // Without the addon batches take longest, and what an abort leaves unanswered is then most likely still so.
     const env = { MILLRACE_ADDON: "off" };
-    for (let i = 0; i < 8; i++) {
+    for (let i = 0; i < times(2, 8); i++) {
       const { code, killedBy, stderr } = await run("const w = await open(); w.append(data); process.exitCode = 16;", {
         env,
       });

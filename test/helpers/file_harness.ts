@@ -6,10 +6,18 @@ import { filesBelow, makeTempFolder, readIfThere, removeFolder } from "./temp_fo
 const PARTIAL = ".partial";
 const JOURNALS = ".millrace";
 
-/** File sinks on a folder that does not exist yet, nor its parents. `openMax`: what `settings` lets it hold open. */
-export function fileHarness(openMax: number, settings: () => Partial<FileSinkSettings>): () => Promise<SinkHarness> {
+/**
+ * File sinks on a folder that does not exist yet, nor its parents.
+ * @param openMax what `settings` lets it hold open
+ * @param makeFolder where the folder is
+ */
+export function fileHarness(
+  openMax: number,
+  settings: () => Partial<FileSinkSettings>,
+  makeFolder: () => Promise<string> = makeTempFolder,
+): () => Promise<SinkHarness> {
   return async () => {
-    const folder = await makeTempFolder();
+    const folder = await makeFolder();
     const root = join(folder, "not", "there", "yet.zarr");
     return {
       manyShards: 3 * openMax,

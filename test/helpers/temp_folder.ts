@@ -2,8 +2,14 @@ import { mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join, relative, sep } from "node:path";
 
+/** Below the system's folder for temporary files, which is memory where `scripts/test.js` found enough of it. */
 export function makeTempFolder(): Promise<string> {
   return mkdtemp(join(tmpdir(), "millrace-test-"));
+}
+
+/** The same on a disk, for tests of what memory has no part in: direct I/O. */
+export function makeDiskFolder(): Promise<string> {
+  return mkdtemp(join(process.env.MILLRACE_TEST_DISK ?? tmpdir(), "millrace-test-"));
 }
 
 export function removeFolder(path: string): Promise<void> {

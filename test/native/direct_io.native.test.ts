@@ -6,7 +6,7 @@ import { afterAll, describe, expect, test } from "vitest";
 import type { DirectFileHandle } from "../../src/native/addon.js";
 import { addon, codeOf, hasAddon, sharedBytes } from "./addon_fixture.js";
 
-const folder = hasAddon ? mkdtempSync(join(tmpdir(), "millrace-native-")) : "";
+const folder = hasAddon ? mkdtempSync(join(process.env.MILLRACE_TEST_DISK ?? tmpdir(), "millrace-native-")) : "";
 let files = 0;
 const newPath = () => join(folder, `file-${files++}`);
 

@@ -6,6 +6,7 @@ import { verifyStore } from "../../src/store/verify.js";
 import { openWriter } from "../../src/writer/open_writer.js";
 import { fillValue } from "../../src/zarr/fill_value.js";
 import { type Operation, type StreamCase, StreamModel, streamCases } from "../helpers/stream_model.js";
+import { times } from "../helpers/wide.js";
 
 async function run(c: StreamCase, override: { batchEpochs?: number; depth?: number } = {}) {
   const sink = memorySink();
@@ -39,7 +40,7 @@ it("stores what a trivial model holds, for any sequence of operations", async ()
       const w = writer.watermarks;
       expect([w.accepted, w.encoded, w.delivered, w.durable, w.published]).toEqual(new Array(5).fill(model.rows));
     }),
-    { numRuns: 150 },
+    { numRuns: times(40, 150) },
   );
 }, 120_000);
 
@@ -75,6 +76,6 @@ it("stores the same bytes for any batch size, depth and split of the appends", a
         for (const [key, bytes] of a) expect(Buffer.compare(bytes, b.get(key) as Uint8Array), key).toBe(0);
       },
     ),
-    { numRuns: 80 },
+    { numRuns: times(25, 80) },
   );
 }, 120_000);

@@ -20,6 +20,7 @@ import {
 import { FakeS3, type S3Call, s3Failure } from "../../helpers/fake_s3.js";
 import { inlineSpec } from "../../helpers/map_sink.js";
 import { feedOn, type Stretch } from "../../helpers/resume_stream.js";
+import { spread, spreadCalls, times } from "../../helpers/wide.js";
 
 // Many small streams, on machines that do much else.
 vi.setConfig({ testTimeout: 180_000 });
@@ -87,7 +88,7 @@ describe.each(SCENES)("a stream that is resumed %s and crashes at any call", (_,
     const b = await base(rows(...first), options);
     const stream = await resumed(b, rows(...second), options);
     expect(stream.images.length).toBeGreaterThan(6);
-    for (const image of stream.images) {
+    for (const image of spread(stream.images, 12)) {
       await (async () => {
         expect(rowsOf(image.s3)).toBeGreaterThanOrEqual(rowsOf(b.s3));
         await checkReadable(image.s3, stream.content);
@@ -102,7 +103,7 @@ describe.each(SCENES)("a stream that is resumed %s and crashes at any call", (_,
     const b = await base(rows(...first), options);
     const stream = await resumed(b, rows(...second), options);
     const seen = new Set<string>();
-    for (const image of stream.images) {
+    for (const image of spread(stream.images, 12)) {
       const s3 = await checkRecovered(image, stream, true);
       const found = JSON.stringify(contentOf(s3));
       if (seen.has(found)) continue;
@@ -145,7 +146,7 @@ it.each(["before", "after"] as const)(
     const b = await base(rows(5));
     const whole = await resumed(b, rows(9));
     const calls = whole.images.length / 2;
-    for (let at = 1; at <= calls; at++) {
+    for (const at of spreadCalls(calls, 12)) {
       const options: CrashOptions = { array: array(), mode: "resume", s3: b.s3 };
       const image = await failedStream(options, feed(b.content, rows(9)), (s3) => {
         s3[when] = (call: S3Call) => {
@@ -229,6 +230,6 @@ it("recovers every durable row of any stream that was resumed, wherever it crash
         expect(contentOf(stream.images.at(-1)!.s3)).toEqual(contentOf(whole.s3));
       },
     ),
-    { numRuns: 40 },
+    { numRuns: times(8, 40) },
   );
 }, 120_000);

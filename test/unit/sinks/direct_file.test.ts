@@ -6,7 +6,7 @@ import { type DirectAddon, DirectFiles } from "../../../src/sinks/direct_file.js
 import { FileSink } from "../../../src/sinks/file.js";
 import { coordinateBytes } from "../../contract/sink.contract.js";
 import { osError } from "../../helpers/faulty_fs.js";
-import { filesBelow, makeTempFolder, readIfThere, removeFolder } from "../../helpers/temp_folder.js";
+import { filesBelow, makeDiskFolder, readIfThere, removeFolder } from "../../helpers/temp_folder.js";
 
 /** Stands in for the addon: same order of bytes, same rule for the tail of a page; fails as told. */
 class FakeAddon implements DirectAddon {
@@ -53,7 +53,7 @@ let addon: FakeAddon;
 let direct: DirectFiles;
 let sink: FileSink;
 beforeEach(async () => {
-  root = await makeTempFolder();
+  root = await makeDiskFolder();
   addon = new FakeAddon();
   direct = new DirectFiles(addon, 2);
   sink = new FileSink({ root, direct, maxOpenFiles: 4 });
