@@ -1,5 +1,6 @@
 import zlib from "node:zlib";
 import { configDefaults, defineConfig } from "vitest/config";
+import { PATIENCE_MS } from "./test/helpers/patience.js";
 
 /** Tests about zstd itself: they need something that writes it, which Node 20 without zstd-napi has not. */
 const ABOUT_ZSTD = [
@@ -28,9 +29,13 @@ export default defineConfig({
     ],
     // Forks, not threads: tests start worker threads of their own, load the addon and check how processes end.
     pool: "forks",
-    maxWorkers: 2,
-    testTimeout: 20_000,
-    hookTimeout: 20_000,
-    env: { MILLRACE_DEBUG: "1" },
+    // One more than the cores of a small machine: some tests wait for a server or another process most of the time.
+    maxWorkers: 3,
+    // Compiled modules as Node loads them, without a transformation.
+    server: { deps: { external: [/\/dist\//] } },
+    testTimeout: PATIENCE_MS,
+    hookTimeout: PATIENCE_MS,
+    // The AWS SDK says on stderr until when it supports this Node.
+    env: { MILLRACE_DEBUG: "1", AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED: "true" },
   },
 });
