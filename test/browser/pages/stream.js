@@ -114,8 +114,15 @@ export async function stall(millrace, ending) {
   );
   stream.closed.catch(() => {});
   const waits = () => writer.metrics().waiting.map(({ owner, rule }) => `${owner} ${rule}`);
-  // The batch behind the held one waits for its turn.
-  while (arrived.count === 0 || waits().length < 4) await new Promise((resolve) => setTimeout(resolve, 1));
+  // The batch behind the held one waits for its turn, and the engine for a slot. Until it does, it waits for other things.
+  const standstill = [
+    "producer STAGING_FREE",
+    "engine JOIN_BEFORE_REFILL",
+    "delivery DELIVER_OLDEST_FIRST",
+    "delivery OUTPUT_RELEASED",
+  ];
+  const stands = () => standstill.every((wait, i) => waits()[i] === wait);
+  while (arrived.count === 0 || !stands()) await new Promise((resolve) => setTimeout(resolve, 1));
   const waiting = waits();
   const ended = ending === "close" ? stream.close() : stream.abort(new Error("enough"));
   // An abort answers the chunk before the sink does.
