@@ -6,7 +6,7 @@
 #   scripts/interop.sh read       only: they write, we read
 #   scripts/interop.sh s3         we write into an S3 server (MILLRACE_VERSITYGW, see scripts/versitygw.sh), they read from it
 # The last line is the sum over all readers: "N passed, N failed, N skipped".
-# INTEROP_PYTHON names another interpreter for the environment, INTEROP_FOLDER another place for the stores.
+# INTEROP_PYTHON names another interpreter for the environment (scripts/python.sh), INTEROP_FOLDER another place for the stores.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
@@ -22,11 +22,12 @@ if [ ! -f dist/index.js ]; then
 fi
 if ! cmp -s "$requirements" "$venv/requirements.txt"; then
   rm -rf "$venv"
-  "${INTEROP_PYTHON:-python3}" -m venv "$venv"
+  "$(sh scripts/python.sh)" -m venv "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements"
   # Last, so that an interrupted install is not taken for a finished one.
   cp "$requirements" "$venv/requirements.txt"
 fi
+echo "interop: $("$venv/bin/python" --version), zarr $("$venv/bin/python" -c 'import zarr; print(zarr.__version__)')"
 mkdir -p "$folder"
 log="$folder/interop.log"
 : >"$log"

@@ -10,6 +10,12 @@ folder="$root/build/versitygw"
 binary="$folder/versitygw"
 stamp="$folder/$version"
 
+# Two may ask at once; the second waits for what the first builds.
+mkdir -p "$root/build"
+if command -v flock >/dev/null; then
+  exec 9>"$root/build/versitygw.lock"
+  flock 9
+fi
 if [ -x "$binary" ] && [ -e "$stamp" ]; then
   echo "$binary"
   exit 0
