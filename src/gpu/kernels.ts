@@ -57,7 +57,6 @@ export const PARAM_NAMES = [
   "statesAt",
   "stateWords",
   "cellsMax",
-  "literalWords",
   "payloadWords",
   "dimsAt",
   "chunkTableAt",

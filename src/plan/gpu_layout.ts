@@ -51,7 +51,7 @@ export interface GpuLayout {
   readonly statesAt: number;
   readonly stateWords: number;
   readonly cellsMax: number;
-  readonly literalWords: number;
+  /** Words of a block in the buffer `payload`. */
   readonly payloadWords: number;
   /** Encoded chunks in the output buffer, behind the tables; bytes. */
   readonly dataAt: number;
@@ -115,8 +115,10 @@ export function gpuLayout(g: ArrayGeometry, codec: CodecSpec, epochsPerBatch: nu
   const codesAt = region(256 * blocks);
   const sequencesAt = region(blocks * sequencesMax);
   const statesAt = region(blocks * stateWords);
-  const literalWords = alignUp(blockBytesMax, 16) / 4 + 4;
-  const payloadWords = literalWords + ceilDiv(blockBytesMax, 4) + 4;
+  // Literals and sequences of a block that stays compressed: fewer bytes than its content together, either rounded up
+  // to words. Literals that stay raw have a header of three bytes, and the first word of the sequences is written
+  // before it is known whether they fit.
+  const payloadWords = ceilDiv(blockBytesMax, 4) + 2;
 
   const dataAt = alignUp(4 * (OUTPUT_TOTAL_WORDS + 2 * taskCountMax), 256);
   const dataBytesMax = taskCountMax * codecBound(codec, chunkBytes);
@@ -148,7 +150,6 @@ export function gpuLayout(g: ArrayGeometry, codec: CodecSpec, epochsPerBatch: nu
     statesAt,
     stateWords,
     cellsMax,
-    literalWords,
     payloadWords,
     dataAt,
     dataBytesMax,

@@ -63,8 +63,7 @@ struct Params {
   states_at: u32,
   state_words: u32,
   cells_max: u32,
-  // Word offsets and strides in `payload`.
-  literal_words: u32,
+  // Words of a block in `payload`.
   payload_words: u32,
   // Word offsets in `tables`.
   dims_at: u32,
@@ -173,6 +172,12 @@ const D_AT = 14u;
 const D_TREE = 16u;
 const D_LL_COUNTS = 64u;
 const D_ML_COUNTS = 100u;
+
+// First word of a block's sequences section in `payload`: behind its literals section, which begins with the block's
+// words. Blocks that stay compressed are shorter than their content, so that both fit into as many words.
+fn sequences_word(flat: u32, literal_bytes: u32) -> u32 {
+  return flat * params.payload_words + (literal_bytes + 3u) / 4u;
+}
 
 const TYPE_RAW = 0u;
 const TYPE_RLE = 1u;
