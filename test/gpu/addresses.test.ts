@@ -3,8 +3,12 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import type { KernelName } from "../../src/gpu/kernels.js";
+import { describeGeometry } from "../../src/geometry/array_geometry.js";
+import type { DType } from "../../src/geometry/dtype.js";
+import { type KernelName, type KernelParams, PARAM_NAMES, paramWords } from "../../src/gpu/kernels.js";
+import type { GpuLayout } from "../../src/plan/gpu_layout.js";
 import { GPU_TIMEOUT_MS, holdDevice, noGpu } from "../helpers/gpu.js";
+import { largestLayout } from "../helpers/largest_layout.js";
 
 const folder = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "src", "gpu", "kernels");
 const common = readFileSync(join(folder, "common.wgsl"), "utf8");
@@ -110,4 +114,54 @@ describe.skipIf(noGpu)("addresses", () => {
     expect(wraps.length).toBeGreaterThan(100);
     expect(wrong).toEqual(wraps);
   });
+
+  const arrays: readonly (readonly ["none" | "blosc" | "zstd", DType, number])[] = [
+    ["blosc", "uint16", 524_288],
+    ["blosc", "uint16", 100],
+    ["blosc", "uint8", 100_001],
+    ["blosc", "float64", 70_003],
+    ["zstd", "uint16", 65_536],
+    ["zstd", "uint8", 1],
+    ["none", "uint16", 333],
+  ];
+  it.each(arrays)(
+    "of blocks and their sections are exact in the largest batch: %s, %s, %d elements a chunk",
+    { timeout: GPU_TIMEOUT_MS },
+    async (name, dtype, elements) => {
+      const g = describeGeometry(dtype, [{ name: "t", size: null, chunk: elements, shard: elements }]);
+      const l = largestLayout(g, { name }) as GpuLayout;
+      const blocks = l.taskCountMax * l.blocksPerChunk;
+      expect(Math.max(l.buffers.planes, l.buffers.work, l.buffers.output)).toBeGreaterThan(2 ** 32 - 2 ** 23);
+      const rest = { epochCount: l.epochsPerBatch, epochBytes: g.epochBytes, epochRows: g.epochRows };
+      const zeros = Object.fromEntries(PARAM_NAMES.map((param) => [param, 0]));
+      const params = paramWords({ ...zeros, ...l, ...rest, taskCount: l.taskCountMax } as unknown as KernelParams);
+      const flats = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9].flatMap((i) => [i, Math.floor(blocks / 2) + i, blocks - 1 - i]);
+      // As many literals as a block can have that stay in its words.
+      const literalBytes = 4 * (l.payloadWords - 1);
+      const inputs = flats.map((flat) => [flat, literalBytes] as const);
+
+      const block = "let b = block_of(given.x); found = vec2<u32>(b.at, b.bytes);";
+      const found = await probe(lease().device, common, block, inputs, params);
+      expect(found).toEqual(flats.map((flat) => blockOf(l, flat)));
+      for (const [at, bytes] of found) expect(at + bytes).toBeLessThanOrEqual(l.buffers.planes);
+
+      if (name === "none") return;
+      const section = "found.x = sequences_word(given.x, given.y) * 4u;";
+      const sections = await probe(lease().device, common, section, inputs, params);
+      expect(sections.map(([at]) => at)).toEqual(flats.map((flat) => 4 * flat * l.payloadWords + literalBytes));
+    },
+  );
 });
+
+/** Byte offset in `planes` and length of a block, in doubles, which are exact here. docs/encoder.md §1. */
+function blockOf(l: GpuLayout, flat: number): [number, number] {
+  const chunkAt = Math.floor(flat / l.blocksPerChunk) * l.chunkStride;
+  const index = flat % l.blocksPerChunk;
+  if (l.codec !== 1 || l.itemBytes === 1) {
+    return [chunkAt + index * 32_768, Math.min(32_768, l.chunkBytes - index * 32_768)];
+  }
+  const frame = Math.floor(index / l.itemBytes);
+  const bytes = Math.min(32_768, l.chunkElements - frame * 32_768);
+  const stride = Math.ceil(bytes / 16) * 16;
+  return [chunkAt + frame * 32_768 * l.itemBytes + (index % l.itemBytes) * stride, bytes];
+}

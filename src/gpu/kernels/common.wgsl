@@ -17,7 +17,8 @@ const SPAN_BYTES = 128u;
 const SPAN_WORDS = 32u;
 const GROUP_BYTES = 64u;
 
-// Marks a frame or a chunk that is stored as it is; the other bits may hold an offset.
+// Marks a frame or a chunk that is stored as it is; the other bits may hold an offset in a chunk. Those that reach this
+// bit are of chunks that grew past 2 GiB, which are stored as a whole.
 const STORED = 0x80000000u;
 // Content up to which a frame is a single segment (docs/encoder.md §2).
 const SINGLE_SEGMENT_MAX = 8388608u;

@@ -1,11 +1,13 @@
 import { describe, expect, it } from "vitest";
+import { isMillraceError, type MillraceError } from "../../../src/base/errors.js";
 import { type ArrayGeometry, describeGeometry } from "../../../src/geometry/array_geometry.js";
-import { gpuLayout } from "../../../src/plan/gpu_layout.js";
+import { gpuLayout, gpuLimitsNeeded, KERNEL_BUFFER_BYTES_MAX } from "../../../src/plan/gpu_layout.js";
 import { type MemoryRequest, planMemory } from "../../../src/plan/memory_plan.js";
 
 const MiB = 2 ** 20;
 /** What WebGPU promises of every device. */
 const EVERY_DEVICE = { maxBufferSize: 268435456, maxStorageBufferBindingSize: 134217728 };
+const NO_LIMIT = { maxBufferSize: 2 ** 40, maxStorageBufferBindingSize: 2 ** 40 };
 
 /** Frames of a camera in chunks of so many bytes, each of `rows` frames. */
 function camera(y: number, x: number, rows: number, chunkBytes: number): ArrayGeometry {
@@ -20,6 +22,16 @@ function camera(y: number, x: number, rows: number, chunkBytes: number): ArrayGe
 function request(geometry: ArrayGeometry, over: Partial<MemoryRequest> = {}): MemoryRequest {
   const gpu = { name: "a card", software: false, limits: EVERY_DEVICE };
   return { geometry, codec: { name: "blosc" }, encodeThreads: 1, sinkMemoryBytes: () => 0, gpu, ...over };
+}
+
+function refused(given: MemoryRequest): MillraceError {
+  try {
+    planMemory(given);
+  } catch (error) {
+    if (isMillraceError(error)) return error;
+    throw error;
+  }
+  throw new Error("it was planned");
 }
 
 describe("a batch of 64 MiB", () => {
@@ -49,5 +61,33 @@ describe("a batch of 64 MiB", () => {
     const geometry = camera(4096, 4096, 2, MiB);
     expect(geometry.epochBytes).toBe(64 * MiB);
     expect(planMemory(request(geometry)).epochsPerBatch).toBe(1);
+  });
+});
+
+describe("what the kernels address", () => {
+  // Epochs of 8 MiB, whose largest buffer is `work`.
+  const geometry = camera(2048, 2048, 1, 128 * 1024);
+  const gpu = { name: "a large card", software: false, limits: NO_LIMIT };
+  const bytesOf = (epochs: number): number =>
+    gpuLimitsNeeded(gpuLayout(geometry, { name: "blosc" }, epochs)).maxStorageBufferBindingSize;
+  const epochsMax = Math.floor(KERNEL_BUFFER_BYTES_MAX / bytesOf(1));
+
+  it("bounds a batch that was asked for, on any card, and says so", () => {
+    expect(planMemory(request(geometry, { gpu, batchEpochs: epochsMax })).epochsPerBatch).toBe(epochsMax);
+    const error = refused(request(geometry, { gpu, batchEpochs: epochsMax + 1 }));
+    expect(error.code).toBe("BACKEND_UNAVAILABLE");
+    expect(error.context).toEqual({
+      adapter: "a large card",
+      limit: "KERNEL_BUFFER_BYTES_MAX",
+      needed: bytesOf(epochsMax + 1),
+      granted: KERNEL_BUFFER_BYTES_MAX,
+    });
+    expect(error.message).toContain(`the kernels address ${KERNEL_BUFFER_BYTES_MAX}`);
+    expect(error.hint).toContain("batchEpochs");
+  });
+
+  it("refuses one epoch that is too much", () => {
+    const error = refused(request(camera(16384, 16384, 6, 6 * 2 ** 21), { gpu }));
+    expect(error.context).toMatchObject({ limit: "KERNEL_BUFFER_BYTES_MAX", granted: KERNEL_BUFFER_BYTES_MAX });
   });
 });
