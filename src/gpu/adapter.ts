@@ -1,5 +1,5 @@
 import { MillraceError } from "../base/errors.js";
-import type { GpuLimits } from "../plan/gpu_layout.js";
+import { exceededLimit, type GpuLimits, limitTooSmall } from "../plan/gpu_layout.js";
 import type { GpuHost } from "./gpu_host.js";
 
 /** What is known of an adapter before a device is made of it. Plain data. */
@@ -102,19 +102,11 @@ export async function openDevice(found: FoundAdapter, needed: GpuLimits, timesta
       cause,
     });
   }
-  for (const limit of names) {
-    const granted = device.limits[limit];
-    if (needed[limit] <= granted) continue;
+  const tooSmall = exceededLimit(needed, device.limits);
+  if (tooSmall !== undefined) {
     device.destroy();
     await device.lost;
-    throw new MillraceError(
-      "BACKEND_UNAVAILABLE",
-      `a batch needs ${limit} ${needed[limit]}, but ${info.name} gave ${granted}.`,
-      {
-        context: { adapter: info.name, limit, needed: needed[limit], granted },
-        hint: "Make chunk of the append dimension smaller, or leave batchEpochs out, or use backend cpu.",
-      },
-    );
+    throw limitTooSmall(tooSmall, info.name);
   }
   return device;
 }

@@ -1,4 +1,4 @@
-import type { GpuLimits } from "../plan/gpu_layout.js";
+import { exceededLimit, type GpuLimits } from "../plan/gpu_layout.js";
 import { type FoundAdapter, findAdapter, type GpuAdapterInfo, openDevice } from "./adapter.js";
 import type { GpuHost } from "./gpu_host.js";
 import { BINDINGS, type BindingName, type KernelName, kernelSource } from "./kernels.js";
@@ -46,7 +46,9 @@ export async function leaseDevice(
     // Why another stream got no device is no answer to this one, which needs something else of it.
     const shared = await known.catch(() => undefined);
     // While this one waited, the last stream on that device may have closed.
-    if (shared !== undefined && !shared.ended && fits(shared.device.limits, needed)) return lease(host, known, shared);
+    if (shared !== undefined && !shared.ended && exceededLimit(needed, shared.device.limits) === undefined) {
+      return lease(host, known, shared);
+    }
     const now = open.get(host);
     known = now === known ? undefined : now;
   }
@@ -94,10 +96,6 @@ async function releaseShared(host: GpuHost, own: Promise<Shared>, shared: Shared
 
 function forget(host: GpuHost, own: Promise<Shared>): void {
   if (open.get(host) === own) open.delete(host);
-}
-
-function fits(limits: GPUSupportedLimits, needed: GpuLimits): boolean {
-  return (Object.keys(needed) as (keyof GpuLimits)[]).every((name) => needed[name] <= limits[name]);
 }
 
 async function makeShared(host: GpuHost, found: FoundAdapter, needed: GpuLimits, timestamps: boolean): Promise<Shared> {

@@ -160,7 +160,7 @@ export class GpuEncoder {
 
   /** What a batch came to; the next one's first copy is made a little larger, so that a second is rare. */
   learn(dataBytes: number): void {
-    this.#readbackBytes = this.#atMost(dataBytes + (dataBytes >> 4) + READBACK_STEP_BYTES);
+    this.#readbackBytes = this.#atMost(readbackGuess(dataBytes));
   }
 
   #record(encoder: GPUCommandEncoder, slot: GpuSlot, taskCount: number, timestamps: GPUQuerySet | undefined): void {
@@ -215,6 +215,12 @@ export class GpuEncoder {
     this.device.queue.writeBuffer(this.#shared.tables, 4 * this.#tables.skippedAt, words);
     this.#skipsWritten = skippedEpochs !== undefined;
   }
+}
+
+/** What of the next batch to copy, where the last one took so many bytes. */
+export function readbackGuess(dataBytes: number): number {
+  // No shift: a batch may have 2 GiB and more, and shifts are signed.
+  return dataBytes + Math.floor(dataBytes / 16) + READBACK_STEP_BYTES;
 }
 
 /** GPUBufferUsage, by WebGPU §"Buffer Usages": Node's global scope does not hold it. */

@@ -1,3 +1,4 @@
+import { assert } from "../base/assert.js";
 import type { GpuLayout } from "../plan/gpu_layout.js";
 import type { GpuHost } from "./gpu_host.js";
 
@@ -57,7 +58,6 @@ export const PARAM_NAMES = [
   "statesAt",
   "stateWords",
   "cellsMax",
-  "literalWords",
   "payloadWords",
   "dimsAt",
   "chunkTableAt",
@@ -77,6 +77,7 @@ export function paramWords(params: KernelParams): Uint32Array<ArrayBuffer> {
   const words = new Uint32Array(PARAMS_BYTES / 4);
   PARAM_NAMES.forEach((name, i) => {
     words[i] = params[name];
+    assert(words[i] === params[name], "a kernel parameter is a u32", { name, value: params[name] });
   });
   return words;
 }

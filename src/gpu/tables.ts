@@ -2,6 +2,7 @@ import { fseStates, log2In256 } from "../codec/encoder/fse.js";
 import { LITERALS_LENGTH_DEFAULT, MATCH_LENGTH_DEFAULT, PREDEFINED_LOG } from "../codec/encoder/sequences_section.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import type { EpochTable } from "../geometry/epoch_table.js";
+import { CHUNK_ROW_WORDS, TABLES_FIXED_WORDS } from "../plan/gpu_layout.js";
 
 /** Places in the table that sequences.wgsl knows by number; words. */
 const LG_AT = 0;
@@ -9,7 +10,7 @@ const LL_DEFAULT_AT = 520;
 const ML_DEFAULT_AT = 584;
 const LL_CELLS_AT = 648;
 const ML_CELLS_AT = 712;
-const DIMS_AT = 776;
+const DIMS_AT = TABLES_FIXED_WORDS;
 
 /** Read-only words of all kernels, and where the parts lie whose place depends on the array. */
 export interface KernelTables {
@@ -30,7 +31,7 @@ export function kernelTables(g: ArrayGeometry, table: EpochTable, epochsPerBatch
   const dims = mergedDimensions(g, table);
   const rank = dims.length;
   const chunkTableAt = DIMS_AT + 2 * rank;
-  const chunkTableWords = 3 + rank;
+  const chunkTableWords = CHUNK_ROW_WORDS + rank;
   const skippedAt = chunkTableAt + table.chunksPerEpoch * chunkTableWords;
   const words = new Uint32Array(skippedAt + epochsPerBatch);
   for (let p = 1; p <= 512; p++) words[LG_AT + p] = log2In256(p);

@@ -1,3 +1,4 @@
+import { MillraceError } from "../base/errors.js";
 import { alignUp, ceilDiv } from "../base/integers.js";
 import { type CodecSpec, codecBound } from "../codec/codec.js";
 import { BLOCK_BYTES_MAX } from "../codec/encoder/bounds.js";
@@ -15,6 +16,19 @@ const STATE_HEADER_WORDS = 128;
 export const OUTPUT_TOTAL_WORDS = 4;
 /** Vector loads may look past the end of what is used. */
 const SLACK_BYTES = 64;
+/** Of `gpu/tables.ts`: words in front of the dimensions, and of a chunk's row beside its extents. */
+export const TABLES_FIXED_WORDS = 776;
+export const CHUNK_ROW_WORDS = 3;
+
+/**
+ * Bytes of the largest buffer that the kernels address. Places in buffers are u32 byte offsets, of which some are
+ * rounded up before they are compared: to 1,024 bytes in the gather, to 64 KiB in the search for a period.
+ *
+ * Nothing else that the kernels count in a u32 is nearer to its end. Products of a block's, a chunk's or an epoch's
+ * number are words or bytes of a buffer. Bits are counted inside a block. Workgroups are at most one for 16 bytes of
+ * `planes`, which makes 65,535 rows of 4,096, as many as every device runs.
+ */
+export const KERNEL_BUFFER_BYTES_MAX = 2 ** 32 - 65536;
 
 /**
  * Where everything lies in the device's buffers for batches of one array; the numbers that the kernels are given. A function of
@@ -51,7 +65,7 @@ export interface GpuLayout {
   readonly statesAt: number;
   readonly stateWords: number;
   readonly cellsMax: number;
-  readonly literalWords: number;
+  /** Words of a block in the buffer `payload`. */
   readonly payloadWords: number;
   /** Encoded chunks in the output buffer, behind the tables; bytes. */
   readonly dataAt: number;
@@ -60,10 +74,15 @@ export interface GpuLayout {
   readonly buffers: GpuBufferBytes;
 }
 
-/** Bytes of each buffer. `input`, `output` and `readback` exist once a GPU slot, `upload` once a staging slot, the rest once. */
+/**
+ * Bytes of each buffer. `input`, `output` and `readback` exist once a GPU slot, `upload` once a staging slot, the rest
+ * once.
+ */
 export interface GpuBufferBytes {
   readonly upload: number;
   readonly input: number;
+  /** At most: dimensions that lie behind each other take less. */
+  readonly tables: number;
   readonly planes: number;
   readonly work: number;
   readonly blocks: number;
@@ -115,8 +134,10 @@ export function gpuLayout(g: ArrayGeometry, codec: CodecSpec, epochsPerBatch: nu
   const codesAt = region(256 * blocks);
   const sequencesAt = region(blocks * sequencesMax);
   const statesAt = region(blocks * stateWords);
-  const literalWords = alignUp(blockBytesMax, 16) / 4 + 4;
-  const payloadWords = literalWords + ceilDiv(blockBytesMax, 4) + 4;
+  // Literals and sequences of a block that stays compressed: fewer bytes than its content together, either rounded up
+  // to words. Literals that stay raw have a header of three bytes, and the first word of the sequences is written
+  // before it is known whether they fit.
+  const payloadWords = ceilDiv(blockBytesMax, 4) + 2;
 
   const dataAt = alignUp(4 * (OUTPUT_TOTAL_WORDS + 2 * taskCountMax), 256);
   const dataBytesMax = taskCountMax * codecBound(codec, chunkBytes);
@@ -148,13 +169,13 @@ export function gpuLayout(g: ArrayGeometry, codec: CodecSpec, epochsPerBatch: nu
     statesAt,
     stateWords,
     cellsMax,
-    literalWords,
     payloadWords,
     dataAt,
     dataBytesMax,
     buffers: Object.freeze({
       upload: inputBytes,
       input: inputBytes + SLACK_BYTES,
+      tables: 4 * (TABLES_FIXED_WORDS + 2 * g.rank + g.chunksPerEpoch * (CHUNK_ROW_WORDS + g.rank) + epochsPerBatch),
       planes: taskCountMax * chunkStride + SLACK_BYTES,
       work: 4 * words + SLACK_BYTES,
       blocks: 4 * BLOCK_DESCRIPTOR_WORDS * blocks + SLACK_BYTES,
@@ -180,15 +201,45 @@ export function gpuLimitsNeeded(layout: GpuLayout): GpuLimits {
   };
 }
 
+/** What is too large, in the words of a message. */
+export interface ExceededLimit {
+  /** Undefined: the kernels', whatever the device. */
+  readonly limit: keyof GpuLimits | undefined;
+  readonly needed: number;
+  readonly granted: number;
+}
+
+/** The first limit, of the kernels or of a device, that needs pass; undefined when they keep to all. */
+export function exceededLimit(needed: GpuLimits, granted: GpuLimits): ExceededLimit | undefined {
+  const { maxStorageBufferBindingSize: bound } = needed;
+  if (bound > KERNEL_BUFFER_BYTES_MAX) return { limit: undefined, needed: bound, granted: KERNEL_BUFFER_BYTES_MAX };
+  for (const limit of ["maxBufferSize", "maxStorageBufferBindingSize"] as const) {
+    if (needed[limit] > granted[limit]) return { limit, needed: needed[limit], granted: granted[limit] };
+  }
+  return undefined;
+}
+
+/** @param adapter name of the GPU */
+export function limitTooSmall({ limit, needed, granted }: ExceededLimit, adapter: string): MillraceError {
+  const what =
+    limit === undefined
+      ? `a batch needs a buffer of ${needed} bytes on the GPU, but the kernels address ${granted}.`
+      : `a batch needs ${limit} ${needed}, but ${adapter} has ${granted}.`;
+  return new MillraceError("BACKEND_UNAVAILABLE", what, {
+    context: { adapter, limit: limit ?? "KERNEL_BUFFER_BYTES_MAX", needed, granted },
+    hint: "Leave batchEpochs out, make chunk of the append dimension smaller, or use backend cpu.",
+  });
+}
+
 /** Bytes on the device, and in host memory that the device reads or writes, for so many slots. */
 export function gpuMemory(
   layout: GpuLayout,
   stagingSlots: number,
   gpuSlots: number,
 ): { readonly deviceBytes: number; readonly hostBytes: number } {
-  const { upload, input, planes, work, blocks, payload, output, readback } = layout.buffers;
+  const { upload, input, tables, planes, work, blocks, payload, output, readback } = layout.buffers;
   return {
-    deviceBytes: gpuSlots * (input + output) + planes + work + blocks + payload,
+    deviceBytes: gpuSlots * (input + output) + tables + planes + work + blocks + payload,
     hostBytes: stagingSlots * upload + gpuSlots * readback,
   };
 }

@@ -14,7 +14,7 @@ import { epochTableBytes } from "../geometry/epoch_table.js";
 import { commitFrameBytes } from "../journal/journal_format.js";
 import { type BatchPlan, openShardRowsMax, planBatch } from "./batch_plan.js";
 import { formatBytes } from "./format_bytes.js";
-import { type GpuLimits, gpuLayout, gpuLimitsNeeded, gpuMemory } from "./gpu_layout.js";
+import { exceededLimit, type GpuLimits, gpuLayout, gpuLimitsNeeded, gpuMemory, limitTooSmall } from "./gpu_layout.js";
 
 /** Slot tables, counters and metadata buffers of a stream: everything whose size does not depend on the array. */
 const CONTROL_FIXED_BYTES = 64 * 1024;
@@ -119,10 +119,14 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
   let batchEpochs = request.batchEpochs;
   let plan = itemize(request, batchEpochs, depth, reductions);
   const wanted = plan.epochsPerBatch;
-  for (;;) {
-    const tooSmall = request.gpu && exceededLimit(request, plan, request.gpu);
+  const { gpu } = request;
+  let limits = "";
+  while (gpu !== undefined) {
+    const layout = gpuLayout(request.geometry, request.codec, plan.epochsPerBatch);
+    const tooSmall = exceededLimit(gpuLimitsNeeded(layout), gpu.limits);
     if (tooSmall === undefined) break;
-    if (request.batchEpochs !== undefined || plan.epochsPerBatch === 1) throw limitTooSmall(tooSmall);
+    if (request.batchEpochs !== undefined || plan.epochsPerBatch === 1) throw limitTooSmall(tooSmall, gpu.name);
+    limits = tooSmall.limit === undefined ? "what the kernels address" : `the limits of ${gpu.name}`;
     batchEpochs = Math.ceil(plan.epochsPerBatch / 2);
     plan = itemize(request, batchEpochs, depth, reductions);
   }
@@ -138,9 +142,7 @@ export function planMemory(request: MemoryRequest): MemoryPlan {
     plan = itemize(request, batchEpochs, depth, reductions);
   }
   if (fitsGpu < wanted) {
-    reductions.push(
-      `A batch holds ${fitsGpu} epochs instead of ${wanted} to keep to the limits of ${request.gpu?.name}.`,
-    );
+    reductions.push(`A batch holds ${fitsGpu} epochs instead of ${wanted} to keep to ${limits}.`);
   }
   if (plan.epochsPerBatch < fitsGpu) {
     reductions.push(`A batch holds ${plan.epochsPerBatch} epochs instead of ${fitsGpu} to keep to the memory budget.`);
@@ -201,31 +203,6 @@ function gpuTargetBytes({ geometry: g, codec }: MemoryRequest, { software }: Gpu
   const blocksMax = software ? SOFTWARE_BATCH_BLOCKS_MAX : GPU_BATCH_BLOCKS_MAX;
   const epochs = Math.max(1, Math.floor(blocksMax / (g.chunksPerEpoch * blocksPerChunk)));
   return Math.min(software ? SOFTWARE_BATCH_BYTES_TARGET : GPU_BATCH_BYTES_TARGET, epochs * g.epochBytes);
-}
-
-interface ExceededLimit {
-  readonly adapter: string;
-  readonly limit: keyof GpuLimits;
-  readonly needed: number;
-  readonly granted: number;
-}
-
-/** The first limit of the GPU that a plan's buffers pass. */
-function exceededLimit(request: MemoryRequest, plan: MemoryPlan, gpu: GpuOfPlan): ExceededLimit | undefined {
-  const needed = gpuLimitsNeeded(gpuLayout(request.geometry, request.codec, plan.epochsPerBatch));
-  for (const limit of Object.keys(needed) as (keyof GpuLimits)[]) {
-    if (needed[limit] > gpu.limits[limit]) {
-      return { adapter: gpu.name, limit, needed: needed[limit], granted: gpu.limits[limit] };
-    }
-  }
-  return undefined;
-}
-
-function limitTooSmall({ adapter, limit, needed, granted }: ExceededLimit): MillraceError {
-  return new MillraceError("BACKEND_UNAVAILABLE", `a batch needs ${limit} ${needed}, but ${adapter} has ${granted}.`, {
-    context: { adapter, limit, needed, granted },
-    hint: "Leave batchEpochs out, make chunk of the append dimension smaller, or use backend cpu.",
-  });
 }
 
 function overBudget(request: MemoryRequest, plan: MemoryPlan, budget: number): MillraceError {

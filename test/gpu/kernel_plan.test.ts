@@ -7,9 +7,17 @@ import { describe, expect, it } from "vitest";
 import { fseStates } from "../../src/codec/encoder/fse.js";
 import { type ArrayGeometry, describeGeometry } from "../../src/geometry/array_geometry.js";
 import { epochTable } from "../../src/geometry/epoch_table.js";
+import { readbackGuess } from "../../src/gpu/gpu_encoder.js";
 import { dispatchSize, KERNELS, kernelPlan, PARAM_NAMES, paramWords } from "../../src/gpu/kernels.js";
 import { kernelTables } from "../../src/gpu/tables.js";
-import { type GpuLayout, gpuLayout, gpuLimitsNeeded, gpuMemory } from "../../src/plan/gpu_layout.js";
+import {
+  type GpuLayout,
+  gpuLayout,
+  gpuLimitsNeeded,
+  gpuMemory,
+  KERNEL_BUFFER_BYTES_MAX,
+} from "../../src/plan/gpu_layout.js";
+import { largestLayout } from "../helpers/largest_layout.js";
 
 const folder = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "src", "gpu", "kernels");
 const text = (name: string): string => readFileSync(join(folder, `${name}.wgsl`), "utf8");
@@ -60,6 +68,7 @@ describe("kernel files", () => {
     );
     expect(names).toEqual([...PARAM_NAMES]);
     const values = Object.fromEntries(PARAM_NAMES.map((name, i) => [name, i + 1]));
+    expect(() => paramWords({ ...values, payloadWords: 2 ** 32 } as never)).toThrow("a kernel parameter is a u32");
     expect([...paramWords(values as never).subarray(0, PARAM_NAMES.length)]).toEqual(PARAM_NAMES.map((_, i) => i + 1));
   });
 
@@ -154,15 +163,66 @@ describe("layout", () => {
 
   it("asks for the limits of its largest buffer, and adds up all of them", () => {
     const layout = gpuLayout(camera, { name: "blosc" }, 4);
-    const { upload, input, planes, work, blocks, payload, output, readback } = layout.buffers;
-    const largest = Math.max(input, planes, work, blocks, payload, output);
+    const { upload, input, tables, planes, work, blocks, payload, output, readback } = layout.buffers;
+    const largest = Math.max(input, tables, planes, work, blocks, payload, output);
     expect(gpuLimitsNeeded(layout)).toEqual({
       maxBufferSize: Math.max(largest, upload, readback),
       maxStorageBufferBindingSize: largest,
     });
     const { deviceBytes, hostBytes } = gpuMemory(layout, 3, 2);
-    expect(deviceBytes).toBe(2 * (input + output) + planes + work + blocks + payload);
+    expect(deviceBytes).toBe(2 * (input + output) + tables + planes + work + blocks + payload);
     expect(hostBytes).toBe(3 * upload + 2 * readback);
+  });
+});
+
+describe("the largest batch that the kernels address", () => {
+  it("has no place and no product that leaves a u32, and no dispatch that leaves the grid", () => {
+    fc.assert(
+      fc.property(geometries, codecs, (g, codec) => {
+        const l = largestLayout(g, codec);
+        if (l === undefined) return;
+        const bytes = l.buffers;
+        for (const bound of [bytes.input, bytes.tables, bytes.planes, bytes.work, bytes.blocks, bytes.payload])
+          expect(bound).toBeLessThanOrEqual(KERNEL_BUFFER_BYTES_MAX);
+        // What kernels form beyond the buffer they look into, before they compare it.
+        const rounded = {
+          gather: (l.taskCountMax - 1) * l.chunkStride + l.gatherGroups * 256 * 4 * (l.codec === 1 ? l.itemBytes : 1),
+          gatherUnits: l.gatherGroups * 256 * 4,
+          periodPart: l.codec === 2 ? (l.periodGroups + 1) * 65536 : 0,
+          compactWord: bytes.output + 4,
+          sizesAndOffsets: l.dataAt + l.dataBytesMax + 4,
+          source: (l.epochsPerBatch + 1) * g.epochBytes,
+        };
+        for (const [name, place] of Object.entries(rounded)) expect(place, name).toBeLessThan(2 ** 32);
+        const numbers = { ...l, buffers: 0 };
+        for (const [name, value] of Object.entries(numbers)) expect(value, name).toBeLessThan(2 ** 32);
+        for (const { name, groups } of kernelPlan(l, l.taskCountMax)) {
+          const [x, y] = dispatchSize(groups);
+          expect(y, name).toBeLessThanOrEqual(65535);
+          expect(x * y, name).toBeLessThan(2 ** 32);
+        }
+      }),
+    );
+  });
+
+  it("fills the grid and no more where chunks are one byte", () => {
+    const bytes = describeGeometry("uint8", [{ name: "t", size: null, chunk: 1, shard: 64 }]);
+    const layout = largestLayout(bytes, { name: "none" }) as GpuLayout;
+    const [gather] = kernelPlan(layout, layout.taskCountMax);
+    expect(dispatchSize(gather.groups)).toEqual([constant("GROUPS_X"), 65535]);
+  });
+
+  it("counts the table, which has a row a chunk", () => {
+    fc.assert(
+      fc.property(geometries, codecs, fc.integer({ min: 1, max: 40 }), (g, codec, epochs) => {
+        const { words } = kernelTables(g, epochTable(g), epochs);
+        expect(words.byteLength).toBeLessThanOrEqual(gpuLayout(g, codec, epochs).buffers.tables);
+      }),
+    );
+  });
+
+  it("comes back longer than a signed word", () => {
+    for (const bytes of [0, 2 ** 20, 2 ** 31, 2 ** 32 - 65536]) expect(readbackGuess(bytes)).toBeGreaterThan(bytes);
   });
 });
 

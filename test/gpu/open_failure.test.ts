@@ -43,7 +43,7 @@ const LATE: readonly [string, () => FaultyHost, string, RegExp][] = [
     "a device with less than its adapter said",
     () => new FaultyHost({ granted: { maxStorageBufferBindingSize: 2048 } }),
     "BACKEND_UNAVAILABLE",
-    /maxStorageBufferBindingSize \d+, but .* gave 2048/,
+    /maxStorageBufferBindingSize \d+, but .* has 2048/,
   ],
   [
     "a kernel that is not compiled",
@@ -195,6 +195,32 @@ describe.skipIf(noGpu)("backend auto", { timeout: GPU_TIMEOUT_MS }, () => {
     const writer = await openGpuWriter({ sink: memorySink(), backend: "auto", batchEpochs, array }, { host });
     expect(writer.backend).toBe("cpu");
     expect(await heard(writer)).toEqual([expect.stringMatching(/^No GPU, the CPU encodes: a batch needs max/)]);
+    expect(host.devices.length).toBe(0);
+  });
+
+  it("goes on without a GPU where a batch has more than the kernels address, whatever the adapter has", async () => {
+    const limits = { maxBufferSize: 2 ** 40, maxStorageBufferBindingSize: 2 ** 40 };
+    const host = new FaultyHost({ hardware: true, limits });
+    // Chunks of one byte take little on the CPU, and 2,800 bytes each of the tables on a GPU.
+    const dimensions = [
+      { name: "t", size: null, chunk: 1, shard: 1 },
+      { name: "x", size: 40, chunk: 1, shard: 40 },
+    ];
+    const bytes = { dtype: "uint8" as const, codec: "zstd" as const, dimensions };
+    const options = { sink: memorySink(), batchEpochs: 65_536, array: bytes };
+    const writer = await openGpuWriter({ ...options, backend: "auto" }, { host });
+    expect(writer.backend).toBe("cpu");
+    expect(writer.plan.reductions).toEqual([
+      expect.stringMatching(
+        /^No GPU, the CPU encodes: a batch needs a buffer of 7\d{9} bytes .* the kernels address 42/,
+      ),
+    ]);
+    await writer.close();
+    const asked = openGpuWriter({ ...options, sink: memorySink(), backend: "gpu" }, { host });
+    await expect(asked).rejects.toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      context: { limit: "KERNEL_BUFFER_BYTES_MAX" },
+    });
     expect(host.devices.length).toBe(0);
   });
 

@@ -17,7 +17,8 @@ const SPAN_BYTES = 128u;
 const SPAN_WORDS = 32u;
 const GROUP_BYTES = 64u;
 
-// Marks a frame or a chunk that is stored as it is; the other bits may hold an offset.
+// Marks a frame or a chunk that is stored as it is; the other bits may hold an offset in a chunk. Those that reach this
+// bit are of chunks that grew past 2 GiB, which are stored as a whole.
 const STORED = 0x80000000u;
 // Content up to which a frame is a single segment (docs/encoder.md §2).
 const SINGLE_SEGMENT_MAX = 8388608u;
@@ -63,8 +64,7 @@ struct Params {
   states_at: u32,
   state_words: u32,
   cells_max: u32,
-  // Word offsets and strides in `payload`.
-  literal_words: u32,
+  // Words of a block in `payload`.
   payload_words: u32,
   // Word offsets in `tables`.
   dims_at: u32,
@@ -173,6 +173,12 @@ const D_AT = 14u;
 const D_TREE = 16u;
 const D_LL_COUNTS = 64u;
 const D_ML_COUNTS = 100u;
+
+// First word of a block's sequences section in `payload`: behind its literals section, which begins with the block's
+// words. Blocks that stay compressed are shorter than their content, so that both fit into as many words.
+fn sequences_word(flat: u32, literal_bytes: u32) -> u32 {
+  return flat * params.payload_words + (literal_bytes + 3u) / 4u;
+}
 
 const TYPE_RAW = 0u;
 const TYPE_RLE = 1u;

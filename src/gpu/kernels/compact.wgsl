@@ -189,7 +189,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     copy(FROM_PLANES, block.at, to + 3u, block.bytes, thread);
     return;
   }
-  let payload_at = flat * params.payload_words * 4u;
-  copy(FROM_PAYLOAD, payload_at, to + 3u, literal_bytes, thread);
-  copy(FROM_PAYLOAD, payload_at + params.literal_words * 4u, to + 3u + literal_bytes, sequence_bytes, thread);
+  copy(FROM_PAYLOAD, flat * params.payload_words * 4u, to + 3u, literal_bytes, thread);
+  let sequences_at = sequences_word(flat, literal_bytes) * 4u;
+  copy(FROM_PAYLOAD, sequences_at, to + 3u + literal_bytes, sequence_bytes, thread);
 }

@@ -6,6 +6,7 @@
 @group(0) @binding(2) var<storage, read> input: array<u32>;
 @group(0) @binding(3) var<storage, read_write> planes: array<u32>;
 
+// No byte of `input`, which ends before it: the plan bounds every buffer.
 const ROW = 0xffffffffu;
 
 // Byte offset of an element in the batch; ROW where there is none, and the fill value stands.

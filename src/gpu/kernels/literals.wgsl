@@ -16,9 +16,11 @@ var<private> filled: u32;
 // The first word of what a thread writes is shared with the thread behind it.
 var<private> shared_word: bool;
 
-fn seek(bit: u32) {
-  to_word = bit >> 5u;
-  filled = bit & 31u;
+// A place so many bits behind the start of a byte. Never in bits alone: those of 512 MiB are more than a u32 counts.
+fn seek(byte: u32, bits: u32) {
+  let in_word = (byte & 3u) * 8u + bits;
+  to_word = (byte >> 2u) + (in_word >> 5u);
+  filled = in_word & 31u;
   accumulator = 0u;
   shared_word = true;
 }
@@ -97,7 +99,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       or_byte(at + thread, (header >> (thread * 8u)) & 0xffu);
     }
     if (span_word * 4u < block.bytes) {
-      seek(8u * (at + header_bytes + work[prefix]));
+      seek(at + header_bytes + work[prefix], 0u);
       for (var w = 0u; w < SPAN_WORDS; w++) {
         let position = (span_word + w) * 4u;
         if (position < block.bytes) {
@@ -160,7 +162,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     return;
   }
   var stream = min(3u, (number - 1u) / segment);
-  seek(8u * stream_at[stream] + stream_end[stream] - bits);
+  seek(stream_at[stream], stream_end[stream] - bits);
   for (var w = SPAN_WORDS; w > 0u; w--) {
     let position = (span_word + w - 1u) * 4u;
     if (position < block.bytes) {
@@ -177,7 +179,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
             flush();
             if (number > 0u) {
               stream--;
-              seek(8u * stream_at[stream]);
+              seek(stream_at[stream], 0u);
             }
           }
         }

@@ -297,7 +297,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     return;
   }
   let count = blocks[descriptor + D_SEQUENCES];
-  writer_at = flat * params.payload_words + params.literal_words;
+  writer_at = sequences_word(flat, blocks[descriptor + D_LITERAL_BYTES]);
   writer_end = (flat + 1u) * params.payload_words;
   accumulator = 0u;
   filled = 0u;

@@ -194,9 +194,9 @@ describe("planMemory for a GPU", () => {
   it("halves K for the limits of the device, and says so", () => {
     const limits = { maxBufferSize: 2 ** 30, maxStorageBufferBindingSize: 64 * MiB };
     const plan = planMemory({ ...blosc, gpu: { ...card, limits } });
-    expect(plan.epochsPerBatch).toBe(8);
-    expect(plan.reductions).toEqual(["A batch holds 8 epochs instead of 32 to keep to the limits of a card."]);
-    const { maxStorageBufferBindingSize } = gpuLimitsNeeded(gpuLayout(geometry, blosc.codec, 8));
+    expect(plan.epochsPerBatch).toBe(16);
+    expect(plan.reductions).toEqual(["A batch holds 16 epochs instead of 32 to keep to the limits of a card."]);
+    const { maxStorageBufferBindingSize } = gpuLimitsNeeded(gpuLayout(geometry, blosc.codec, 16));
     expect(maxStorageBufferBindingSize).toBeLessThanOrEqual(64 * MiB);
   });
 
