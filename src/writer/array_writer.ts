@@ -444,6 +444,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       this.#link.attach(threads, checked.threads === "inline");
     } catch (error) {
       this.#copier.close();
+      releaseStreamMemory(this.#memory, this.#platform.addon());
       throw error;
     }
     const onAbort = (): void => void this.abort(options.signal?.reason);
