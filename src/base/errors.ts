@@ -58,24 +58,31 @@ export const ERROR_CODES = {
   INTERNAL: "an assertion failed: a bug in Millrace",
 } as const;
 
+/** A key of {@link ERROR_CODES}. Stable: a code never changes its meaning. */
 export type ErrorCode = keyof typeof ERROR_CODES;
 
 /** Plain values only, so that an error crosses threads whole. */
 export type ErrorContext = Readonly<Record<string, string | number | boolean | null | readonly (string | number)[]>>;
 
+/** What an error carries besides its code and message. */
 export interface MillraceErrorInit {
   /** Values a program can act on: option name, path, limit, byte counts. */
   readonly context?: ErrorContext;
   /** What the reader of the message can do about it. Appended to the message. */
   readonly hint?: string;
+  /** What led to it: an error of the system, of a library, of your sink. */
   readonly cause?: unknown;
 }
 
 /** Every failure that a user of Millrace can meet. Test with {@link isMillraceError}, branch on `code`. */
 export class MillraceError extends Error {
+  /** "MillraceError"; what {@link isMillraceError} goes by. */
   override readonly name = "MillraceError";
+  /** What happened, for programs: see {@link ERROR_CODES}. */
   readonly code: ErrorCode;
+  /** Values a program can act on; empty where there are none. docs/errors.md lists the usual ones. */
   readonly context: ErrorContext;
+  /** What can be done about it; also the end of the message. Undefined where there is nothing to advise. */
   readonly hint: string | undefined;
 
   constructor(code: ErrorCode, message: string, init: MillraceErrorInit = {}) {
