@@ -1,4 +1,6 @@
 /** The public names of Millrace, and nothing else. */
+import "./base/require_node.js";
+
 export type { Emitter } from "./base/emitter.js";
 export {
   ERROR_CODES,

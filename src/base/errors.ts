@@ -17,6 +17,7 @@ export const ERROR_CODES = {
   BACKEND_UNAVAILABLE: "the requested backend cannot run here",
   DEVICE_OUT_OF_MEMORY: "the GPU has not enough memory for the plan",
   ADDON_UNAVAILABLE: "the native addon was required and did not load",
+  NODE_TOO_OLD: "this Node.js is older than Millrace supports",
   NOT_YET: "a documented feature that this version does not have yet",
   // The caller's data and calls
   INVALID_DATA: "the data is not a view over live memory, or not a whole number of elements",
