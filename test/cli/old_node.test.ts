@@ -11,7 +11,9 @@ const path = (name: string): string => fileURLToPath(new URL(`../../${name}`, im
 
 it("names the version that is needed", () => {
   expect(["20.18.3", "18.20.8", "4.9.1"].map(nodeTooOld)).not.toContain(undefined);
-  expect(["20.19.0", "20.19.0-nightly", "21.0.0", "22.1.0", "100.0.0"].map(nodeTooOld)).toEqual(Array(5).fill(undefined));
+  expect(["20.19.0", "20.19.0-nightly", "21.0.0", "22.1.0", "100.0.0"].map(nodeTooOld)).toEqual(
+    Array(5).fill(undefined),
+  );
   const { node } = JSON.parse(readFileSync(path("package.json"), "utf8")).engines;
   expect(nodeTooOld("18.20.8")).toBe(`Millrace needs Node.js ${node.slice(2)} or newer, and this is 18.20.8.`);
   expect(() => requireNode("18.20.8")).toThrow(expect.objectContaining({ code: "NODE_TOO_OLD" }));
