@@ -75,10 +75,10 @@ export function nodeFinding(version: string): Finding {
 }
 
 function addonFinding(): Finding {
-  const { loaded, path, reason, hint } = addonStatus();
+  const { loaded, path, reason, hint, cost } = addonStatus();
   return loaded
     ? { name: "addon", state: "ok", detail: path ?? reason }
-    : { name: "addon", state: "slower", detail: reason, fix: hint };
+    : { name: "addon", state: "slower", detail: `${reason}: ${cost}`, fix: hint };
 }
 
 export function codecFinding(availability: CodecAvailability): Finding {
