@@ -1,8 +1,9 @@
 // Builds build/Release/millrace.node with CMake, or with the compiler alone where CMake is missing. Plain Node, nothing to install.
 //
-// Usage: node scripts/build_native.js [--require] [--force]
+// Usage: node scripts/build_native.js [--require] [--force] [--verbose]
 //   --require  fail (exit code 1) where the addon cannot be built; without it Millrace just runs slower, and so the exit code is 0
 //   --force    build even when up to date
+//   --verbose  say so when it is up to date
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import {
@@ -22,7 +23,7 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const output = join(root, "build", "Release", "millrace.node");
-const stamp = `${output}.sha256`;
+const stamp = `${output}.stamp.json`;
 const required = process.argv.includes("--require");
 const OUTPUT_LINES_SHOWN = 25;
 
@@ -99,23 +100,44 @@ function buildWithCMake(cmake, headers) {
   return { result, binary: join(folder, "Release", "millrace.node") };
 }
 
+/** Those of the build without CMake; CMakeLists.txt has its own. */
+const FLAGS = [
+  ...["-std=c++17", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-pthread", "-D_GNU_SOURCE", "-DNAPI_VERSION=8"],
+  ...["-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL", "-Inative", "-Inative/core"],
+];
+/** What CMake and compilers take from the environment. */
+const FLAG_VARIABLES = ["CC", "CXX", "CFLAGS", "CXXFLAGS", "CPPFLAGS", "LDFLAGS", "CMAKE_TOOLCHAIN_FILE"];
+
+/** The stamp of the addon that is there; undefined where there is none, or none that can be read. */
+function readStamp() {
+  try {
+    return JSON.parse(readFileSync(stamp, "utf8"));
+  } catch {
+    return undefined;
+  }
+}
+
+function hashSources() {
+  const hash = createHash("sha256").update(`${process.platform}-${process.arch}`);
+  for (const source of [...sources, "CMakeLists.txt"]) hash.update(source).update(readFileSync(join(root, source)));
+  return hash.digest("hex");
+}
+
+/** Another compiler, or other flags, give other machine code of the same sources. */
+function hashTools() {
+  const hash = createHash("sha256").update(FLAGS.join(" "));
+  for (const program of [compiler, cmake]) hash.update(program === undefined ? "" : run(program, ["--version"]).stdout);
+  for (const name of FLAG_VARIABLES) hash.update(`\n${name}=${process.env[name] ?? ""}`);
+  return hash.digest("hex");
+}
+
 function buildWithCompiler(compiler, headers, sources) {
   const folder = join(root, "build", "native");
   mkdirSync(folder, { recursive: true });
   const binary = join(folder, "millrace.node");
   const result = run(compiler, [
-    ...[
-      "-std=c++17",
-      "-O3",
-      "-fPIC",
-      "-shared",
-      "-fvisibility=hidden",
-      "-pthread",
-      "-D_GNU_SOURCE",
-      "-DNAPI_VERSION=8",
-    ],
-    ...["-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL"],
-    ...["-Inative", "-Inative/core", `-I${headers}`, "-o", binary],
+    ...FLAGS,
+    ...[`-I${headers}`, "-o", binary],
     ...sources.filter((source) => source.endsWith(".cc")),
   ]);
   return { result, binary };
@@ -125,14 +147,18 @@ if (process.platform !== "linux")
   giveUp(`no native addon for ${process.platform} yet; continuing without it (slower, same bytes).`);
 
 const sources = [...sourcesBelow("native/core"), ...sourcesOf("native/bind"), ...sourcesOf("native")].sort();
-const hash = createHash("sha256").update(`${process.platform}-${process.arch}`);
-for (const source of [...sources, "CMakeLists.txt"]) hash.update(source).update(readFileSync(join(root, source)));
-const digest = hash.digest("hex");
-const upToDate = existsSync(output) && existsSync(stamp) && readFileSync(stamp, "utf8") === digest;
-if (upToDate && !process.argv.includes("--force")) process.exit(0);
-
 const compiler = findProgram([process.env.CXX, "c++", "g++", "clang++"]);
 const cmake = findProgram(["cmake"]);
+const built = readStamp();
+const current = { sources: hashSources(), tools: hashTools() };
+// Without a compiler an addon of these sources is as good as any that could be built.
+const upToDate =
+  existsSync(output) && built?.sources === current.sources && (compiler === undefined || built.tools === current.tools);
+if (upToDate && !process.argv.includes("--force")) {
+  if (process.argv.includes("--verbose")) process.stderr.write("millrace: the native addon is up to date\n");
+  process.exit(0);
+}
+
 if (compiler === undefined)
   giveUp("no CMake or C++ compiler found; continuing without the native addon (slower, same bytes).");
 const headers = findHeaders();
@@ -155,5 +181,5 @@ mkdirSync(dirname(output), { recursive: true });
 const fresh = `${output}.${process.pid}.new`;
 copyFileSync(binary, fresh);
 renameSync(fresh, output);
-writeFileSync(stamp, digest);
+writeFileSync(stamp, JSON.stringify(current));
 process.stderr.write(`millrace: built ${relative(root, output)}\n`);

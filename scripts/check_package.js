@@ -98,6 +98,76 @@ function tryInstalled(tarball, folder) {
   const result = JSON.parse(written.trim().split("\n").at(-1));
   if (result.rows !== 3) problems.push(`write kept ${result.rows} of 3 rows`);
   run(process.execPath, [bin, "verify", "tiny.zarr"], { cwd: project });
+  tryTypes(project);
+  tryRequire(project);
+}
+
+/** A program with the strictest settings that users have, by `import` and by `require`, for Node and through a bundler for a page. */
+const CONSUMER = `
+import { type ArrayWriter, fileSink, isMillraceError, memorySink, openWriter, type Sink, type WriterOptions } from "millrace";
+import type { MillraceError } from "millrace";
+import * as page from "millrace/browser";
+const options: WriterOptions = {
+  sink: fileSink("run.zarr", { directIo: "auto" }),
+  array: { dtype: "uint16", dimensions: [{ name: "t", size: null, chunk: 16 }, { name: "x", size: 64, chunk: 64 }] },
+};
+export async function main(): Promise<number> {
+  const writer: ArrayWriter = await openWriter(options);
+  writer.on("shard", ({ key, rowTo }) => void [key.length, rowTo + 1]).on("error", (error: MillraceError) => void error.code);
+  try {
+    await writer.append(new Uint16Array(64));
+    await writer.close();
+  } catch (error) {
+    if (isMillraceError(error, "WRITE_PAST_END")) return error.message.length;
+    throw error;
+  }
+  const pageWriter = await page.openWriter({ ...options, sink: page.memorySink(), threads: "inline" });
+  await pageWriter.abort();
+  return memorySink().files.size + writer.metrics().bytesStored;
+}
+export const sink: Sink = {
+  kind: "mine",
+  location: "here",
+  open: async () => {},
+  openShard: async () => ({ write: async () => {}, seal: async () => {}, abandon: async () => {} }),
+  putObject: async () => {},
+  close: async () => {},
+};
+`;
+
+const STRICT = {
+  noEmit: true,
+  strict: true,
+  skipLibCheck: false,
+  exactOptionalPropertyTypes: true,
+  noUncheckedIndexedAccess: true,
+  target: "es2022",
+  lib: ["es2023", "dom", "esnext.disposable"],
+  // None of Node: a page has none.
+  types: [],
+};
+
+/** Compiles a strict program against the installed package, once as Node resolves it and once as bundlers do. */
+function tryTypes(project) {
+  const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
+  writeFileSync(join(project, "program.ts"), CONSUMER);
+  for (const [module, moduleResolution] of [
+    ["nodenext", "nodenext"],
+    ["esnext", "bundler"],
+  ]) {
+    const config = { compilerOptions: { ...STRICT, module, moduleResolution }, files: ["program.ts"] };
+    writeFileSync(join(project, "tsconfig.json"), JSON.stringify(config));
+    const { status, stdout } = spawnSync(process.execPath, [tsc, "-p", "."], { cwd: project, encoding: "utf8" });
+    if (status !== 0) problems.push(`types, moduleResolution ${moduleResolution}:\n${stdout}`);
+  }
+}
+
+/** CommonJS programs: every Node from the one in `engines` on has require of ES modules. */
+function tryRequire(project) {
+  const source = `const m = require("millrace"); console.log(typeof m.openWriter, typeof require("millrace/browser").openWriter)`;
+  writeFileSync(join(project, "program.cjs"), source);
+  const { status, stdout, stderr } = spawnSync(process.execPath, ["program.cjs"], { cwd: project, encoding: "utf8" });
+  if (status !== 0 || stdout.trim() !== "function function") problems.push(`require("millrace"): ${stdout}${stderr}`);
 }
 
 const folder = mkdtempSync(join(tmpdir(), "millrace-package-"));

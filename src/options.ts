@@ -13,7 +13,9 @@ export type CodecOptions =
 
 export type { Json };
 
+/** The array to write: element type, dimensions, codec, fill value, attributes. */
 export interface ArrayOptions {
+  /** Element type, one of {@link DTYPES}. */
   readonly dtype: DType;
   /** Slowest first; 1 … 32 of them. Dimension 0 is the append dimension. */
   readonly dimensions: readonly DimensionOptions[];
@@ -27,13 +29,17 @@ export interface ArrayOptions {
    * "-Infinity", or a "0x…" bit pattern for floats.
    */
   readonly fillValue?: number | bigint | string;
+  /** Members of the array's `attributes` in zarr.json: plain JSON. Default: none. */
   readonly attributes?: { readonly [key: string]: Json };
 }
 
 export type { Durability };
 
+/** What {@link openWriter} takes. Only `sink` and `array` are required. */
 export interface WriterOptions {
+  /** Where the store goes: `fileSink(…)`, `s3Sink(…)`, `memorySink()`, `moduleSink(…)`. */
   readonly sink: SinkSpec;
+  /** What is written. */
   readonly array: ArrayOptions;
   /**
    * "create" (default) refuses an existing store; "overwrite" removes it, in a folder unless its writer is at work (STORE_IN_USE). "resume"
@@ -76,6 +82,7 @@ export interface WriterOptions {
 export interface Watermarks {
   /** Copied out of the caller's memory, or skipped. */
   readonly accepted: number;
+  /** Encoded, and in an output slot or further. */
   readonly encoded: number;
   /** Handed to the sink and retired by it. */
   readonly delivered: number;

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { readPublicTypes } from "./helpers/public_types.js";
 
 const dist = join(dirname(dirname(fileURLToPath(import.meta.url))), "dist");
 const index = join(dist, "index.js");
@@ -54,5 +55,25 @@ describe("public names", () => {
         "throttledSink",
       ]
     `);
+  });
+});
+
+describe.each(["index", "browser"])("types of %s.d.ts", (name) => {
+  const found = readPublicTypes(join(dist, `${name}.d.ts`).replaceAll("\\", "/"));
+
+  it("say what each export and each member of it is", () => {
+    expect(found.undocumented).toEqual([]);
+  });
+
+  it("can all be imported that a public signature names", () => {
+    expect(found.unexported).toEqual([]);
+  });
+
+  it("are right for a strict program that has no types of Node or WebGPU", () => {
+    expect(found.errors).toEqual([]);
+  });
+
+  it("are these, besides the names of values", () => {
+    expect(found.types).toMatchSnapshot();
   });
 });

@@ -143,8 +143,9 @@ void PoolBinding::deliver(napi_env env) {
   while (list != nullptr) {
     const std::unique_ptr<Pending> pending(list);
     list = list->next;
-    napi_handle_scope scope;
-    if (napi_open_handle_scope(env, &scope) != napi_ok) return;
+    // Only keeps handles from piling up: a job whose callback was never called would leave a promise that never settles.
+    napi_handle_scope scope = nullptr;
+    const bool scoped = napi_open_handle_scope(env, &scope) == napi_ok;
     napi_value values[2];
     if (pending->status == Status::ok) {
       napi_get_null(env, &values[0]);
@@ -157,7 +158,7 @@ void PoolBinding::deliver(napi_env env) {
     napi_create_double(env, static_cast<double>(pending->busy_ns), &values[1]);
     count_out();
     call_back(env, pending->done, 2, values);
-    napi_close_handle_scope(env, scope);
+    if (scoped) napi_close_handle_scope(env, scope);
   }
   if (!drained) return;
   pool_.join();  // the threads are past their last job; this is the time they need to return

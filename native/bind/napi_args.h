@@ -4,8 +4,8 @@
 
 #include <cstdint>
 #include <limits>
-#include <new>
 
+#include "no_throw.h"
 #include "status.h"
 
 // Argument checks of every exported function. Rules:
@@ -81,11 +81,8 @@ bool to_count(double value, uint64_t* out) noexcept;
 /** Exported functions never let a C++ exception reach Node. */
 template <napi_value (*kBody)(napi_env, napi_callback_info)>
 napi_value guarded(napi_env env, napi_callback_info info) noexcept {
-  try {
-    return kBody(env, info);
-  } catch (const std::bad_alloc&) {
-    return fail(env, "NATIVE_NO_MEMORY", "out of memory");
-  }
+  return no_throw([&] { return kBody(env, info); },
+                  [&](const char* code, const char* message) { return fail(env, code, "%s", message); });
 }
 
 template <napi_value (*kBody)(napi_env, napi_callback_info)>

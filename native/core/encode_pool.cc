@@ -74,7 +74,7 @@ Status EncodePool::start(int threads, void (*drained)(void*) noexcept, void* con
   std::lock_guard<std::mutex> lock(mutex_);  // no thread counts itself out before all are counted in
   try {
     threads_.reserve(static_cast<size_t>(threads));
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     return Status::no_memory;
   }
   for (int i = 0; i < threads; i++) {
@@ -108,7 +108,7 @@ Status EncodePool::submit(EncodeJob&& job) noexcept {
     std::lock_guard<std::mutex> lock(mutex_);
     if (closed_) return Status::closed;
     queue_.push_back(std::move(run));
-  } catch (const std::bad_alloc&) {
+  } catch (const std::exception&) {
     return Status::no_memory;
   }
   if (chunks == 1) {

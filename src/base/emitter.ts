@@ -5,6 +5,7 @@
 export class Emitter<Events extends Record<string, unknown>> {
   readonly #listeners = new Map<keyof Events, Set<(payload: never) => void>>();
 
+  /** Adds a listener, once however often it is added; it is called on the thread of who emits. Returns the emitter. */
   on<Name extends keyof Events>(name: Name, listener: (payload: Events[Name]) => void): this {
     let set = this.#listeners.get(name);
     if (set === undefined) {
@@ -15,11 +16,13 @@ export class Emitter<Events extends Record<string, unknown>> {
     return this;
   }
 
+  /** Removes a listener; nothing happens where it is none. Returns the emitter. */
   off<Name extends keyof Events>(name: Name, listener: (payload: Events[Name]) => void): this {
     this.#listeners.get(name)?.delete(listener);
     return this;
   }
 
+  /** Calls the listeners in the order in which they were added. */
   protected emit<Name extends keyof Events>(name: Name, payload: Events[Name]): void {
     for (const listener of [...(this.#listeners.get(name) ?? [])]) {
       try {

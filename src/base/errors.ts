@@ -13,9 +13,11 @@ export const ERROR_CODES = {
   CODEC_FAILED: "a codec reported an error, or produced more than its stated bound",
   BAD_GEOMETRY: "shape, chunk or shard sizes do not fit together",
   MEMORY_BUDGET_EXCEEDED: "the plan needs more memory than the budget allows",
+  OUT_OF_MEMORY: "the system did not give the memory of the plan",
   BACKEND_UNAVAILABLE: "the requested backend cannot run here",
   DEVICE_OUT_OF_MEMORY: "the GPU has not enough memory for the plan",
   ADDON_UNAVAILABLE: "the native addon was required and did not load",
+  NODE_TOO_OLD: "this Node.js is older than Millrace supports",
   NOT_YET: "a documented feature that this version does not have yet",
   // The caller's data and calls
   INVALID_DATA: "the data is not a view over live memory, or not a whole number of elements",
@@ -57,24 +59,31 @@ export const ERROR_CODES = {
   INTERNAL: "an assertion failed: a bug in Millrace",
 } as const;
 
+/** A key of {@link ERROR_CODES}. Stable: a code never changes its meaning. */
 export type ErrorCode = keyof typeof ERROR_CODES;
 
 /** Plain values only, so that an error crosses threads whole. */
 export type ErrorContext = Readonly<Record<string, string | number | boolean | null | readonly (string | number)[]>>;
 
+/** What an error carries besides its code and message. */
 export interface MillraceErrorInit {
   /** Values a program can act on: option name, path, limit, byte counts. */
   readonly context?: ErrorContext;
   /** What the reader of the message can do about it. Appended to the message. */
   readonly hint?: string;
+  /** What led to it: an error of the system, of a library, of your sink. */
   readonly cause?: unknown;
 }
 
 /** Every failure that a user of Millrace can meet. Test with {@link isMillraceError}, branch on `code`. */
 export class MillraceError extends Error {
+  /** "MillraceError"; what {@link isMillraceError} goes by. */
   override readonly name = "MillraceError";
+  /** What happened, for programs: see {@link ERROR_CODES}. */
   readonly code: ErrorCode;
+  /** Values a program can act on; empty where there are none. docs/errors.md lists the usual ones. */
   readonly context: ErrorContext;
+  /** What can be done about it; also the end of the message. Undefined where there is nothing to advise. */
   readonly hint: string | undefined;
 
   constructor(code: ErrorCode, message: string, init: MillraceErrorInit = {}) {
@@ -95,6 +104,17 @@ export function isMillraceError(error: unknown, code?: ErrorCode): error is Mill
   );
 }
 
+/** An error behind a {@link WireError}; `code` is Node's, of a MillraceError its own. */
+export interface WireCause {
+  readonly name: string;
+  readonly message: string;
+  readonly code: string | undefined;
+  readonly stack: string | undefined;
+  /** Of a MillraceError. */
+  readonly context: ErrorContext | undefined;
+  readonly cause: WireCause | undefined;
+}
+
 /** A MillraceError as plain data: structured clone drops custom fields of Error objects. */
 export interface WireError {
   readonly code: ErrorCode;
@@ -102,8 +122,11 @@ export interface WireError {
   readonly context: ErrorContext;
   readonly hint: string | undefined;
   readonly stack: string | undefined;
-  readonly cause: { readonly message: string; readonly code: string | undefined } | undefined;
+  readonly cause: WireCause | undefined;
 }
+
+/** Causes that cross threads. More are noise, and a chain may be a ring. */
+const CAUSES_MAX = 8;
 
 export function toWireError(error: unknown): WireError {
   const e = isMillraceError(error)
@@ -111,31 +134,56 @@ export function toWireError(error: unknown): WireError {
     : new MillraceError("INTERNAL", `unexpected error: ${error instanceof Error ? error.message : String(error)}`, {
         cause: error,
       });
-  const cause = e.cause;
+  const { code, message, context, hint, stack } = e;
+  return { code, message, context, hint, stack, cause: toWireCause(e.cause, CAUSES_MAX) };
+}
+
+function toWireCause(cause: unknown, depth: number): WireCause | undefined {
+  if (cause === undefined || depth === 0) return undefined;
+  if (!(cause instanceof Error)) {
+    const message = String(cause);
+    return { name: "Error", message, code: undefined, stack: undefined, context: undefined, cause: undefined };
+  }
+  const { name, message, stack } = cause;
+  const code = (cause as NodeJS.ErrnoException).code;
   return {
-    code: e.code,
-    message: e.message,
-    context: e.context,
-    hint: e.hint,
-    stack: cause instanceof Error ? cause.stack : e.stack,
-    cause:
-      cause instanceof Error
-        ? { message: cause.message, code: (cause as NodeJS.ErrnoException).code }
-        : cause === undefined
-          ? undefined
-          : { message: String(cause), code: undefined },
+    name,
+    message,
+    // A DOMException's is a number.
+    code: typeof code === "string" ? code : undefined,
+    stack,
+    context: isMillraceError(cause) ? cause.context : undefined,
+    cause: toWireCause(cause.cause, depth - 1),
   };
 }
 
+/** The error on the other side, with the stack of the thread that it comes from. */
 export function fromWireError(wire: WireError): MillraceError {
-  let cause: Error | undefined;
-  if (wire.cause !== undefined) {
-    cause = new Error(wire.cause.message);
-    if (wire.cause.code !== undefined) (cause as NodeJS.ErrnoException).code = wire.cause.code;
-    if (wire.stack !== undefined) cause.stack = wire.stack;
-  }
   // The hint is already part of the message.
-  const error = new MillraceError(wire.code, wire.message, { context: wire.context, cause });
+  const error = new MillraceError(wire.code, wire.message, {
+    context: wire.context,
+    cause: fromWireCause(wire.cause),
+  });
   Object.defineProperty(error, "hint", { value: wire.hint, enumerable: true });
+  setStack(error, wire.stack);
   return error;
+}
+
+function fromWireCause(wire: WireCause | undefined): Error | undefined {
+  if (wire === undefined) return undefined;
+  const cause = new Error(wire.message, wire.cause && { cause: fromWireCause(wire.cause) });
+  hide(cause, "name", wire.name);
+  if (wire.code !== undefined) (cause as NodeJS.ErrnoException).code = wire.code;
+  if (wire.context !== undefined) Object.assign(cause, { context: wire.context });
+  setStack(cause, wire.stack);
+  return cause;
+}
+
+function setStack(error: Error, stack: string | undefined): void {
+  if (stack !== undefined) hide(error, "stack", stack);
+}
+
+/** As names and stacks are: neither printed among an error's fields nor copied with them. */
+function hide(error: Error, key: "name" | "stack", value: string): void {
+  Object.defineProperty(error, key, { value, enumerable: false, writable: true, configurable: true });
 }

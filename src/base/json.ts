@@ -1,6 +1,7 @@
 /** Any JSON value. What `attributes` may hold, and what a codec's configuration is made of. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
+/** A JSON object. */
 export type JsonObject = { readonly [key: string]: Json };
 
 /** True for a JSON object as opposed to null, an array or a scalar. */

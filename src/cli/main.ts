@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
 import { benchCommand } from "./commands/bench.js";
+import { buildAddonCommand } from "./commands/build_addon.js";
 import { demoCommand } from "./commands/demo.js";
 import { doctorCommand } from "./commands/doctor.js";
 import { inspectCommand } from "./commands/inspect.js";
@@ -19,6 +20,7 @@ const COMMANDS: readonly ((context: CommandContext) => Command | readonly Comman
   recoverCommand,
   doctorCommand,
   benchCommand,
+  buildAddonCommand,
   notYetCommands,
 ];
 

@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
-import { fromWireError, MillraceError, type WireError } from "../base/errors.js";
+import { fromWireError, type MillraceError, type WireError } from "../base/errors.js";
+import { threadFailed } from "../base/thread_failed.js";
 import { workerFlags } from "../base/worker_flags.js";
 import type { CodecSpec } from "../codec/codec.js";
 import type { EncodePlan, EncodeRequest } from "./batch_tasks.js";
@@ -46,11 +47,7 @@ export class WorkerExecutor implements Executor {
     const workers: Worker[] = [];
     try {
       const ready = Array.from({ length: threads }, (_, i) => {
-        const worker = new Worker(new URL("./encode_thread.js", import.meta.url), {
-          workerData: init,
-          name: `millrace-encode-${i}`,
-          execArgv: workerFlags(),
-        });
+        const worker = startThread(init, i);
         workers.push(worker);
         return firstMessage(worker);
       });
@@ -112,11 +109,20 @@ export class WorkerExecutor implements Executor {
 
   /** A thread that died leaves chunks half done: everything in flight fails, and so does what comes later. */
   #onThreadLost(worker: Worker, cause: unknown): void {
-    this.#failed ??= new MillraceError("THREAD_FAILED", "an encode thread stopped on its own.", { cause });
+    this.#failed ??= threadFailed("an encode thread stopped on its own", cause);
     for (const [id, job] of [...this.#jobs]) {
       if (job.waitingFor.has(worker)) job.error ??= this.#failed;
       this.#answered(worker, id, job);
     }
+  }
+}
+
+function startThread(init: EncodeThreadInit, index: number): Worker {
+  const options = { workerData: init, name: `millrace-encode-${index}`, ...workerFlags() };
+  try {
+    return new Worker(new URL("./encode_thread.js", import.meta.url), options);
+  } catch (cause) {
+    throw threadFailed("an encode thread could not start", cause);
   }
 }
 
@@ -126,8 +132,7 @@ function firstMessage(worker: Worker): Promise<string> {
       if (message.type === "ready") resolve(message.provider);
       else if (message.type === "failed") reject(fromWireError(message.error));
     });
-    const lost = (cause: unknown): void =>
-      reject(new MillraceError("THREAD_FAILED", "an encode thread could not start.", { cause }));
+    const lost = (cause: unknown): void => reject(threadFailed("an encode thread could not start", cause));
     worker.once("error", lost);
     worker.once("exit", (code) => lost(new Error(`it ended with code ${code}`)));
   });

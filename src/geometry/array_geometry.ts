@@ -27,24 +27,34 @@ export interface DimensionOptions {
  * "inner" = dimensions 1 … rank−1. Index order is C order everywhere (last dimension fastest).
  */
 export interface ArrayGeometry {
+  /** Element type. */
   readonly dtype: DType;
+  /** Bytes of an element. */
   readonly itemBytes: number;
+  /** Number of dimensions. */
   readonly rank: number;
   /** Dimension sizes; `shape[0]` is null when unbounded. */
   readonly shape: readonly (number | null)[];
+  /** Elements of a chunk, per dimension. */
   readonly chunk: readonly number[];
+  /** Elements of a shard, per dimension; multiples of the chunk's. */
   readonly shard: readonly number[];
+  /** Names of the dimensions. */
   readonly names: readonly string[];
 
   /** One index of the append dimension: Π inner sizes. */
   readonly rowElements: number;
+  /** Bytes of a row. */
   readonly rowBytes: number;
   /** Rows of an epoch = chunk[0]. */
   readonly epochRows: number;
+  /** Raw bytes of an epoch, padding not counted. */
   readonly epochBytes: number;
   /** Chunks of one epoch = Π ceil(inner size / inner chunk). */
   readonly chunksPerEpoch: number;
+  /** Elements of a chunk. */
   readonly chunkElements: number;
+  /** Raw bytes of a chunk. */
   readonly chunkBytes: number;
   /** Epochs along dimension 0 of a shard = shard[0] / chunk[0]. */
   readonly epochsPerShard: number;

@@ -12,13 +12,18 @@ export type DType =
   | "float32"
   | "float64";
 
+/** How the bits of an element are read. */
 export type DTypeKind = "uint" | "int" | "float";
 
+/** What an element is made of. */
 export interface DTypeInfo {
+  /** Bytes of an element. */
   readonly itemBytes: 1 | 2 | 4 | 8;
+  /** Unsigned or signed integer, or IEEE 754 float. */
   readonly kind: DTypeKind;
 }
 
+/** The eleven element types by name. */
 export const DTYPES: Readonly<Record<DType, DTypeInfo>> = Object.freeze({
   uint8: { itemBytes: 1, kind: "uint" },
   uint16: { itemBytes: 2, kind: "uint" },

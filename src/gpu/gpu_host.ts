@@ -5,6 +5,11 @@ export interface GpuHost {
    * @throws MillraceError BACKEND_UNAVAILABLE where there is none
    */
   gpu(): Promise<GPU>;
+  /**
+   * False: no GPU can be there, and asking for one would only make drivers print why. For streams that would take one and do not insist.
+   * Absent: asking costs nothing.
+   */
+  mayHaveGpu?(): Promise<boolean>;
   /** The text of `kernels/<name>.wgsl`. */
   kernelText(name: string): Promise<string>;
   /**

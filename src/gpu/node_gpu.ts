@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { isMainThread } from "node:worker_threads";
 import { MillraceError } from "../base/errors.js";
 import { orderingFromEnvironment } from "../slots/ordering.js";
@@ -16,6 +16,16 @@ const ends = new Set<() => void>();
 function endAll(): void {
   if (orderingFromEnvironment().off.includes("EXIT_HANDSHAKE")) return;
   for (const end of ends) end();
+}
+
+/** Devices in /dev through which drivers reach a GPU: DRM, NVIDIA, WSL, and those of ARM boards. */
+const GPU_DEVICES = /^(nvidia(\d+|ctl)|dxg|mali\d*|kgsl-3d0|nvhost-gpu|nvgpu|pvr\w*)$/;
+
+/** @param list names in a folder of /dev; rejects where it is not there */
+export async function hasGpuDevice(list: (folder: string) => Promise<readonly string[]>): Promise<boolean> {
+  const namesOf = (folder: string): Promise<readonly string[]> => list(folder).catch(() => []);
+  const [devices, cards] = await Promise.all([namesOf("/dev"), namesOf("/dev/dri")]);
+  return devices.some((name) => GPU_DEVICES.test(name)) || cards.some((name) => name.startsWith("renderD"));
 }
 
 /** WebGPU of the npm package `webgpu`, an optional peer: loaded when it is first asked for. */
@@ -41,6 +51,10 @@ export const nodeGpu: GpuHost = {
         },
       );
     }
+  },
+  async mayHaveGpu() {
+    // Elsewhere the system's own library answers, in silence.
+    return process.platform !== "linux" || (await hasGpuDevice(readdir));
   },
   atExit(end) {
     // A worker's device is its engine's to end, which the exit hook of the pipeline waits for.

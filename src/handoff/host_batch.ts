@@ -25,8 +25,12 @@ export interface HostBatch {
  * gap lies between them.
  */
 export interface OutputLayout {
+  /** Bytes of an output slot. */
   readonly slotBytes: number;
+  /** Bytes from one chunk to the next on the CPU: room for the largest encoded chunk. */
   readonly chunkStrideBytes: number;
+  /** Chunks of an epoch. */
   readonly chunksPerEpoch: number;
+  /** Epochs of a batch (K). */
   readonly epochsPerBatch: number;
 }

@@ -30,34 +30,35 @@ export interface Sink {
   putObject(key: string, bytes: Uint8Array, durable: boolean): Promise<void>;
 
   /** Reads what lies in the store. Absent: such a store cannot be resumed. */
-  readonly stored?: StoredObjects;
+  readonly stored?: StoredObjects | undefined;
 
   /**
    * Of sinks that can append to what survives a crash: makes rows recoverable before their shards are sealed. Without one, durability
    * "batch" is refused, and recovery keeps whole rows of shards only.
    */
-  readonly journal?: SinkJournal;
+  readonly journal?: SinkJournal | undefined;
 
   /** Shards worth writing or sealing at the same time. Default 8. */
-  readonly parallelShards?: number;
+  readonly parallelShards?: number | undefined;
 
   /**
    * Only of sinks without a journal, whose store is recovered from the list of its objects. The list shows which rows of shards are whole,
    * so those count as durable once they are sealed; what it cannot show is durable only when it is published, or announced here.
    * The append dimension will end at `rows`, inside a row of shards: called before those shards are sealed.
    */
-  readonly announceEnd?: (rows: number) => Promise<void>;
+  readonly announceEnd?: ((rows: number) => Promise<void>) | undefined;
 
   /**
    * The stream was aborted: calls that wait for somebody far away fail soon instead of trying on. What still comes (abandon, a last
    * putObject, close) may take seconds, not minutes. Sinks that wait for nobody need none of this.
    */
-  readonly hurry?: () => void;
+  readonly hurry?: (() => void) | undefined;
 
   /** Ends the sink after every shard was sealed or abandoned. Idempotent. */
   close(): Promise<void>;
 }
 
+/** What a sink is opened for: a new store, one instead of what is there, or one that goes on. */
 export type OpenMode = "create" | "overwrite" | "resume";
 
 /** Objects of a store as readers see them. Thread: any one; calls may overlap. Rejects with a MillraceError that has the key in its context. */
@@ -71,17 +72,19 @@ export interface StoredObjects {
 /** What is synced to the medium, and when; see `durability` of the options. */
 export type Durability = "none" | "shard" | "batch";
 
+/** What is known of a shard before its first byte. */
 export interface ShardExpectation {
   /** Upper bound of the finished object, index included; what part sizes and pre-allocation are computed from. */
   readonly maxBytes: number;
   /** What `seal` will ask for. A sink that closes files early must know beforehand. Default true. */
-  readonly durable?: boolean;
+  readonly durable?: boolean | undefined;
   /** There is an object under this key: it stays visible as it is until the seal replaces it. Default false. */
-  readonly replaces?: boolean;
+  readonly replaces?: boolean | undefined;
   /** `sync` will be called between writes. Default false. */
-  readonly synced?: boolean;
+  readonly synced?: boolean | undefined;
 }
 
+/** One shard being written. Its calls come one after another. */
 export interface ShardHandle {
   /**
    * Appends `segments` in order behind what was written before. The memory is borrowed until the promise settles, also
@@ -119,11 +122,12 @@ export interface SinkJournal {
   /** Removes all files, and the marker last: the store is whole. With `durable` a power cut cannot bring files back without the marker. */
   clear(durable: boolean): Promise<void>;
   /** CRC-32C by the fastest means there are. Undefined: the caller has its own. */
-  readonly crc32c?: (bytes: Uint8Array) => number;
+  readonly crc32c?: ((bytes: Uint8Array) => number) | undefined;
   /** What the user should know about durability "batch" on this sink, in a sentence. */
-  readonly batchWarning?: string;
+  readonly batchWarning?: string | undefined;
 }
 
+/** One append-only file of a journal. */
 export interface JournalFile {
   /** Appends; with `durable`, all so far survives a power cut. One call at a time, `bytes` are borrowed. The first failure sticks. */
   append(bytes: Uint8Array, durable: boolean): Promise<void>;
@@ -136,17 +140,21 @@ export interface JournalFile {
  * `transfer` lists ports inside `options` that must move with the message.
  */
 export interface SinkSpec {
+  /** Which sink is made: "file", "memory", "discard", "throttled", "s3", "module". */
   readonly kind: string;
+  /** A readable place, for messages: a path, a URL. */
   readonly location: string;
+  /** Options of the sink: plain data, cloned to the delivery worker. */
   readonly options: Readonly<Record<string, unknown>>;
-  readonly transfer?: readonly unknown[];
+  /** Ports inside `options` that move there instead of being cloned. Default: none. */
+  readonly transfer?: readonly unknown[] | undefined;
   /**
    * Memory the sink holds while streaming, for the memory plan: from the shards open at once and the upper bound of a shard's bytes.
    * Not cloned. Throws INVALID_OPTION for shards that the sink cannot take.
    */
   readonly memoryBytes: (openShards: number, shardBytesMax: number) => number;
   /** Whether the sink has a journal, which durability "batch" needs. Undefined: only the sink itself knows. */
-  readonly journal?: boolean;
+  readonly journal?: boolean | undefined;
   /** A ready-made sink for `threads: "inline"` (tests); such a spec cannot cross to a worker. */
-  readonly instance?: Sink;
+  readonly instance?: Sink | undefined;
 }

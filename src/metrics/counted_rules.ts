@@ -20,8 +20,10 @@ export const ORDERING_COUNTED_RULES = [
   "SINK_PENDING_BYTES",
 ] as const;
 
+/** A rule of docs/ordering.md under which somebody can wait. */
 export type CountedRule = (typeof ORDERING_COUNTED_RULES)[number];
 
 /** The threads of a stream that may wait; with `threads: "inline"` the same parts, all on the caller's. */
 export const WAIT_OWNERS = ["producer", "engine", "delivery"] as const;
+/** Who waits: the caller's thread, the engine's or delivery's. */
 export type WaitOwner = (typeof WAIT_OWNERS)[number];

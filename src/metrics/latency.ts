@@ -9,14 +9,19 @@ import { Histogram } from "./histogram.js";
  */
 export const SAMPLE_EVERY = 13;
 
+/** Time that `append` took, nanoseconds. */
 export interface LatencySnapshot {
   /** Appends made, and how many of them were timed. */
   readonly count: number;
+  /** Appends that were timed. */
   readonly sampled: number;
   /** Nanoseconds; 0 when nothing was timed. */
   readonly p50: number;
+  /** 99th percentile of the sample. */
   readonly p99: number;
+  /** 99.9th percentile of the sample. */
   readonly p999: number;
+  /** Longest append, those that waited included. */
   readonly max: number;
 }
 

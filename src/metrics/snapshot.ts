@@ -9,16 +9,23 @@ export interface StageMetrics {
   readonly name: "copy" | "encode" | "write" | "checksum" | "journal" | "sync" | "seal" | "publish";
   /** Whose time it is: the caller's thread, the encode threads together, or the delivery worker. */
   readonly owner: "producer" | "encoder" | "delivery";
+  /** Busy time, nanoseconds; of encode threads added up. */
   readonly busyNs: number;
+  /** How often the stage ran; 0: not measured. */
   readonly count: number;
+  /** Bytes that went in. */
   readonly inBytes: number;
+  /** Bytes that came out; 0 where none do. */
   readonly outBytes: number;
 }
 
 /** Time one owner waited under one ordering rule. */
 export interface WaitMetrics {
+  /** Name of the rule in docs/ordering.md. */
   readonly rule: string;
+  /** Time waited, nanoseconds. */
   readonly ns: number;
+  /** Number of waits. */
   readonly count: number;
 }
 
@@ -28,7 +35,9 @@ export interface WaitMetrics {
  * thread: it is listed while a call of the writer waits, and only then.
  */
 export interface CurrentWait {
+  /** Who waits. */
   readonly owner: WaitOwner;
+  /** Under which rule of docs/ordering.md. */
   readonly rule: CountedRule;
   /** How long so far. Of several waits under the rule, the oldest. */
   readonly forNs: number;
@@ -36,25 +45,39 @@ export interface CurrentWait {
 
 /** What {@link ArrayWriter.metrics} returns. Counts since the writer opened; `schema` changes when a field changes meaning. */
 export interface MetricsSnapshot {
+  /** Version of this form. */
   readonly schema: 1;
+  /** Rows of the append dimension that are begun or whole, counted from the start of the array. */
   readonly rowsAccepted: number;
+  /** Raw bytes accepted by this writer, skipped ones included. */
   readonly bytesIn: number;
   /** Bytes handed to the sink for shards, indexes included. */
   readonly bytesStored: number;
+  /** Shards that are complete and visible. */
   readonly shardsSealed: number;
+  /** Chunks encoded by the CPU and by a GPU. */
   readonly chunksByRoute: { readonly cpu: number; readonly gpu: number };
+  /** Time that `append` took. */
   readonly appendNs: LatencySnapshot;
+  /** Busy time of each stage. */
   readonly stages: readonly StageMetrics[];
   /** Waits that are over. */
   readonly waits: readonly WaitMetrics[];
   /** Waits that go on, by owner: producer, engine, delivery. In a stream that stands still they say why. */
   readonly waiting: readonly CurrentWait[];
+  /** Bytes handed to the sink that it has not retired yet. */
   readonly sinkPendingBytes: number;
+  /** The most of them so far. */
   readonly sinkPendingBytesPeak: number;
+  /** Staging slots that there are. */
   readonly stagingSlots: number;
+  /** Staging slots that are being filled or wait to be encoded. */
   readonly stagingSlotsBusy: number;
+  /** The most of them so far. */
   readonly stagingSlotsBusyPeak: number;
+  /** Output slots that there are. */
   readonly outputSlots: number;
+  /** Output slots that are being filled or written. */
   readonly outputSlotsBusy: number;
 }
 

@@ -69,6 +69,8 @@ export class Publisher {
       this.#timer = undefined;
       this.publish().catch(this.#onFailed);
     }, waitMs);
+    // Inline it is the caller's thread, which an idle writer does not keep. `close` publishes without it.
+    this.#timer.unref?.();
   }
 
   /** Publishes what was wanted last, now; nothing to do when it is published already. */

@@ -1,3 +1,4 @@
+import { MillraceError } from "../base/errors.js";
 import type { OutputLayout } from "../handoff/host_batch.js";
 import { COUNTERS_BYTES } from "../metrics/counters.js";
 import type { NativeAddon } from "../native/addon.js";
@@ -37,8 +38,29 @@ export interface StreamMemorySizes {
  * Memory of the plan, and nothing else. V8 takes buffers of this size straight from the operating system, zeroed and on a
  * page; pages cost no memory until they are touched, so `prefault` touches them before the stream begins: a camera's first
  * second would otherwise pay for every page.
+ * @throws MillraceError OUT_OF_MEMORY when the system has not so much, or not so much at once
  */
 export function allocateStreamMemory(sizes: StreamMemorySizes): StreamMemory {
+  try {
+    return allocate(sizes);
+  } catch (cause) {
+    if (!(cause instanceof RangeError)) throw cause;
+    const { stagingSlots, stagingSlotBytes, outputSlots } = sizes;
+    const bytes = stagingSlots * stagingSlotBytes + outputSlots * sizes.outputLayout.slotBytes;
+    throw new MillraceError(
+      "OUT_OF_MEMORY",
+      `the system did not give the stream's ${stagingSlots} staging slots of ${stagingSlotBytes} bytes and ` +
+        `${outputSlots} output slots of ${sizes.outputLayout.slotBytes} bytes: ${cause.message}.`,
+      {
+        context: { bytes, stagingSlots, stagingSlotBytes, outputSlots, outputSlotBytes: sizes.outputLayout.slotBytes },
+        hint: "Set memoryBudgetBytes, use smaller chunks along the append dimension, or raise the process's limits.",
+        cause,
+      },
+    );
+  }
+}
+
+function allocate(sizes: StreamMemorySizes): StreamMemory {
   const { outputLayout } = sizes;
   const chunks = outputLayout.chunksPerEpoch * outputLayout.epochsPerBatch;
   const views = (count: number, bytes: number): Uint8Array[] =>

@@ -2,7 +2,7 @@ import { assert } from "../base/assert.js";
 import { isMillraceError, MillraceError } from "../base/errors.js";
 import { ceilDiv, isCount } from "../base/integers.js";
 import { CHUNK_BYTES_MAX, CHUNKS_PER_SHARD_MAX, OPEN_SHARD_FILES_MAX } from "../base/limits.js";
-import { type CodecSpec, defaultCodec } from "../codec/codec.js";
+import { type CodecSpec, defaultCodec, resolveCodec } from "../codec/codec.js";
 import { type ArrayGeometry, type DimensionOptions, describeGeometry } from "../geometry/array_geometry.js";
 import { epochsFor, innerChunkGrid } from "../geometry/chunk_grid.js";
 import { type DType, itemBytes } from "../geometry/dtype.js";
@@ -20,7 +20,9 @@ export interface LayoutDimension extends Omit<DimensionOptions, "chunk" | "shard
   readonly weight?: number;
 }
 
+/** What {@link adviseLayout} is asked. Only `dtype` and `dimensions` are required. */
 export interface LayoutRequest {
+  /** Element type. */
   readonly dtype: DType;
   /** Slowest first, like the options of an array. */
   readonly dimensions: readonly LayoutDimension[];
@@ -37,8 +39,8 @@ export interface LayoutRequest {
   readonly concurrentShardsMax?: number;
   /** Default: no bound. */
   readonly memoryBudgetBytes?: number;
-  /** Default: that of the dtype. Only its size bound matters. */
-  readonly codec?: CodecSpec;
+  /** As in the options of an array, text included. Default: that of the dtype. Only its size bound matters. */
+  readonly codec?: CodecSpec | string;
   /** Default: the writer's. */
   readonly depth?: number;
   /** Default 1. */
@@ -47,6 +49,7 @@ export interface LayoutRequest {
   readonly sinkMemoryBytes?: (openShards: number, shardBytesMax: number) => number;
 }
 
+/** What {@link adviseLayout} answers. */
 export interface LayoutAdvice {
   /** Ready for `array.dimensions`. */
   readonly dimensions: readonly DimensionOptions[];
@@ -64,7 +67,7 @@ const SHARD_BYTES_TARGET = 512 * 2 ** 20;
  * Chooses chunk and shard sizes; the same answer for the same request. Where the memory budget is too small, the batch gives
  * way first, then the chunk (its target is halved), then the number of epochs in a shard.
  * @throws MillraceError BAD_GEOMETRY when no chunk meets the request, MEMORY_BUDGET_EXCEEDED when the smallest layout is still
- *   too large, INVALID_OPTION for a request that is wrong by itself.
+ *   too large, INVALID_OPTION, UNKNOWN_DTYPE or UNKNOWN_CODEC for a request that is wrong by itself.
  */
 export function adviseLayout(request: LayoutRequest): LayoutAdvice {
   const wanted = checkRequest(request);
@@ -145,7 +148,7 @@ function checkRequest(request: LayoutRequest): Wanted {
     concurrentShardsMax: count("concurrentShardsMax", request.concurrentShardsMax ?? OPEN_SHARD_FILES_MAX, 2),
     memoryBudgetBytes:
       request.memoryBudgetBytes === undefined ? undefined : count("memoryBudgetBytes", request.memoryBudgetBytes, 1),
-    codec: request.codec ?? defaultCodec(request.dtype),
+    codec: request.codec === undefined ? defaultCodec(request.dtype) : resolveCodec(request.codec),
     depth: request.depth,
     encodeThreads: count("encodeThreads", request.encodeThreads ?? 1, 1),
     sinkMemoryBytes: request.sinkMemoryBytes ?? (() => 0),

@@ -35,11 +35,15 @@ export interface BatchRequest {
 export interface BatchPlan {
   /** K. */
   readonly epochsPerBatch: number;
+  /** Chunks of a full batch. */
   readonly chunksPerBatch: number;
+  /** Slots that the producer's bytes are copied into. */
   readonly stagingSlots: number;
   /** K epoch slabs end to end. */
   readonly stagingSlotBytes: number;
+  /** Slots that encoded chunks are written to. */
   readonly outputSlots: number;
+  /** Where the chunks lie in an output slot. */
   readonly outputLayout: OutputLayout;
   /** Tables of encoded sizes and offsets of one output slot: two u32 per chunk. */
   readonly sizesBytes: number;

@@ -88,12 +88,16 @@ export interface MemoryPlan {
   readonly threads: number;
   /** The epoch table, slot tables, counters, buffers for metadata and for what the journal says of a batch. */
   readonly control: number;
+  /** All of the above, bytes. */
   readonly totalBytes: number;
 
   /** Shards open at once, at most: shards per row × two rows, one being written and one being sealed. */
   readonly openShards: number;
+  /** Chunks of an epoch. */
   readonly chunksPerEpoch: number;
+  /** Chunks of a full batch. */
   readonly chunksPerBatch: number;
+  /** Epochs encoded together (K). */
   readonly epochsPerBatch: number;
   /** Undefined: the CPU encodes. */
   readonly gpu: GpuPlan | undefined;

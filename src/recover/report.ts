@@ -1,5 +1,6 @@
 /** What recovery found and did. Frozen, plain data. */
 export interface RecoverReport {
+  /** The place, for messages: a path or an s3: URL. */
   readonly location: string;
   /**
    * - "clean": no writer has left this store open. Nothing was changed.
@@ -22,6 +23,7 @@ export interface RecoverReport {
   readonly notes: readonly string[];
 }
 
+/** The writer that had left a store open. */
 export interface CrashedWriter {
   /** When it opened the store: ISO 8601, UTC, by its own clock. */
   readonly started: string;
@@ -29,14 +31,17 @@ export interface CrashedWriter {
   readonly endsAt: number | undefined;
   /** Folders: the machine and the process that it ran in. */
   readonly host?: string;
+  /** Folders: number of its process. */
   readonly pid?: number;
 }
 
+/** What became of one array. */
 export interface RecoveredArray {
   /** "" is the root. */
   readonly path: string;
   /** Published length of the append dimension, before and after; it never shrinks. */
   readonly rowsBefore: number;
+  /** Published length of the append dimension afterwards. */
   readonly rowsAfter: number;
   /**
    * Rows that are not kept although some of their bytes were there whole. Those of which nothing was complete leave no trace and are not
@@ -51,12 +56,15 @@ export interface RecoveredArray {
   readonly damage: { readonly key: string; readonly message: string } | undefined;
 }
 
+/** How far a recovery is. */
 export interface RecoverProgress {
+  /** What is being done. */
   readonly step: "uploads" | "list" | "check" | "seal" | "publish" | "remove";
   /** Of this step so far: uploads aborted, objects listed, shards checked, shards made whole, arrays published, objects removed. */
   readonly count: number;
 }
 
+/** Options of {@link recoverStore}. */
 export interface RecoverOptions {
   /** Looks, changes nothing, and reports what would be done. Default false. */
   readonly dryRun?: boolean;
@@ -72,5 +80,6 @@ export interface RecoverOptions {
   readonly force?: boolean;
   /** Stops between two requests; the store can be recovered again from there. */
   readonly signal?: AbortSignal;
+  /** Called after every step's object, on the calling thread. Default: nobody is told. */
   readonly onProgress?: (progress: RecoverProgress) => void;
 }

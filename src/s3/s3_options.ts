@@ -2,13 +2,17 @@ import { MillraceError } from "../base/errors.js";
 
 /** Long-lived or temporary keys, written out. Better left to the chain of the AWS SDK, which also renews them. */
 export interface S3Credentials {
+  /** The key's public part. */
   readonly accessKeyId: string;
+  /** The key's secret part. Never logged, never part of an error. */
   readonly secretAccessKey: string;
+  /** Of temporary keys. Default: none. */
   readonly sessionToken?: string;
 }
 
 /** A place in a bucket, and how to reach it. Plain data: it crosses to the delivery worker. */
 export interface S3Options {
+  /** Name of the bucket; it must exist. */
   readonly bucket: string;
   /** Key prefix of the store, without a slash at either end. Default "": the store is the bucket's root. */
   readonly prefix?: string;

@@ -1,4 +1,4 @@
-import { crc32 } from "node:zlib";
+import zlib from "node:zlib";
 import type * as Sdk from "@aws-sdk/client-s3";
 import { type ErrorCode, isMillraceError, MillraceError } from "../base/errors.js";
 import type {
@@ -89,7 +89,7 @@ function regionOf(place: S3Place, endpointInEnvironment: boolean): { readonly re
 
 function base64Crc32(bytes: Uint8Array): string {
   const word = Buffer.alloc(4);
-  word.writeUInt32BE(crc32(bytes));
+  word.writeUInt32BE(zlib.crc32(bytes));
   return word.toString("base64");
 }
 

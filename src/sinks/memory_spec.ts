@@ -10,8 +10,11 @@ export type ByteRange = { readonly offset: number; readonly length: number } | {
  * `get` and `getRange` make it a store for zarrita.js.
  */
 export class MemorySinkSpec implements SinkSpec {
+  /** Always "memory". */
   readonly kind = "memory";
+  /** Always "memory". */
   readonly location = "memory";
+  /** False: what it holds ends with the process. */
   readonly journal = false;
   /** Sealed shards and objects by key ("c/0/1", "zarr.json"). Unsealed shards are not here. The caller may change it. */
   readonly files = new Map<string, Uint8Array>();
@@ -32,6 +35,7 @@ export class MemorySinkSpec implements SinkSpec {
     return { port: this.#offer() };
   }
 
+  /** The same port, which moves to the writer's thread. */
   get transfer(): readonly unknown[] {
     return [this.#offer()];
   }

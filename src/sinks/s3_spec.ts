@@ -8,6 +8,7 @@ const CONCURRENCY_MAX = 256;
 /** The SDK with its connections, measured as growth of resident memory on Node 20. */
 const CLIENT_BYTES = 24 * 2 ** 20;
 
+/** What {@link s3Sink} takes. Only `bucket` is required. */
 export interface S3SinkOptions extends S3Options {
   /**
    * Bytes of a part, from 5 MiB. Default: 8 MiB, or more where a shard would not fit into 10,000 parts. Every open shard holds one in memory.

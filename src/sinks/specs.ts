@@ -10,6 +10,7 @@ const FILE_BYTES_PER_SHARD = 6 * 1024;
 const DIRECT_BYTES = 4 * 2 ** 20;
 const DIRECT_BYTES_PER_SHARD = FILE_BYTES_PER_SHARD + PAGE_BYTES;
 
+/** Options of {@link fileSink}. */
 export interface FileSinkOptions {
   /**
    * Shard files open at once. Default 512. With more shards than that the least recently used file is synced, closed and
@@ -25,6 +26,7 @@ export interface FileSinkOptions {
   readonly directIo?: boolean | "auto";
 }
 
+/** What {@link moduleSink} is told about a sink that it cannot see yet. */
 export interface ModuleSinkOptions {
   /** Name of the place in messages. Default: the URL. */
   readonly location?: string;

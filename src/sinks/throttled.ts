@@ -2,6 +2,7 @@ import { now, sleep } from "../base/clock.js";
 import type { OpenMode, ShardExpectation, ShardHandle, Sink, SinkJournal, StoredObjects } from "../handoff/sink.js";
 import { totalBytes } from "./write_all.js";
 
+/** How slow a {@link throttledSink} is. */
 export interface ThrottleSettings {
   /** Over all shards and objects together. Infinity: no limit. */
   readonly bytesPerSecond: number;

@@ -15,8 +15,11 @@ export const METADATA_NAME = "zarr.json";
 
 /** Everything about a stored array that reading it needs. "Block" = what one key holds: a shard, or a chunk where there are none. */
 export interface ArrayLayout {
+  /** What the array's zarr.json says. */
   readonly metadata: StoredArray;
+  /** Bytes of an element. */
   readonly itemBytes: number;
+  /** Bytes of a decoded chunk. */
   readonly chunkBytes: number;
   /** Elements of a block. */
   readonly block: readonly number[];
@@ -26,6 +29,7 @@ export interface ArrayLayout {
   readonly blockGrid: readonly number[];
   /** Chunks per dimension of one block. */
   readonly chunksOfBlock: readonly number[];
+  /** Chunks of a block. */
   readonly chunksPerBlock: number;
   /** 0 where there are no shards. */
   readonly indexBytes: number;

@@ -2,8 +2,10 @@ import { isMillraceError, MillraceError } from "../base/errors.js";
 import { floorDiv, isCount, product } from "../base/integers.js";
 import type { ChunkDecoder } from "../codec/decode.js";
 import { increment, ravel } from "../geometry/mixed_radix.js";
-import { chunkKey, memberKey } from "../zarr/chunk_key.js";
-import type { StoredArray } from "../zarr/parse_metadata.js";
+import { type ChunkKeyEncoding, chunkKey, memberKey } from "../zarr/chunk_key.js";
+import type { FillValue } from "../zarr/fill_value.js";
+import type { CodecPipeline } from "../zarr/parse_codecs.js";
+import type { CodecMetadata, StoredArray } from "../zarr/parse_metadata.js";
 import { readShardIndex, type ShardIndex } from "../zarr/shard_index.js";
 import { type ArrayLayout, arrayLayout, METADATA_NAME, readNode } from "./array_layout.js";
 import { chunkDecoder } from "./chunk_decoder.js";
@@ -12,15 +14,21 @@ import { openStore, type StoreTarget } from "./open_store.js";
 import { forEachLoaded, planWindows, type WantedRange } from "./read_windows.js";
 import { checkPath, type ObjectReader } from "./store_reader.js";
 
+export type { ChunkKeyEncoding, CodecMetadata, CodecPipeline, FillValue, StoredArray };
+
 /** Elements of an array, little-endian, C order. */
 export interface Region {
+  /** The bytes: of `into` where it was given. */
   readonly data: Uint8Array;
+  /** Elements per dimension. */
   readonly shape: readonly number[];
   /** Chunks that were read. Those that are not stored are the fill value in `data`. */
   readonly chunksRead: number;
 }
 
+/** Options of {@link ArrayReader.readRegion}. */
 export interface ReadOptions {
+  /** Stops the read between two requests; it rejects with the signal's reason. Default: none. */
   readonly signal?: AbortSignal;
   /** Memory for the result, exactly as long as it; default: new. May be shared. What is in it after a failure is undefined. */
   readonly into?: Uint8Array;
@@ -30,8 +38,11 @@ export interface ReadOptions {
 export interface ArrayReader {
   /** Path of the node in its store; "" is the root. */
   readonly path: string;
+  /** The store, for messages. */
   readonly location: string;
+  /** What its zarr.json says. */
   readonly metadata: StoredArray;
+  /** What follows from that. */
   readonly layout: ArrayLayout;
   /**
    * The elements from `start` up to, not including, `stop`, per dimension. Missing chunks read as the fill value. Holds the result, two

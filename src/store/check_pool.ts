@@ -1,7 +1,9 @@
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Worker } from "node:worker_threads";
-import { fromWireError, MillraceError, type WireError } from "../base/errors.js";
+import { fromWireError, type MillraceError, type WireError } from "../base/errors.js";
+import { threadFailed } from "../base/thread_failed.js";
+import { workerFlags } from "../base/worker_flags.js";
 import type { ChunkCheckSpec, ChunkWindow, WindowResult } from "./chunk_check.js";
 import type { ArrayCheck } from "./verify_array.js";
 
@@ -94,7 +96,7 @@ export class CheckPool {
   }
 
   #start(): void {
-    const worker = new Worker(this.entry, { name: "millrace-verify" });
+    const worker = new Worker(this.entry, { name: "millrace-verify", ...workerFlags() });
     worker.unref();
     let ready = false;
     worker.on("message", (message: CheckAnswer) => {
@@ -110,9 +112,7 @@ export class CheckPool {
     const gone = (error?: unknown): void => {
       this.#workers.delete(worker);
       if (!ready || this.#closed) return;
-      this.#fail(
-        new MillraceError("THREAD_FAILED", "a thread that decodes chunks ended on its own.", { cause: error }),
-      );
+      this.#fail(threadFailed("a thread that decodes chunks ended on its own", error));
     };
     worker.on("error", gone);
     worker.on("exit", () => gone());

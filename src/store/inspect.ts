@@ -5,28 +5,37 @@ import { type StoreTarget, withStore } from "./open_store.js";
 import type { StoreReader } from "./store_reader.js";
 import { type FoundArray, walkStore } from "./walk.js";
 
+/** One dimension of an {@link InspectedArray}. */
 export interface InspectedDimension {
+  /** Its name; null where the store has none. */
   readonly name: string | null;
   /** Elements. */
   readonly size: number;
+  /** Elements of a chunk. */
   readonly chunk: number;
   /** Undefined where there are no shards. */
   readonly shard: number | undefined;
 }
 
+/** Geometry, codecs and sizes of one array. */
 export interface InspectedArray {
   /** Node in the store; "" is the root. For a multiscale image the level. */
   readonly path: string;
+  /** Element type. */
   readonly dtype: string;
+  /** Slowest first. */
   readonly dimensions: readonly InspectedDimension[];
   /** Compressors as zarr.json holds them, in the order of encoding; empty: none. */
   readonly codecs: readonly { readonly name: string; readonly configuration?: JsonObject }[];
   /** JSON text of the fill value. */
   readonly fillValue: string;
+  /** Bytes of a decoded chunk. */
   readonly chunkBytes: number;
+  /** Chunks of a shard; 1 where there are no shards. */
   readonly chunksPerShard: number;
   /** Shards (chunks, where there are no shards) that are there, and how many the shape has room for. */
   readonly objects: number;
+  /** Shards (chunks, where there are no shards) that the shape has room for. */
   readonly objectsExpected: number;
   /** Bytes of the objects, indexes included. */
   readonly bytesStored: number;
@@ -36,9 +45,13 @@ export interface InspectedArray {
   readonly ratio: number | undefined;
 }
 
+/** What {@link inspectStore} answers. */
 export interface InspectReport {
+  /** The store, for messages. */
   readonly location: string;
+  /** Paths of the groups; "" is the root. */
   readonly groups: readonly string[];
+  /** The arrays, sorted by path. */
   readonly arrays: readonly InspectedArray[];
   /** Nodes whose zarr.json does not read. */
   readonly broken: readonly { readonly path: string; readonly message: string }[];

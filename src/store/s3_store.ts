@@ -11,32 +11,38 @@ const SOCKETS = 32;
  * read. Idle connections stay open for the next read and do not keep the process alive.
  */
 export class S3Store implements StoreReader, AsyncDisposable {
+  /** `s3://bucket/prefix`. */
   readonly location: string;
   readonly #open: () => Promise<S3Api>;
   #api: Promise<S3Api> | undefined;
 
-  /** Callers of the library have {@link s3Store}. */
+  /** @internal Callers of the library have {@link s3Store}. */
   constructor(location: string, open: () => Promise<S3Api>) {
     this.location = location;
     this.#open = open;
   }
 
+  /** The whole object; undefined: there is none. */
   get(key: string): Promise<Uint8Array | undefined> {
     return this.#ask(key, (api) => api.get(key));
   }
 
+  /** `length` bytes from `offset`, fewer where the object ends before; undefined: there is none. */
   getRange(key: string, offset: number, length: number): Promise<Uint8Array | undefined> {
     return this.#ask(key, (api) => api.get(key, { offset, length }));
   }
 
+  /** The last `length` bytes, fewer of a shorter object; undefined: there is none. */
   getSuffix(key: string, length: number): Promise<Uint8Array | undefined> {
     return this.#ask(key, (api) => api.get(key, { suffix: length }));
   }
 
+  /** Bytes of an object; undefined: there is none. */
   size(key: string): Promise<number | undefined> {
     return this.#ask(key, async (api) => (await api.head(key))?.bytes);
   }
 
+  /** Every object below `prefix`, at any depth, sorted by key. */
   async *list(prefix: string): AsyncIterable<StoreEntry> {
     checkPath(prefix);
     try {
@@ -59,6 +65,7 @@ export class S3Store implements StoreReader, AsyncDisposable {
     );
   }
 
+  /** `await using`: {@link S3Store.close}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close();
   }

@@ -2,7 +2,9 @@ import { type ErrorCode, isMillraceError, MillraceError } from "../base/errors.j
 
 /** One object of a store. */
 export interface StoreEntry {
+  /** Its key, from the store's root. */
   readonly key: string;
+  /** Its length, bytes. */
   readonly size: number;
 }
 

@@ -14,17 +14,23 @@ import { type ObjectOutcome, objectBytes, verifyObject } from "./verify_shard.js
 import { judgeOutside, StrayCheck } from "./verify_strays.js";
 import { ancestors } from "./walk.js";
 
+/** How far a verification is, counted over all arrays. */
 export interface VerifyProgress {
   /** The object that was just checked. */
   readonly key: string;
+  /** Objects that were checked. */
   readonly objectsChecked: number;
   /** Objects that the shapes of all arrays have room for; those that are absent never come. Inexact beyond 2^53. */
   readonly objectsExpected: number;
+  /** Chunks that were decoded. */
   readonly chunksChecked: number;
+  /** Bytes of the objects that were checked. */
   readonly bytesStored: number;
 }
 
+/** Options of {@link verifyStore}. */
 export interface VerifyOptions {
+  /** Stops it soon; it rejects with the signal's reason. Default: none. */
   readonly signal?: AbortSignal;
   /** Called after every shard, in the order in which the store lists them. */
   readonly onProgress?: (progress: VerifyProgress) => void;

@@ -17,6 +17,7 @@ export const DEFECT_CODES = {
   READ: "the store could not be read there",
 } as const;
 
+/** A key of the defects of docs/verify.md. */
 export type DefectCode = keyof typeof DEFECT_CODES;
 
 /** What is odd about a store, though every value in it can be read. */
@@ -32,6 +33,7 @@ export const WARNING_CODES = {
   STRAY_KEY: "an object that belongs to no node",
 } as const;
 
+/** A key of the warnings of docs/verify.md. */
 export type WarningCode = keyof typeof WARNING_CODES;
 
 /** What is legal, and worth knowing. */
@@ -42,8 +44,10 @@ export const NOTE_CODES = {
   SHARDS_ABSENT: "shards that are not there, and read as the fill value",
 } as const;
 
+/** A key of the notes of docs/verify.md. */
 export type NoteCode = keyof typeof NOTE_CODES;
 
+/** A defect: something is wrong; a warning: something is odd; a note: legal, and worth knowing. */
 export type Severity = "defect" | "warning" | "note";
 
 /** What a finding is about, beside its key. */
@@ -58,18 +62,28 @@ export interface FindingPlace {
   readonly length?: number;
 }
 
+/** One thing that was found. */
 export interface Finding<Code extends string> extends FindingPlace {
+  /** What it is: a code never changes its meaning. */
   readonly code: Code;
+  /** How bad it is. */
   readonly severity: Severity;
+  /** The object that it is about. */
   readonly key: string;
+  /** The same for people, with numbers. */
   readonly message: string;
 }
 
+/** A finding of any severity. */
 export type AnyFinding = Finding<DefectCode | WarningCode | NoteCode>;
 
+/** What was checked of one array. */
 export interface VerifiedArray {
+  /** Node in the store; "" is the root. */
   readonly path: string;
+  /** Elements per dimension. */
   readonly shape: readonly number[];
+  /** Element type. */
   readonly dtype: string;
   /** "zstd, bytes": the chain as it is undone. */
   readonly codecs: string;
@@ -87,14 +101,21 @@ export interface VerifiedArray {
   readonly bytesDecoded: number;
 }
 
+/** What {@link verifyStore} answers. */
 export interface VerifyReport {
   /** No defect. */
   readonly ok: boolean;
+  /** The store, for messages. */
   readonly location: string;
+  /** The arrays that were checked, sorted by path. */
   readonly arrays: readonly VerifiedArray[];
+  /** Paths of the groups; "" is the root. */
   readonly groups: readonly string[];
+  /** What is wrong, in the order of keys. */
   readonly defects: readonly Finding<DefectCode>[];
+  /** What is odd, in the order of keys. */
   readonly warnings: readonly Finding<WarningCode>[];
+  /** What is legal, and worth knowing, in the order of keys. */
   readonly notes: readonly Finding<NoteCode>[];
   /** Findings beyond the first {@link FINDINGS_MAX} of their severity are counted, not listed. */
   readonly unlisted: { readonly defects: number; readonly warnings: number; readonly notes: number };

@@ -45,6 +45,7 @@ const PROGRESS_INTERVAL_MS = 100;
 export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposable {
   /** Memory as allocated, by purpose. */
   readonly plan: MemoryPlan;
+  /** The array's shape, and what follows from it. */
   readonly geometry: ArrayGeometry;
   readonly #platform: Platform;
   readonly #memory: StreamMemory;
@@ -141,6 +142,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     return this.#link.backend;
   }
 
+  /** What encodes, by name: "native × 8", a GPU's name. */
   get adapter(): string {
     return this.#link.adapter;
   }
@@ -444,6 +446,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       this.#link.attach(threads, checked.threads === "inline");
     } catch (error) {
       this.#copier.close();
+      releaseStreamMemory(this.#memory, this.#platform.addon());
       throw error;
     }
     const onAbort = (): void => void this.abort(options.signal?.reason);

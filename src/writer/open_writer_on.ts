@@ -59,6 +59,7 @@ async function planOn(
   let info: GpuAdapterInfo;
   try {
     const host = await platform.gpuHost();
+    if (backend === "auto" && (await host.mayHaveGpu?.()) === false) return planStream(checked, options.sink, addon);
     info = (await findAdapter(host, backend === "gpu" && allowSoftwareAdapter)).info;
   } catch (error) {
     return forCpu(error);

@@ -1,6 +1,7 @@
 import type { MillraceError } from "../base/errors.js";
 import type { Watermarks } from "../options.js";
 
+/** Options of one append. */
 export interface AppendOptions {
   /** Gives up waiting. What was accepted by then stays; the error's context says how many bytes were not. */
   readonly signal?: AbortSignal;

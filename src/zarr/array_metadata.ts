@@ -5,7 +5,9 @@ import { type JsonOrRaw, RawJson, writeJson } from "./json_text.js";
 
 /** A codec as it stands in zarr.json. */
 export interface CodecMetadata {
+  /** Name as registered for Zarr v3. */
   readonly name: string;
+  /** Its parameters. Absent: none. */
   readonly configuration?: JsonObject;
 }
 

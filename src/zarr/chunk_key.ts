@@ -2,7 +2,9 @@ import { assert } from "../base/assert.js";
 
 /** How a chunk's (for a sharded array: a shard's) coordinates become a key (Zarr v3 core, "chunk key encoding"). */
 export interface ChunkKeyEncoding {
+  /** "default" begins with "c", "v2" does not. */
   readonly name: "default" | "v2";
+  /** What stands between two coordinates. */
   readonly separator: "/" | ".";
 }
 

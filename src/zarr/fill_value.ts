@@ -5,6 +5,7 @@ import { type FloatDType, floatBits, floatFromBits, isFloat, isNaNBits, quietNaN
 
 /** A fill value in the two forms that are needed: as JSON text for zarr.json, and as one element for padding. */
 export interface FillValue {
+  /** Element type. */
   readonly dtype: DType;
   /**
    * Exact JSON text (Zarr v3 core, "fill value" of each data type). Text and not a value, because a 64-bit integer does not

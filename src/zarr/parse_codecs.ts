@@ -7,7 +7,9 @@ import { corrupt, type NamedConfiguration, namedConfiguration, shown, unsupporte
 
 /** What the `codecs` of an array say, sharding taken apart. */
 export interface CodecPipeline {
+  /** Elements of a chunk, per dimension. */
   readonly chunk: readonly number[];
+  /** Elements of a shard, per dimension; undefined where there are no shards. */
   readonly shard: readonly number[] | undefined;
   /** Codecs of one chunk in the order of encoding, without the leading `bytes`: each turns bytes into bytes. */
   readonly compressors: readonly CodecMetadata[];

@@ -14,17 +14,23 @@ import { corrupt, namedConfiguration, shown, unsupported } from "./parse_node.js
 
 /** An array as zarr.json describes it; only what Millrace can read. Frozen. */
 export interface StoredArray extends CodecPipeline {
+  /** Always "array". */
   readonly nodeType: "array";
   /** In elements; may hold zeros. */
   readonly shape: readonly number[];
+  /** Element type. */
   readonly dtype: DType;
   /** The smallest unit that can be read alone: inner chunk of a shard, or chunk of an array without shards. */
   readonly chunk: readonly number[];
   /** Undefined when the array has no shards: then a key holds one chunk. */
   readonly shard: readonly number[] | undefined;
+  /** How keys of chunks, or of shards, are made. */
   readonly keyEncoding: ChunkKeyEncoding;
+  /** Value of elements that are not stored. */
   readonly fill: FillValue;
+  /** The array's attributes, unchecked. */
   readonly attributes: JsonObject;
+  /** Names of the dimensions, null for one without; undefined where zarr.json has none. */
   readonly dimensionNames: readonly (string | null)[] | undefined;
 }
 

@@ -112,3 +112,13 @@ describe("usage", () => {
     });
   });
 });
+
+it.runIf(process.platform === "linux" && process.env.MILLRACE_ADDON === "require")(
+  "build-addon says when there is nothing to do",
+  async () => {
+    expect(await runCli(["build-addon"])).toMatchObject({
+      code: 0,
+      stderr: "millrace: the native addon is up to date\n",
+    });
+  },
+);

@@ -96,6 +96,28 @@ it("an idle writer that nobody closed does not keep the process", async () => {
   expect({ code, killedBy }).toEqual({ code: 4, killedBy: null });
 });
 
+/** The second row of shards is published when an interval is over that no test sees the end of. */
+it("an idle inline writer does not keep the process until its next refresh is due", async () => {
+  const ending = `
+    const idle = await openWriter({
+      sink: moduleSink(sink.options.url, { marker: process.argv[1] }),
+      threads: "inline",
+      backend: "cpu",
+      publishIntervalMs: 7 * 24 * 3600 * 1000,
+      batchEpochs: 1,
+      array: { dtype: "uint8", codec: "none", dimensions: [{ name: "t", size: null, chunk: 1, shard: 1 }] },
+    });
+    await idle.append(new Uint8Array(4));
+    await idle.flush();
+    await writer.abort();
+    await idle.append(new Uint8Array(4));
+    process.exitCode = 4;
+    await new Promise((resolve) => idle.on("shard", ({ rowTo }) => rowTo === 8 && resolve()));
+  `;
+  const { code, killedBy, stderr } = await run(ending, "none");
+  expect({ code, killedBy, stderr }).toEqual({ code: 4, killedBy: null, stderr: "" });
+});
+
 it.each(["SIGTERM", "SIGINT"] as const)("%s ends it by that signal", async (signal) => {
   const { code, killedBy } = await run("console.log('ready'); await writer.close()", "none", {}, signal);
   expect({ code, killedBy }).toEqual({ code: null, killedBy: signal });

@@ -31,7 +31,8 @@ const data = elementBytes(0, (ROWS * ROW_BYTES) / 2, 2);
 let before: string[];
 beforeAll(() => {
   before = process.execArgv;
-  process.execArgv = [...before, "--import", killer];
+  // Node itself decides what workers inherit, and looks at no later change of execArgv, unless this flag is there.
+  process.execArgv = [...before, "--input-type=module", "--import", killer];
 });
 afterAll(() => {
   process.execArgv = before;

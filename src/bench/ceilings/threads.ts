@@ -1,5 +1,6 @@
 import { Worker } from "node:worker_threads";
-import { MillraceError } from "../../index.js";
+import { threadFailed } from "../../base/thread_failed.js";
+import { workerFlags } from "../../base/worker_flags.js";
 
 /** What every ceiling thread is given, besides its own data. */
 export interface CeilingThreadInit<T> {
@@ -50,8 +51,8 @@ export async function runThreads<T>(entry: URL, data: readonly T[], seconds: num
 function runOne<T>(entry: URL, init: CeilingThreadInit<T>): Promise<CeilingThreadResult> {
   return new Promise((resolve, reject) => {
     const lost = (cause: unknown): void =>
-      reject(new MillraceError("THREAD_FAILED", "a thread that measures a ceiling stopped on its own.", { cause }));
-    const worker = new Worker(entry, { workerData: init });
+      reject(threadFailed("a thread that measures a ceiling stopped on its own", cause));
+    const worker = new Worker(entry, { workerData: init, ...workerFlags() });
     worker.once("message", resolve);
     worker.once("error", lost);
     worker.once("exit", (code) => lost(new Error(`exit code ${code}`)));

@@ -1,6 +1,7 @@
 import { createRequire } from "node:module";
 import os from "node:os";
 import { Command } from "commander";
+import { nodeTooOld } from "../../base/node_version.js";
 import { availableCodecs, type CodecAvailability } from "../../codec/available_codecs.js";
 import { addonStatus } from "../../native/binding.js";
 import { askForAdapters } from "../adapters.js";
@@ -63,9 +64,8 @@ async function examine(flags: DoctorFlags, signal: AbortSignal | undefined): Pro
 
 /** @param version such as "20.19.0" */
 export function nodeFinding(version: string): Finding {
-  const [major, minor] = version.split(".").map(Number);
-  const supported = major > 20 || (major === 20 && minor >= 19);
-  const tested = [20, 22, 24].includes(major);
+  const supported = nodeTooOld(version) === undefined;
+  const tested = [20, 22, 24].includes(Number.parseInt(version, 10));
   return {
     name: "Node",
     state: supported ? "ok" : "absent",
@@ -75,10 +75,10 @@ export function nodeFinding(version: string): Finding {
 }
 
 function addonFinding(): Finding {
-  const { loaded, path, reason, hint } = addonStatus();
+  const { loaded, path, reason, hint, cost } = addonStatus();
   return loaded
     ? { name: "addon", state: "ok", detail: path ?? reason }
-    : { name: "addon", state: "slower", detail: reason, fix: hint };
+    : { name: "addon", state: "slower", detail: `${reason}: ${cost}`, fix: hint };
 }
 
 export function codecFinding(availability: CodecAvailability): Finding {

@@ -20,8 +20,11 @@ describe("findAddon", () => {
   test("nothing built: says so, and how to build", () => {
     const { addon, status } = findAddon(source({}));
     expect(addon).toBeUndefined();
-    expect(status).toMatchObject({ loaded: false, reason: "it has not been built" });
-    expect(status.hint).toContain("npm run build:native");
+    expect(status).toMatchObject({
+      loaded: false,
+      reason: expect.stringMatching(/^(it has not been built|there is none)/),
+    });
+    if (process.platform === "linux") expect(status.hint).toContain("npx millrace build-addon");
   });
 
   test("a prebuilt file that does not load gives way to a built one; alone, its error is the reason", () => {

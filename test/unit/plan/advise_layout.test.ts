@@ -28,6 +28,13 @@ function refused(request: unknown): MillraceError {
   throw new Error("it was accepted");
 }
 
+it("takes a codec as text, and refuses one that is not known", () => {
+  expect(sizes(adviseLayout({ ...camera, codec: "zstd:5" }))).toEqual(
+    sizes(adviseLayout({ ...camera, codec: { name: "zstd", level: 5 } })),
+  );
+  expect(refused({ ...camera, codec: "blosd" }).code).toBe("UNKNOWN_CODEC");
+});
+
 describe("chooseChunk", () => {
   it("makes equal weights equally long, the fastest first", () => {
     const cube = [1000, 1000, 1000].map((size) => ({ size: size * 10, weight: 1 }));
