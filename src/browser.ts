@@ -9,4 +9,4 @@ export type { MemoryPlan } from "./plan/memory_plan.js";
 export { discardSink, memorySink, moduleSink, throttledSink } from "./sinks/specs.js";
 export { ArrayWriter } from "./writer/array_writer.js";
 export { estimateMemory, openWriter } from "./writer/page_writer.js";
-export type { AppendOptions, WriterEvents } from "./writer/writer_types.js";
+export type { AppendOptions, AppendSource, WriterEvents } from "./writer/writer_types.js";

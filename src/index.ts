@@ -42,4 +42,4 @@ export type { AnyFinding as VerifyFinding, VerifyReport } from "./store/verify_r
 export { ArrayWriter } from "./writer/array_writer.js";
 export { estimateMemory } from "./writer/estimate.js";
 export { openWriter } from "./writer/open_writer.js";
-export type { AppendOptions, WriterEvents } from "./writer/writer_types.js";
+export type { AppendOptions, AppendSource, WriterEvents } from "./writer/writer_types.js";

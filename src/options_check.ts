@@ -7,7 +7,7 @@ import {
   PIPELINE_DEPTH_MAX,
   PIPELINE_DEPTH_MIN,
 } from "./base/limits.js";
-import { nameHint, nearestName } from "./base/nearest_name.js";
+import { checkSignal, invalidValue, members } from "./base/option_values.js";
 import { type CodecSpec, defaultCodec, encoderKind, resolveCodec } from "./codec/codec.js";
 import { type ArrayGeometry, type DimensionOptions, describeGeometry } from "./geometry/array_geometry.js";
 import type { OpenMode, SinkSpec } from "./handoff/sink.js";
@@ -216,33 +216,6 @@ function checkJournal({ kind, journal, instance }: SinkSpec): void {
   });
 }
 
-function checkSignal(value: unknown): void {
-  if (value === undefined) return;
-  const signal = value as Partial<AbortSignal> | null;
-  if (typeof signal?.aborted === "boolean" && typeof signal.addEventListener === "function") return;
-  throw invalid("signal", "an AbortSignal", value);
-}
-
-/** The members of an object, after refusing unknown ones. `prefix` stands in front of a member's name in messages. */
-function members(value: unknown, what: string, prefix: string, known: readonly string[]): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    const hint = value === undefined ? undefined : `Members: ${known.join(", ")}.`;
-    throw new MillraceError("INVALID_OPTION", `Expected an object for ${what}, got ${describe(value)}.`, {
-      context: { option: prefix === "" ? "options" : prefix.slice(0, -1), given: describe(value) },
-      hint,
-    });
-  }
-  for (const [name, member] of Object.entries(value)) {
-    if (known.includes(name) || member === undefined) continue;
-    const near = nearestName(name, known);
-    throw new MillraceError("INVALID_OPTION", `There is no option ${prefix}${name}.`, {
-      context: { option: prefix + name, nearest: near ?? null },
-      hint: nameHint(name, known),
-    });
-  }
-  return value as Record<string, unknown>;
-}
-
 function oneOf<T extends string>(option: string, value: unknown, allowed: readonly T[], fallback: T): T {
   if (value === undefined) return fallback;
   if (allowed.includes(value as T)) return value as T;
@@ -262,14 +235,5 @@ function whole(option: string, value: unknown, min: number, max = Number.MAX_SAF
 }
 
 function invalid(option: string, expected: string, value: unknown, hint?: string): MillraceError {
-  return new MillraceError("INVALID_OPTION", `Option ${option} must be ${expected}, got ${describe(value)}.`, {
-    context: { option, given: describe(value) },
-    hint,
-  });
-}
-
-function describe(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value);
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
-  return typeof value === "function" ? "a function" : String(value);
+  return invalidValue(`Option ${option}`, option, expected, value, hint);
 }

@@ -18,7 +18,8 @@ export const ERROR_CODES = {
   ADDON_UNAVAILABLE: "the native addon was required and did not load",
   NOT_YET: "a documented feature that this version does not have yet",
   // The caller's data and calls
-  INVALID_DATA: "the data is not a view over live memory, or not a whole number of elements",
+  INVALID_DATA:
+    "the data is neither bytes nor a typed array of the dtype's kind, not live memory, or no whole number of elements",
   WRITE_PAST_END: "more rows than the bounded append dimension holds",
   SKIP_NOT_ROW_ALIGNED: "skip was called in the middle of a row",
   INCOMPLETE_ROW: "the data ended inside a row",
