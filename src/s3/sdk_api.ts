@@ -15,11 +15,11 @@ import type {
 } from "./s3_api.js";
 import { s3CodeOf, statusOf, toS3Error } from "./s3_error.js";
 import { type S3Place, s3Location } from "./s3_options.js";
+import { makeClient, type SdkModule } from "./sdk_client.js";
+import { endMissed, exactly, rangeHeader } from "./sdk_ranges.js";
 
 /** Objects of one DeleteObjects request (S3 API reference). */
 const REMOVED_AT_ONCE = 1000;
-
-type Client = typeof Sdk;
 
 /**
  * Opens the AWS SDK on a place. Loads `@aws-sdk/client-s3`, an optional peer, only here.
@@ -28,7 +28,7 @@ type Client = typeof Sdk;
  * @throws MillraceError S3_CLIENT_MISSING
  */
 export async function openSdkApi(place: S3Place, sockets: number): Promise<S3Api> {
-  let sdk: Client;
+  let sdk: SdkModule;
   try {
     sdk = await import("@aws-sdk/client-s3");
   } catch (cause) {
@@ -41,52 +41,6 @@ export async function openSdkApi(place: S3Place, sockets: number): Promise<S3Api
   return new SdkApi(sdk, place, sockets);
 }
 
-function makeClient(sdk: Client, place: S3Place, sockets: number): Sdk.S3Client {
-  const { env } = process;
-  const endpointInEnvironment = env.AWS_ENDPOINT_URL_S3 !== undefined || env.AWS_ENDPOINT_URL !== undefined;
-  const agent = { keepAlive: true, maxSockets: sockets };
-  const client = new sdk.S3Client({
-    endpoint: place.endpoint,
-    credentials: place.credentials,
-    profile: place.profile,
-    forcePathStyle: place.forcePathStyle ?? endpointInEnvironment,
-    maxAttempts: place.maxAttempts,
-    retryMode: "standard",
-    // The parts' checksums are computed here and sent as plain headers: what the SDK adds on its own are trailers and checks that
-    // many servers answer with 501.
-    requestChecksumCalculation: "WHEN_REQUIRED",
-    responseChecksumValidation: "WHEN_REQUIRED",
-    requestHandler: {
-      connectionTimeout: place.connectTimeoutMs,
-      socketTimeout: place.idleTimeoutMs,
-      httpAgent: agent,
-      httpsAgent: agent,
-    },
-    ...regionOf(place, endpointInEnvironment),
-  });
-  // Hashing every part for the signature takes half a core at 1 GB/s. Behind TLS nobody can change a body, and its checksum is in a
-  // signed header; over plain HTTP the hash stays.
-  client.middlewareStack.add(
-    (next) => (args) => {
-      const request = args.request as { protocol?: string; headers: Record<string, string> };
-      const hasBody = "Body" in (args.input as object);
-      if (request.protocol === "https:" && hasBody) request.headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD";
-      return next(args);
-    },
-    { step: "build", name: "millraceUnsignedPayload" },
-  );
-  return client;
-}
-
-/** The SDK's own search for a region must not even be given `undefined`; with an endpoint from the environment it may find none. */
-function regionOf(place: S3Place, endpointInEnvironment: boolean): { readonly region?: string } {
-  if (place.region !== undefined) return { region: place.region };
-  const { AWS_REGION, AWS_DEFAULT_REGION } = process.env;
-  if (AWS_REGION !== undefined) return {};
-  if (AWS_DEFAULT_REGION !== undefined) return { region: AWS_DEFAULT_REGION };
-  return endpointInEnvironment ? { region: "us-east-1" } : {};
-}
-
 function base64Crc32(bytes: Uint8Array): string {
   const word = Buffer.alloc(4);
   word.writeUInt32BE(crc32(bytes));
@@ -95,7 +49,7 @@ function base64Crc32(bytes: Uint8Array): string {
 
 class SdkApi implements S3Api {
   readonly location: string;
-  readonly #sdk: Client;
+  readonly #sdk: SdkModule;
   readonly #client: Sdk.S3Client;
   readonly #place: S3Place;
   readonly #prefix: string;
@@ -103,7 +57,7 @@ class SdkApi implements S3Api {
   /** One for each read on its way: ending a connection alone makes the SDK ask again, minutes long. */
   readonly #reads = new Set<AbortController>();
 
-  constructor(sdk: Client, place: S3Place, sockets: number) {
+  constructor(sdk: SdkModule, place: S3Place, sockets: number) {
     this.#sdk = sdk;
     this.#place = place;
     this.#client = makeClient(sdk, place, sockets);
@@ -386,23 +340,4 @@ class SdkApi implements S3Api {
       cause,
     });
   }
-}
-
-function rangeHeader(range: ByteRange): string {
-  return "suffix" in range ? `bytes=-${range.suffix}` : `bytes=${range.offset}-${range.offset + range.length - 1}`;
-}
-
-/** Where the object ends, if a suffix was asked for and other bytes came: some servers take bytes=-5 for bytes 0 to 5. */
-function endMissed(bytes: Uint8Array, contentRange: string | undefined): number | undefined {
-  const [, from, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(contentRange ?? "") ?? [];
-  return total === undefined || Number(from) + bytes.byteLength === Number(total) ? undefined : Number(total);
-}
-
-/** Some servers ignore a range, or are off by one in a suffix: what counts is where the bytes that came say they lie. */
-function exactly(range: ByteRange | undefined, bytes: Uint8Array, contentRange: string | undefined): Uint8Array {
-  if (range === undefined) return bytes;
-  const from = Number(/^bytes (\d+)-/.exec(contentRange ?? "")?.[1] ?? 0);
-  const begin = "suffix" in range ? bytes.byteLength - range.suffix : range.offset - from;
-  const end = "suffix" in range ? bytes.byteLength : begin + range.length;
-  return bytes.subarray(Math.max(0, begin), Math.max(0, end));
 }
