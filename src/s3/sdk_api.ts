@@ -1,6 +1,7 @@
 import { crc32 } from "node:zlib";
 import type * as Sdk from "@aws-sdk/client-s3";
 import { type ErrorCode, isMillraceError, MillraceError } from "../base/errors.js";
+import { forEachLimited } from "../base/limited.js";
 import type {
   ByteRange,
   Cancelable,
@@ -20,6 +21,8 @@ import { endMissed, exactly, rangeHeader } from "./sdk_ranges.js";
 
 /** Objects of one DeleteObjects request (S3 API reference). */
 const REMOVED_AT_ONCE = 1000;
+/** DeleteObject requests at a time, on servers without the other. */
+const REMOVED_SIDE_BY_SIDE = 8;
 
 /**
  * Opens the AWS SDK on a place. Loads `@aws-sdk/client-s3`, an optional peer, only here.
@@ -54,6 +57,8 @@ class SdkApi implements S3Api {
   readonly #place: S3Place;
   readonly #prefix: string;
   #closed = false;
+  /** The server has refused DeleteObjects and has taken DeleteObject. */
+  #removesOneByOne = false;
   /** One for each read on its way: ending a connection alone makes the SDK ask again, minutes long. */
   readonly #reads = new Set<AbortController>();
 
@@ -246,26 +251,47 @@ class SdkApi implements S3Api {
   }
 
   async remove(keys: readonly string[], about: Cancelable = {}): Promise<void> {
-    for (let at = 0; at < keys.length; at += REMOVED_AT_ONCE) {
+    let at = 0;
+    while (at < keys.length && !this.#removesOneByOne) {
       const some = keys.slice(at, at + REMOVED_AT_ONCE);
-      const answer = await this.#ask("DeleteObjects", some[0], () =>
-        this.#client.send(
-          new this.#sdk.DeleteObjectsCommand({
-            Bucket: this.#place.bucket,
-            Delete: { Objects: some.map((key) => ({ Key: this.#prefix + key })), Quiet: true },
-          }),
-          { abortSignal: about.signal },
-        ),
-      );
-      const refused = (answer.Errors ?? []).filter(({ Code }) => Code !== "NoSuchKey");
-      if (refused.length === 0) continue;
-      const { Key, Code, Message } = refused[0];
-      throw toS3Error(Object.assign(new Error(Message ?? "not deleted"), { Code, $metadata: answer.$metadata }), {
-        operation: "DeleteObjects",
-        bucket: this.#place.bucket,
-        key: Key,
-      });
+      try {
+        await this.#removeMany(some, about);
+        at += some.length;
+      } catch (error) {
+        // Not every server has it, and they refuse it with many words. What is wrong otherwise, DeleteObject meets too.
+        if (!isMillraceError(error, "S3_UNSUPPORTED") && !isMillraceError(error, "S3_REFUSED")) throw error;
+        await this.#removeOne(some[0], about);
+        this.#removesOneByOne = true;
+        at++;
+      }
     }
+    await forEachLimited(keys.slice(at), REMOVED_SIDE_BY_SIDE, (key) => this.#removeOne(key, about));
+  }
+
+  async #removeMany(keys: readonly string[], about: Cancelable): Promise<void> {
+    const answer = await this.#ask("DeleteObjects", keys[0], () =>
+      this.#client.send(
+        new this.#sdk.DeleteObjectsCommand({
+          Bucket: this.#place.bucket,
+          Delete: { Objects: keys.map((key) => ({ Key: this.#prefix + key })), Quiet: true },
+        }),
+        { abortSignal: about.signal },
+      ),
+    );
+    const refused = (answer.Errors ?? []).filter(({ Code }) => Code !== "NoSuchKey");
+    if (refused.length === 0) return;
+    const { Key, Code, Message } = refused[0];
+    throw toS3Error(Object.assign(new Error(Message ?? "not deleted"), { Code, $metadata: answer.$metadata }), {
+      operation: "DeleteObjects",
+      bucket: this.#place.bucket,
+      key: Key,
+    });
+  }
+
+  async #removeOne(key: string, about: Cancelable): Promise<void> {
+    await this.#find("DeleteObject", key, () =>
+      this.#client.send(new this.#sdk.DeleteObjectCommand(this.#name(key)), { abortSignal: about.signal }),
+    );
   }
 
   async headBucket(): Promise<void> {
