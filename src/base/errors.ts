@@ -109,7 +109,7 @@ export interface WireError {
 export function toWireError(error: unknown): WireError {
   const e = isMillraceError(error)
     ? error
-    : new MillraceError("INTERNAL", `unexpected error: ${error instanceof Error ? error.message : String(error)}`, {
+    : new MillraceError("INTERNAL", `unexpected error: ${textOf(error)}`, {
         cause: error,
       });
   const cause = e.cause;
@@ -124,8 +124,14 @@ export function toWireError(error: unknown): WireError {
         ? { message: cause.message, code: (cause as NodeJS.ErrnoException).code }
         : cause === undefined
           ? undefined
-          : { message: String(cause), code: undefined },
+          : { message: textOf(cause), code: undefined },
   };
+}
+
+/** Of anything that can be thrown; String itself throws for an object without a prototype. */
+function textOf(thrown: unknown): string {
+  if (thrown instanceof Error) return thrown.message;
+  return typeof thrown === "object" ? Object.prototype.toString.call(thrown) : String(thrown);
 }
 
 export function fromWireError(wire: WireError): MillraceError {
