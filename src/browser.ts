@@ -32,4 +32,4 @@ export { discardSink, type ModuleSinkOptions, memorySink, moduleSink, throttledS
 export type { ThrottleSettings } from "./sinks/throttled.js";
 export { ArrayWriter } from "./writer/array_writer.js";
 export { estimateMemory, openWriter } from "./writer/page_writer.js";
-export type { AppendOptions, WriterEvents } from "./writer/writer_types.js";
+export type { AppendOptions, AppendSource, WriterEvents } from "./writer/writer_types.js";

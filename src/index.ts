@@ -90,4 +90,4 @@ export type {
 export { ArrayWriter } from "./writer/array_writer.js";
 export { estimateMemory } from "./writer/estimate.js";
 export { openWriter } from "./writer/open_writer.js";
-export type { AppendOptions, WriterEvents } from "./writer/writer_types.js";
+export type { AppendOptions, AppendSource, WriterEvents } from "./writer/writer_types.js";

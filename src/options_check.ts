@@ -7,7 +7,8 @@ import {
   PIPELINE_DEPTH_MAX,
   PIPELINE_DEPTH_MIN,
 } from "./base/limits.js";
-import { nameHint, nearestName } from "./base/nearest_name.js";
+import { checkSignal, invalidValue, members } from "./base/option_values.js";
+import { isWellFormed } from "./base/well_formed.js";
 import { type CodecSpec, defaultCodec, encoderKind, resolveCodec } from "./codec/codec.js";
 import { type ArrayGeometry, type DimensionOptions, describeGeometry } from "./geometry/array_geometry.js";
 import type { OpenMode, SinkSpec } from "./handoff/sink.js";
@@ -104,7 +105,9 @@ export function checkWriterOptions(options: WriterOptions, machine: Machine): Ch
   checkSink(given.sink, threads);
   checkSignal(given.signal);
   const backend = oneOf("backend", given.backend, ["auto", "cpu", "gpu"], "auto");
-  const array = checkArray(given.array);
+  const mode = oneOf("mode", given.mode, ["create", "overwrite", "resume"], "create");
+  // A store that is resumed keeps its zarr.json: what other writers have put there is compared and not written.
+  const array = checkArray(given.array, mode !== "resume");
   if (backend === "gpu" && encoderKind(array.codec) === "libzstd") {
     throw new MillraceError(
       "CODEC_NOT_ON_BACKEND",
@@ -119,7 +122,7 @@ export function checkWriterOptions(options: WriterOptions, machine: Machine): Ch
   if (durability === "batch") checkJournal(given.sink);
   return Object.freeze({
     ...array,
-    mode: oneOf("mode", given.mode, ["create", "overwrite", "resume"], "create"),
+    mode,
     backend,
     allowSoftwareAdapter: flag("allowSoftwareAdapter", given.allowSoftwareAdapter, false),
     durability,
@@ -153,11 +156,11 @@ function checkThreads(value: unknown, workers: boolean): "workers" | "inline" {
 
 type CheckedArray = Pick<CheckedOptions, "geometry" | "dimensions" | "codec" | "fill" | "attributes">;
 
-function checkArray(value: unknown): CheckedArray {
+function checkArray(value: unknown, toWrite: boolean): CheckedArray {
   const given = members(value, "option array", "array.", ARRAY_KEYS);
   const listed = given.dimensions;
   if (Array.isArray(listed)) {
-    for (const [i, dimension] of listed.entries()) checkDimensionExtras(dimension, i);
+    for (const [i, dimension] of listed.entries()) checkDimensionTexts(dimension, i, toWrite);
   }
   // Takes unknown input as it is typed and checks it all.
   const geometry = describeGeometry(given.dtype as ArrayOptions["dtype"], listed as ArrayOptions["dimensions"]);
@@ -170,14 +173,19 @@ function checkArray(value: unknown): CheckedArray {
     dimensions: Object.freeze((listed as DimensionOptions[]).map((dimension) => Object.freeze({ ...dimension }))),
     codec: Object.freeze(given.codec === undefined ? defaultCodec(geometry.dtype) : resolveCodec(given.codec)),
     fill: fillValue(geometry.dtype, fill as number | bigint | string),
-    attributes: given.attributes === undefined ? Object.freeze({}) : copyAttributes(given.attributes),
+    attributes: given.attributes === undefined ? Object.freeze({}) : copyAttributes(given.attributes, toWrite),
   };
 }
 
 /** What geometry does not look at. */
-function checkDimensionExtras(value: unknown, i: number): void {
+function checkDimensionTexts(value: unknown, i: number, toWrite: boolean): void {
   const path = `array.dimensions[${i}]`;
-  const { type, unit, scale } = members(value, `option ${path}`, `${path}.`, DIMENSION_KEYS);
+  const { name, type, unit, scale } = members(value, `option ${path}`, `${path}.`, DIMENSION_KEYS);
+  for (const [member, text] of Object.entries({ name, unit })) {
+    if (toWrite && typeof text === "string" && !isWellFormed(text)) {
+      throw invalid(`${path}.${member}`, "Unicode, without half of a surrogate pair, as a text that was cut has", text);
+    }
+  }
   oneOf(`${path}.type`, type, ["space", "time", "channel", "other"], "other");
   if (unit !== undefined && (typeof unit !== "string" || unit === "")) {
     throw invalid(`${path}.unit`, "a non-empty string", unit);
@@ -216,33 +224,6 @@ function checkJournal({ kind, journal, instance }: SinkSpec): void {
   });
 }
 
-function checkSignal(value: unknown): void {
-  if (value === undefined) return;
-  const signal = value as Partial<AbortSignal> | null;
-  if (typeof signal?.aborted === "boolean" && typeof signal.addEventListener === "function") return;
-  throw invalid("signal", "an AbortSignal", value);
-}
-
-/** The members of an object, after refusing unknown ones. `prefix` stands in front of a member's name in messages. */
-function members(value: unknown, what: string, prefix: string, known: readonly string[]): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    const hint = value === undefined ? undefined : `Members: ${known.join(", ")}.`;
-    throw new MillraceError("INVALID_OPTION", `Expected an object for ${what}, got ${describe(value)}.`, {
-      context: { option: prefix === "" ? "options" : prefix.slice(0, -1), given: describe(value) },
-      hint,
-    });
-  }
-  for (const [name, member] of Object.entries(value)) {
-    if (known.includes(name) || member === undefined) continue;
-    const near = nearestName(name, known);
-    throw new MillraceError("INVALID_OPTION", `There is no option ${prefix}${name}.`, {
-      context: { option: prefix + name, nearest: near ?? null },
-      hint: nameHint(name, known),
-    });
-  }
-  return value as Record<string, unknown>;
-}
-
 function oneOf<T extends string>(option: string, value: unknown, allowed: readonly T[], fallback: T): T {
   if (value === undefined) return fallback;
   if (allowed.includes(value as T)) return value as T;
@@ -262,14 +243,5 @@ function whole(option: string, value: unknown, min: number, max = Number.MAX_SAF
 }
 
 function invalid(option: string, expected: string, value: unknown, hint?: string): MillraceError {
-  return new MillraceError("INVALID_OPTION", `Option ${option} must be ${expected}, got ${describe(value)}.`, {
-    context: { option, given: describe(value) },
-    hint,
-  });
-}
-
-function describe(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value);
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
-  return typeof value === "function" ? "a function" : String(value);
+  return invalidValue(`Option ${option}`, option, expected, value, hint);
 }

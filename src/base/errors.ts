@@ -20,7 +20,8 @@ export const ERROR_CODES = {
   NODE_TOO_OLD: "this Node.js is older than Millrace supports",
   NOT_YET: "a documented feature that this version does not have yet",
   // The caller's data and calls
-  INVALID_DATA: "the data is not a view over live memory, or not a whole number of elements",
+  INVALID_DATA:
+    "the data is neither bytes nor a typed array of the dtype's kind, not live memory, or no whole number of elements",
   WRITE_PAST_END: "more rows than the bounded append dimension holds",
   SKIP_NOT_ROW_ALIGNED: "skip was called in the middle of a row",
   INCOMPLETE_ROW: "the data ended inside a row",
@@ -131,7 +132,7 @@ const CAUSES_MAX = 8;
 export function toWireError(error: unknown): WireError {
   const e = isMillraceError(error)
     ? error
-    : new MillraceError("INTERNAL", `unexpected error: ${error instanceof Error ? error.message : String(error)}`, {
+    : new MillraceError("INTERNAL", `unexpected error: ${textOf(error)}`, {
         cause: error,
       });
   const { code, message, context, hint, stack } = e;
@@ -141,7 +142,7 @@ export function toWireError(error: unknown): WireError {
 function toWireCause(cause: unknown, depth: number): WireCause | undefined {
   if (cause === undefined || depth === 0) return undefined;
   if (!(cause instanceof Error)) {
-    const message = String(cause);
+    const message = textOf(cause);
     return { name: "Error", message, code: undefined, stack: undefined, context: undefined, cause: undefined };
   }
   const { name, message, stack } = cause;
@@ -155,6 +156,12 @@ function toWireCause(cause: unknown, depth: number): WireCause | undefined {
     context: isMillraceError(cause) ? cause.context : undefined,
     cause: toWireCause(cause.cause, depth - 1),
   };
+}
+
+/** Of anything that can be thrown; String itself throws for an object without a prototype. */
+function textOf(thrown: unknown): string {
+  if (thrown instanceof Error) return thrown.message;
+  return typeof thrown === "object" ? Object.prototype.toString.call(thrown) : String(thrown);
 }
 
 /** The error on the other side, with the stack of the thread that it comes from. */

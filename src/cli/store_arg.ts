@@ -1,4 +1,5 @@
 import { type Command, Option } from "commander";
+import { refuseMisreadPath } from "../base/folder_path.js";
 import { fileSink, MillraceError, type S3Options, type SinkSpec, type StoreTarget, s3Sink, s3Store } from "../index.js";
 import { isS3Url, parseS3Url } from "../s3/s3_options.js";
 import { parseBytes, parsePositive } from "./numbers.js";
@@ -34,6 +35,8 @@ const WRITE_FLAGS = [
  */
 export function parseStore(text: string): string {
   if (isS3Url(text)) parseS3Url(text);
+  // Readers say of URLs that they are not read yet, or read them.
+  else if (!/^[a-z][a-z0-9+.-]+:\/\//i.test(text)) refuseMisreadPath("store", text);
   return text;
 }
 

@@ -1,3 +1,4 @@
+import { GuardedSink } from "../sinks/guarded_sink.js";
 import { makeSink } from "../sinks/make_sink.js";
 import { type OpenBackend, runEngine } from "./engine.js";
 import type { DeliveryNews, FromDelivery, FromEngine, ToDelivery, ToEngine } from "./messages.js";
@@ -20,7 +21,10 @@ export function startInline(init: StreamThreadsInit, openBackend: OpenBackend): 
   const deliveryEnd = runDelivery(
     init.delivery,
     { producer: port<DeliveryNews, never>(toDelivery.port2), engine: port<FromDelivery, ToDelivery>(between.port2) },
-    async ({ sink }) => init.sinkInstance ?? makeSink(sink.kind, sink.options, sink.location),
+    async ({ sink }) =>
+      init.sinkInstance === undefined
+        ? await makeSink(sink.kind, sink.options, sink.location)
+        : new GuardedSink(init.sinkInstance, sink.location),
   );
   return {
     engine: port<ToEngine, FromEngine>(toEngine.port1),

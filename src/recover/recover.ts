@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MillraceError } from "../base/errors.js";
+import { folderOfUrl, refuseMisreadPath } from "../base/folder_path.js";
 import type { SinkSpec } from "../handoff/sink.js";
 import { checkS3Options, isS3Url, parseS3Url, type S3Place } from "../s3/s3_options.js";
 import { openSdkApi } from "../s3/sdk_api.js";
@@ -51,9 +52,9 @@ function placeOf(target: RecoverTarget): S3Place | string {
   if (typeof target === "string" || target instanceof URL) {
     const text = String(target);
     if (isS3Url(text)) return checkS3Options("recoverStore", parseS3Url(target));
-    if (/^file:/i.test(text)) return fileURLToPath(text);
-    // One letter before the colon is a Windows drive.
-    if (text === "" || text.includes("\0") || /^[a-z][a-z0-9+.-]+:\/\//i.test(text)) throw wrongTarget(text);
+    if (/^file:/i.test(text)) return folderOfUrl("target", text, fileURLToPath);
+    if (text === "" || text.includes("\0")) throw wrongTarget(text);
+    refuseMisreadPath("target", text);
     return resolve(text);
   }
   if (target?.kind === "s3") return (target.options as { readonly place: S3Place }).place;

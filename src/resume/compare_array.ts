@@ -5,7 +5,14 @@ import { ENCODER_VERSION } from "../codec/encoder/index.js";
 import type { ArrayOptions } from "../options.js";
 import type { CheckedOptions } from "../options_check.js";
 import type { StoredArray } from "../zarr/parse_metadata.js";
-import { plain, storedCodec, storedEncoderVersion, storedExtras, userAttributes } from "./stored_options.js";
+import {
+  optionNames,
+  plain,
+  storedCodec,
+  storedEncoderVersion,
+  storedExtras,
+  userAttributes,
+} from "./stored_options.js";
 
 /** One thing that the store says otherwise than the options. */
 export interface Difference {
@@ -32,7 +39,9 @@ export function compareArray(stored: StoredArray, checked: CheckedOptions, given
     compare("rank", String(stored.shape.length), String(g.rank));
     return differences;
   }
-  compare("names", stored.dimensionNames?.map((name) => name ?? "none").join(", ") ?? "none", g.names.join(", "));
+  // A dimension that has no name of its own in the store may be called anything: nothing is written there.
+  const names = optionNames(stored).map(({ name, stored }, d) => (stored ? name : g.names[d]));
+  compare("names", names.join(", "), g.names.join(", "));
   for (let d = 1; d < g.rank; d++) compare(`size of ${g.names[d]}`, String(stored.shape[d]), String(g.shape[d]));
   if (g.rowCount !== null && stored.shape[0] > g.rowCount) {
     compare(`size of ${g.names[0]}`, String(stored.shape[0]), String(g.rowCount));

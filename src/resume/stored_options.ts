@@ -6,10 +6,8 @@ import type { ArrayOptions } from "../options.js";
 import { openNode } from "../store/array_reader.js";
 import { type StoreTarget, withStore } from "../store/open_store.js";
 import { checkPath } from "../store/store_reader.js";
+import { OWN_ATTRIBUTES } from "../zarr/attributes.js";
 import type { CodecMetadata, StoredArray } from "../zarr/parse_metadata.js";
-
-/** Member of an array's attributes that is Millrace's own; `writer/stream_attributes.ts` writes it. */
-const OWN_ATTRIBUTES = "millrace";
 
 /**
  * What a writer's `array` has to be to continue a stored array, or to write another one like it. The append dimension is unbounded in
@@ -44,13 +42,12 @@ export async function storedArrayOptions(target: StoreTarget, path = ""): Promis
   });
 }
 
-/** The options with what was left out taken from the store: codec, fill value, attributes. */
+/** The options with what decides about stored bytes taken from the store where it was left out: codec and fill value. */
 export function completeArray(given: ArrayOptions, stored: StoredArray): ArrayOptions {
   return {
     ...given,
     codec: given.codec ?? storedCodec(stored),
     fillValue: given.fillValue ?? (stored.dtype === given.dtype ? storedFill(stored) : undefined),
-    attributes: given.attributes ?? userAttributes(stored),
   };
 }
 
@@ -86,7 +83,36 @@ export function storedEncoderVersion(stored: StoredArray): number | undefined {
 export function storedExtras(stored: StoredArray, d: number): JsonObject {
   const { dimensions } = ownAttributes(stored);
   const entry = Array.isArray(dimensions) ? dimensions[d] : undefined;
-  return isJsonObject(entry) ? entry : {};
+  if (!isJsonObject(entry)) return {};
+  // Others write there too: what a writer's options would refuse is not theirs.
+  const { type, unit, scale } = entry;
+  return {
+    ...(isDimensionType(type) ? { type } : {}),
+    ...(typeof unit === "string" && unit !== "" ? { unit } : {}),
+    ...(typeof scale === "number" && scale > 0 ? { scale } : {}),
+  };
+}
+
+function isDimensionType(value: Json | undefined): value is NonNullable<DimensionOptions["type"]> {
+  return value === "space" || value === "time" || value === "channel" || value === "other";
+}
+
+/**
+ * A name for every dimension: the stored one where options can have it. Zarr allows dimensions without a name, and one name twice, which
+ * options cannot have; those are named by their position.
+ */
+export function optionNames({
+  dimensionNames,
+  shape,
+}: StoredArray): { readonly name: string; readonly stored: boolean }[] {
+  const given = shape.map((_, d) => dimensionNames?.[d] ?? "");
+  const taken = new Set(given);
+  return given.map((name, d) => {
+    if (name !== "" && given.indexOf(name) === given.lastIndexOf(name)) return { name, stored: true };
+    let own = `d${d}`;
+    while (taken.has(own)) own += "_";
+    return { name: own, stored: false };
+  });
 }
 
 /** The attributes without what Millrace put there. */
@@ -101,10 +127,11 @@ function ownAttributes(stored: StoredArray): JsonObject {
 }
 
 function storedDimensions(stored: StoredArray): DimensionOptions[] {
+  const names = optionNames(stored);
   return stored.shape.map((size, d) => {
     const { type, unit, scale } = storedExtras(stored, d) as Pick<DimensionOptions, "type" | "unit" | "scale">;
     return {
-      name: stored.dimensionNames?.[d] ?? `d${d}`,
+      name: names[d].name,
       size: d === 0 ? null : size,
       chunk: stored.chunk[d],
       ...(stored.shard === undefined ? {} : { shard: stored.shard[d] }),

@@ -78,8 +78,12 @@ const HINTS: Readonly<Record<string, string>> = {
   S3_UNREACHABLE: "Check the endpoint, the network, and whether the server is up.",
   S3_SERVER_ERROR: "Look at the server; where it asks to slow down, use fewer or larger parts, or raise maxAttempts.",
   S3_CONFLICT: "Only one writer may work on a store.",
-  S3_UNSUPPORTED: 'Servers without checksums want checksum: "none"; docs/s3.md lists what is needed.',
+  S3_UNSUPPORTED: "docs/s3.md lists what is needed of a server; `millrace doctor --s3` tries it.",
 };
+
+/** Operations whose requests carry a checksum, which is what servers refuse most often in them. */
+const WITH_CHECKSUM = /^(PutObject|CreateMultipartUpload|UploadPart|CompleteMultipartUpload)$/;
+const CHECKSUM_HINT = 'Servers without checksums want checksum: "none"; docs/s3.md lists what is needed.';
 
 /** Node's codes for a connection that did not come about or ended. */
 const NETWORK =
@@ -143,17 +147,18 @@ export function toS3Error(thrown: unknown, { operation, bucket, key }: S3Operati
     ...(attempts === undefined || attempts < 2 ? [] : [`${attempts} attempts`]),
   ];
   const where = key === undefined ? `s3://${bucket}` : `s3://${bucket}/${key}`;
-  const hint =
-    code === "S3_WRONG_REGION"
-      ? region === undefined
-        ? "Name the bucket's region."
-        : `The bucket is in ${region}: name that region.`
-      : HINTS[code];
+  const hint = hintOf(code, operation, region);
   return new MillraceError(code, `${operation} on ${where} failed: ${parts.join(", ")}.`, {
     context,
     hint,
     cause: slim(thrown),
   });
+}
+
+function hintOf(code: ErrorCode, operation: string, region: string | undefined): string | undefined {
+  if (code === "S3_UNSUPPORTED" && WITH_CHECKSUM.test(operation)) return CHECKSUM_HINT;
+  if (code !== "S3_WRONG_REGION") return HINTS[code];
+  return region === undefined ? "Name the bucket's region." : `The bucket is in ${region}: name that region.`;
 }
 
 /** Without the request and the answer: they hold sockets, signed headers and parts of shards, and a log would print them. */

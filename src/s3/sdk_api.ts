@@ -1,6 +1,7 @@
 import zlib from "node:zlib";
 import type * as Sdk from "@aws-sdk/client-s3";
 import { type ErrorCode, isMillraceError, MillraceError } from "../base/errors.js";
+import { forEachLimited } from "../base/limited.js";
 import type {
   ByteRange,
   Cancelable,
@@ -15,11 +16,13 @@ import type {
 } from "./s3_api.js";
 import { s3CodeOf, statusOf, toS3Error } from "./s3_error.js";
 import { type S3Place, s3Location } from "./s3_options.js";
+import { makeClient, type SdkModule } from "./sdk_client.js";
+import { endMissed, exactly, rangeHeader } from "./sdk_ranges.js";
 
 /** Objects of one DeleteObjects request (S3 API reference). */
 const REMOVED_AT_ONCE = 1000;
-
-type Client = typeof Sdk;
+/** DeleteObject requests at a time, on servers without the other. */
+const REMOVED_SIDE_BY_SIDE = 8;
 
 /**
  * Opens the AWS SDK on a place. Loads `@aws-sdk/client-s3`, an optional peer, only here.
@@ -28,7 +31,7 @@ type Client = typeof Sdk;
  * @throws MillraceError S3_CLIENT_MISSING
  */
 export async function openSdkApi(place: S3Place, sockets: number): Promise<S3Api> {
-  let sdk: Client;
+  let sdk: SdkModule;
   try {
     sdk = await import("@aws-sdk/client-s3");
   } catch (cause) {
@@ -41,52 +44,6 @@ export async function openSdkApi(place: S3Place, sockets: number): Promise<S3Api
   return new SdkApi(sdk, place, sockets);
 }
 
-function makeClient(sdk: Client, place: S3Place, sockets: number): Sdk.S3Client {
-  const { env } = process;
-  const endpointInEnvironment = env.AWS_ENDPOINT_URL_S3 !== undefined || env.AWS_ENDPOINT_URL !== undefined;
-  const agent = { keepAlive: true, maxSockets: sockets };
-  const client = new sdk.S3Client({
-    endpoint: place.endpoint,
-    credentials: place.credentials,
-    profile: place.profile,
-    forcePathStyle: place.forcePathStyle ?? endpointInEnvironment,
-    maxAttempts: place.maxAttempts,
-    retryMode: "standard",
-    // The parts' checksums are computed here and sent as plain headers: what the SDK adds on its own are trailers and checks that
-    // many servers answer with 501.
-    requestChecksumCalculation: "WHEN_REQUIRED",
-    responseChecksumValidation: "WHEN_REQUIRED",
-    requestHandler: {
-      connectionTimeout: place.connectTimeoutMs,
-      socketTimeout: place.idleTimeoutMs,
-      httpAgent: agent,
-      httpsAgent: agent,
-    },
-    ...regionOf(place, endpointInEnvironment),
-  });
-  // Hashing every part for the signature takes half a core at 1 GB/s. Behind TLS nobody can change a body, and its checksum is in a
-  // signed header; over plain HTTP the hash stays.
-  client.middlewareStack.add(
-    (next) => (args) => {
-      const request = args.request as { protocol?: string; headers: Record<string, string> };
-      const hasBody = "Body" in (args.input as object);
-      if (request.protocol === "https:" && hasBody) request.headers["x-amz-content-sha256"] = "UNSIGNED-PAYLOAD";
-      return next(args);
-    },
-    { step: "build", name: "millraceUnsignedPayload" },
-  );
-  return client;
-}
-
-/** The SDK's own search for a region must not even be given `undefined`; with an endpoint from the environment it may find none. */
-function regionOf(place: S3Place, endpointInEnvironment: boolean): { readonly region?: string } {
-  if (place.region !== undefined) return { region: place.region };
-  const { AWS_REGION, AWS_DEFAULT_REGION } = process.env;
-  if (AWS_REGION !== undefined) return {};
-  if (AWS_DEFAULT_REGION !== undefined) return { region: AWS_DEFAULT_REGION };
-  return endpointInEnvironment ? { region: "us-east-1" } : {};
-}
-
 function base64Crc32(bytes: Uint8Array): string {
   const word = Buffer.alloc(4);
   word.writeUInt32BE(zlib.crc32(bytes));
@@ -95,15 +52,17 @@ function base64Crc32(bytes: Uint8Array): string {
 
 class SdkApi implements S3Api {
   readonly location: string;
-  readonly #sdk: Client;
+  readonly #sdk: SdkModule;
   readonly #client: Sdk.S3Client;
   readonly #place: S3Place;
   readonly #prefix: string;
   #closed = false;
+  /** The server has refused DeleteObjects and has taken DeleteObject. */
+  #removesOneByOne = false;
   /** One for each read on its way: ending a connection alone makes the SDK ask again, minutes long. */
   readonly #reads = new Set<AbortController>();
 
-  constructor(sdk: Client, place: S3Place, sockets: number) {
+  constructor(sdk: SdkModule, place: S3Place, sockets: number) {
     this.#sdk = sdk;
     this.#place = place;
     this.#client = makeClient(sdk, place, sockets);
@@ -292,26 +251,47 @@ class SdkApi implements S3Api {
   }
 
   async remove(keys: readonly string[], about: Cancelable = {}): Promise<void> {
-    for (let at = 0; at < keys.length; at += REMOVED_AT_ONCE) {
+    let at = 0;
+    while (at < keys.length && !this.#removesOneByOne) {
       const some = keys.slice(at, at + REMOVED_AT_ONCE);
-      const answer = await this.#ask("DeleteObjects", some[0], () =>
-        this.#client.send(
-          new this.#sdk.DeleteObjectsCommand({
-            Bucket: this.#place.bucket,
-            Delete: { Objects: some.map((key) => ({ Key: this.#prefix + key })), Quiet: true },
-          }),
-          { abortSignal: about.signal },
-        ),
-      );
-      const refused = (answer.Errors ?? []).filter(({ Code }) => Code !== "NoSuchKey");
-      if (refused.length === 0) continue;
-      const { Key, Code, Message } = refused[0];
-      throw toS3Error(Object.assign(new Error(Message ?? "not deleted"), { Code, $metadata: answer.$metadata }), {
-        operation: "DeleteObjects",
-        bucket: this.#place.bucket,
-        key: Key,
-      });
+      try {
+        await this.#removeMany(some, about);
+        at += some.length;
+      } catch (error) {
+        // Not every server has it, and they refuse it with many words. What is wrong otherwise, DeleteObject meets too.
+        if (!isMillraceError(error, "S3_UNSUPPORTED") && !isMillraceError(error, "S3_REFUSED")) throw error;
+        await this.#removeOne(some[0], about);
+        this.#removesOneByOne = true;
+        at++;
+      }
     }
+    await forEachLimited(keys.slice(at), REMOVED_SIDE_BY_SIDE, (key) => this.#removeOne(key, about));
+  }
+
+  async #removeMany(keys: readonly string[], about: Cancelable): Promise<void> {
+    const answer = await this.#ask("DeleteObjects", keys[0], () =>
+      this.#client.send(
+        new this.#sdk.DeleteObjectsCommand({
+          Bucket: this.#place.bucket,
+          Delete: { Objects: keys.map((key) => ({ Key: this.#prefix + key })), Quiet: true },
+        }),
+        { abortSignal: about.signal },
+      ),
+    );
+    const refused = (answer.Errors ?? []).filter(({ Code }) => Code !== "NoSuchKey");
+    if (refused.length === 0) return;
+    const { Key, Code, Message } = refused[0];
+    throw toS3Error(Object.assign(new Error(Message ?? "not deleted"), { Code, $metadata: answer.$metadata }), {
+      operation: "DeleteObjects",
+      bucket: this.#place.bucket,
+      key: Key,
+    });
+  }
+
+  async #removeOne(key: string, about: Cancelable): Promise<void> {
+    await this.#find("DeleteObject", key, () =>
+      this.#client.send(new this.#sdk.DeleteObjectCommand(this.#name(key)), { abortSignal: about.signal }),
+    );
   }
 
   async headBucket(): Promise<void> {
@@ -386,23 +366,4 @@ class SdkApi implements S3Api {
       cause,
     });
   }
-}
-
-function rangeHeader(range: ByteRange): string {
-  return "suffix" in range ? `bytes=-${range.suffix}` : `bytes=${range.offset}-${range.offset + range.length - 1}`;
-}
-
-/** Where the object ends, if a suffix was asked for and other bytes came: some servers take bytes=-5 for bytes 0 to 5. */
-function endMissed(bytes: Uint8Array, contentRange: string | undefined): number | undefined {
-  const [, from, total] = /^bytes (\d+)-\d+\/(\d+)$/.exec(contentRange ?? "") ?? [];
-  return total === undefined || Number(from) + bytes.byteLength === Number(total) ? undefined : Number(total);
-}
-
-/** Some servers ignore a range, or are off by one in a suffix: what counts is where the bytes that came say they lie. */
-function exactly(range: ByteRange | undefined, bytes: Uint8Array, contentRange: string | undefined): Uint8Array {
-  if (range === undefined) return bytes;
-  const from = Number(/^bytes (\d+)-/.exec(contentRange ?? "")?.[1] ?? 0);
-  const begin = "suffix" in range ? bytes.byteLength - range.suffix : range.offset - from;
-  const end = "suffix" in range ? bytes.byteLength : begin + range.length;
-  return bytes.subarray(Math.max(0, begin), Math.max(0, end));
 }

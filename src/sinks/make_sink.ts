@@ -2,7 +2,9 @@ import { MillraceError } from "../base/errors.js";
 import { OPEN_SHARD_FILES_MAX } from "../base/limits.js";
 import type { Sink } from "../handoff/sink.js";
 import type { S3Place } from "../s3/s3_options.js";
+import { guardSink } from "./guarded_sink.js";
 import type { Port } from "./memory_port.js";
+import { guarded } from "./os_error.js";
 import type { S3SinkSettings } from "./s3.js";
 import type { FileSinkOptions } from "./specs.js";
 import type { ThrottleSettings } from "./throttled.js";
@@ -16,7 +18,7 @@ interface SinkRecipe {
 
 /**
  * Makes the sink that a spec describes, on the thread that will use it. Loads only the code of that kind.
- * Rejects with INVALID_OPTION for an unknown kind or a module that makes no sink.
+ * Rejects with INVALID_OPTION for an unknown kind, and for a module that does not load or makes no sink; with SINK_FAILED for one that throws.
  */
 export async function makeSink(kind: string, options: SinkRecipe["options"], location: string): Promise<Sink> {
   switch (kind) {
@@ -99,9 +101,6 @@ async function makeModuleSink(url: string, options: unknown): Promise<Sink> {
       context,
     });
   }
-  const sink = (await make(options)) as Sink | null | undefined;
-  if (typeof sink?.openShard !== "function" || typeof sink.putObject !== "function") {
-    throw new MillraceError("INVALID_OPTION", `the default export of ${url} did not return a sink.`, { context });
-  }
-  return sink;
+  const factory = make as (options: unknown) => unknown;
+  return guardSink(await guarded({ what: "make the sink of", path: url }, async () => factory(options)), url);
 }

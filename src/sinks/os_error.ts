@@ -1,4 +1,5 @@
 import { type ErrorCode, type ErrorContext, isMillraceError, MillraceError } from "../base/errors.js";
+import { describeValue } from "../base/option_values.js";
 
 /** What was being done when the operating system said no. */
 export interface OsOperation {
@@ -44,14 +45,16 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
 /** The error as its MillraceError: DISK_FULL, PERMISSION_DENIED, else SINK_FAILED. A MillraceError passes unchanged. */
 export function toSinkError(error: unknown, operation: OsOperation): MillraceError {
   if (isMillraceError(error)) return error;
-  const { code: errno = "", syscall, message = String(error) } = (error ?? {}) as NodeJS.ErrnoException;
+  const { code, syscall, message } = (error ?? {}) as NodeJS.ErrnoException;
+  // Sinks of others throw anything.
+  const errno = typeof code === "string" ? code : "";
   const context: Record<string, ErrorContext[string]> = { path: operation.path };
   if (errno !== "") context.errno = errno;
   if (syscall !== undefined) context.syscall = syscall;
   if (operation.key !== undefined) context.key = operation.key;
   if (operation.bytes !== undefined) context.bytes = operation.bytes;
   if (operation.position !== undefined) context.position = operation.position;
-  const text = `could not ${operation.what} ${operation.path}: ${message}.`;
+  const text = `could not ${operation.what} ${operation.path}: ${typeof message === "string" ? message : describeValue(error)}.`;
   return new MillraceError(CODES[errno] ?? "SINK_FAILED", text, { context, hint: hintOf(errno), cause: error });
 }
 

@@ -1,5 +1,7 @@
 import { MillraceError } from "../base/errors.js";
+import { folderOfUrl, refuseMisreadPath } from "../base/folder_path.js";
 import { OPEN_SHARD_FILES_MAX, PAGE_BYTES } from "../base/limits.js";
+import { describeValue } from "../base/option_values.js";
 import type { SinkSpec } from "../handoff/sink.js";
 import { MemorySinkSpec } from "./memory_spec.js";
 import { ThrottledSink, type ThrottleSettings } from "./throttled.js";
@@ -35,7 +37,7 @@ export interface ModuleSinkOptions {
 }
 
 function invalid(option: string, expected: string, got: unknown): MillraceError {
-  const shown = typeof got === "string" ? JSON.stringify(got) : String(got);
+  const shown = describeValue(got);
   return new MillraceError("INVALID_OPTION", `${option} must be ${expected}, but is ${shown} (${typeof got}).`, {
     context: { option, expected, got: shown },
   });
@@ -58,7 +60,8 @@ function checkSpec(option: string, value: unknown): asserts value is SinkSpec {
 /**
  * A store in a folder of the local file system.
  *
- * @param path the folder, absolute or relative to the current directory, or a `file:` URL. Made when missing.
+ * @param path the folder, absolute or relative to the current directory, or a URL object with `file:`. Made when missing. Texts that
+ *   begin like a URL (`s3://…`), with `~/` or, but on Windows, with a drive are refused: `./~/run.zarr` is the folder of that name.
  * @throws MillraceError INVALID_OPTION
  */
 export function fileSink(path: string | URL, options: FileSinkOptions = {}): SinkSpec {
@@ -91,9 +94,10 @@ function absolutePath(path: unknown): string {
   }
   if (path instanceof URL) {
     if (path.protocol !== "file:") throw invalid("fileSink path", "a path or a file: URL", path.href);
-    return builtin("node:url").fileURLToPath(path);
+    return folderOfUrl("path", path, builtin("node:url").fileURLToPath);
   }
   if (typeof path !== "string" || path === "" || path.includes("\0")) throw invalid("fileSink path", "a path", path);
+  refuseMisreadPath("path", path);
   return builtin("node:path").resolve(path);
 }
 

@@ -1,6 +1,7 @@
 import { stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { MillraceError } from "../base/errors.js";
+import { folderOfUrl, misreadHint } from "../base/folder_path.js";
 import { isS3Url, parseS3Url } from "../s3/s3_options.js";
 import { FileStore } from "./file_store.js";
 import { MemoryStore } from "./memory_store.js";
@@ -23,7 +24,7 @@ export async function openStore(target: StoreTarget): Promise<StoreReader> {
   let folder = text;
   // One letter before the colon is a Windows drive.
   const scheme = /^([a-z][a-z0-9+.-]+):/i.exec(text)?.[1];
-  if (scheme === "file") folder = fileURLToPath(text);
+  if (scheme === "file") folder = folderOfUrl("target", text, fileURLToPath);
   else if (scheme !== undefined && text.slice(scheme.length).startsWith("://")) {
     throw new MillraceError("NOT_YET", `reading a store on ${scheme}:// is not there yet.`, {
       context: { target: text },
@@ -38,7 +39,10 @@ export async function openStore(target: StoreTarget): Promise<StoreReader> {
   });
   if (stats?.isDirectory()) return new FileStore(folder);
   const what = stats === undefined ? "there is nothing at" : "a store is a folder, but there is a file at";
-  throw new MillraceError("STORE_NOT_FOUND", `${what} ${folder}.`, { context: { path: folder } });
+  throw new MillraceError("STORE_NOT_FOUND", `${what} ${folder}.`, {
+    context: { path: folder },
+    hint: scheme === "file" ? undefined : misreadHint(text),
+  });
 }
 
 /** Runs `use` on the store that a caller names, and then closes it; a reader that the caller brought stays open. */

@@ -1,5 +1,6 @@
 import { isCount } from "../base/integers.js";
-import { isJsonObject } from "../base/json.js";
+import { isJsonObject, type JsonObject } from "../base/json.js";
+import { illFormedAt } from "../base/well_formed.js";
 import { ENCODER_VERSION } from "../codec/encoder/index.js";
 import { itemBytes } from "../geometry/dtype.js";
 import { memberKey } from "../zarr/chunk_key.js";
@@ -42,6 +43,8 @@ export async function checkNodes(
     const { path } = node;
     if (node.metadata?.nodeType === "group") {
       groups.push(path);
+      const { attributes, consolidated = null } = node.metadata;
+      checkTexts({ attributes, consolidated_metadata: consolidated }, memberKey(path, METADATA_NAME), findings);
       for (const reference of groupReferences(path, node.metadata)) {
         if (references.length < REFERENCES_MAX) references.push(reference);
       }
@@ -75,11 +78,21 @@ async function checkArray({ path, metadata, error }: FoundNode, findings: Findin
     const fault = codecSettingsFault(codec);
     if (fault !== undefined) findings.defects.add("METADATA", key, `${key}: ${fault}.`);
   }
+  checkTexts({ attributes: array.attributes, dimension_names: array.dimensionNames ?? null }, key, findings);
   checkAttributes(array, key, findings);
   const opened = await openArrayCheck(path, array);
   if (!("code" in opened)) return opened;
   refuse(opened.code, opened.message);
   return undefined;
+}
+
+function checkTexts(members: JsonObject, key: string, { warnings }: Findings): void {
+  for (const [name, value] of Object.entries(members)) {
+    const at = illFormedAt(value, name);
+    if (at === undefined) continue;
+    const message = `${JSON.stringify(at)} has half of a surrogate pair: readers in other languages refuse the whole zarr.json`;
+    warnings.add("METADATA_TEXT", key, message);
+  }
 }
 
 function checkAttributes(array: StoredArray, key: string, findings: Findings): void {

@@ -23,6 +23,7 @@ export type DefectCode = keyof typeof DEFECT_CODES;
 /** What is odd about a store, though every value in it can be read. */
 export const WARNING_CODES = {
   METADATA_ODD: "a zarr.json reads, but parts of it contradict each other",
+  METADATA_TEXT: "a zarr.json has text that is no Unicode: other readers may refuse the node",
   ENCODER_VERSION: "an array says that an encoder wrote it whose version is not known here",
   CHUNK_HEADER: "a chunk's Blosc header contradicts the metadata: its values may be wrong",
   CHECKSUM_ABSENT: "chunks lack the checksum that the metadata promises",

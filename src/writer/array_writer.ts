@@ -27,6 +27,7 @@ import {
   incompleteRow,
   notRowAligned,
   pastEnd,
+  signalOf,
   stillReserved,
 } from "./append_input.js";
 import { EarlyWarnings } from "./early_warnings.js";
@@ -36,7 +37,7 @@ import { streamInit } from "./stream_init.js";
 import { StreamLink } from "./stream_link.js";
 import { ROW_MARKS, readWatermarks } from "./watermarks.js";
 import { drainSource, type WriterEnd, writableOf } from "./write_from.js";
-import type { AppendOptions, WriterEvents } from "./writer_types.js";
+import type { AppendOptions, AppendSource, WriterEvents } from "./writer_types.js";
 
 const RESOLVED = Promise.resolve();
 const PROGRESS_INTERVAL_MS = 100;
@@ -72,7 +73,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   #copyCount = 0;
   #copyBytes = 0;
   #progressMs = 0;
-  #writable: WritableStream<ArrayBufferView> | undefined;
+  #writable: WritableStream<ArrayBufferView | ArrayBufferLike> | undefined;
 
   /** @internal */
   static async start(
@@ -174,26 +175,28 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
    * Adds elements behind what was added before: any whole number of them, across chunks, epochs and batches. The bytes are
    * copied before the promise resolves, so `data` may be reused then; while a slot is free that is at once. Otherwise the
    * promise waits for one: that is the backpressure. Calls are served in order, also when they are not awaited.
-   * @param data elements in C order, in the machine's (little-endian) byte order
+   * @param data elements in C order, in the machine's (little-endian) byte order: a typed array of the dtype's own kind, or bytes in a
+   *   Uint8Array, Buffer, DataView, ArrayBuffer or SharedArrayBuffer. A typed array of another kind is refused with INVALID_DATA
    * @throws MillraceError INVALID_DATA, WRITE_PAST_END (nothing past the end is accepted, the context says how many bytes were
-   *   not), RESERVE_STATE, WRITER_CLOSED, APPEND_ABORTED, or the writer's first failure
+   *   not), RESERVE_STATE, WRITER_CLOSED, APPEND_ABORTED, INVALID_OPTION, or the writer's first failure
    */
-  append(data: ArrayBufferView, options?: AppendOptions): Promise<void> {
+  append(data: ArrayBufferView | ArrayBufferLike, options?: AppendOptions): Promise<void> {
     const startNs = this.#latency.begin();
     try {
       const bytes = this.#bytesOf(data);
-      if (options?.signal?.aborted) throw appendAborted(options.signal, bytes.byteLength);
+      const signal = signalOf(options);
+      if (signal?.aborted) throw appendAborted(signal, bytes.byteLength);
       let accepted = 0;
       if (this.#queue.length === 0) {
         const room = this.#intake.bytesLeft;
-        if (bytes.byteLength > room) return this.#appendPastEnd(bytes, room, options?.signal);
+        if (bytes.byteLength > room) return this.#appendPastEnd(bytes, room, signal);
         accepted = this.#put(bytes, 0, startNs !== 0);
         if (accepted === bytes.byteLength) {
           if (startNs !== 0) this.#latency.end(startNs);
           return RESOLVED;
         }
       }
-      return this.#enqueueAppend(bytes, accepted, startNs, options?.signal);
+      return this.#enqueueAppend(bytes, accepted, startNs, signal);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -204,7 +207,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
    * wait. For callbacks that must not block; the caller keeps or drops the rest.
    * @throws MillraceError as {@link append}, at once
    */
-  tryAppend(data: ArrayBufferView): number {
+  tryAppend(data: ArrayBufferView | ArrayBufferLike): number {
     const startNs = this.#latency.begin();
     const bytes = this.#bytesOf(data);
     if (this.#queue.length > 0) return 0;
@@ -331,7 +334,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
    * The writer as a WHATWG stream: one chunk is one append, closing it closes the writer, aborting it aborts the writer at once, also while
    * an append waits. A writer that fails, or is closed by itself, errors the stream. `Writable.fromWeb` takes it.
    */
-  get writable(): WritableStream<ArrayBufferView> {
+  get writable(): WritableStream<ArrayBufferView | ArrayBufferLike> {
     this.#writable ??= writableOf({
       append: (data) => this.append(data),
       close: () => this.close(),
@@ -346,7 +349,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
    * is aborted or closed meanwhile, it rejects at once, also while the source gives nothing, and the source is told to return.
    * @throws MillraceError as {@link append}
    */
-  async writeFrom(source: AsyncIterable<ArrayBufferView> | Iterable<ArrayBufferView>): Promise<void> {
+  async writeFrom(source: AppendSource): Promise<void> {
     await drainSource(source, (data) => this.append(data), this.#end);
   }
 
@@ -362,7 +365,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     return copied;
   }
 
-  #bytesOf(data: ArrayBufferView): Uint8Array {
+  #bytesOf(data: ArrayBufferView | ArrayBufferLike): Uint8Array {
     if (this.#error !== undefined || this.#closing !== undefined) this.#checkOpen();
     if (this.#intake.reservedBytes > 0) this.#checkNoReservation("append");
     return elementBytesOf(data, this.geometry);

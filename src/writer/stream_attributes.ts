@@ -2,6 +2,7 @@ import type { JsonObject } from "../base/json.js";
 import { encoderKind } from "../codec/codec.js";
 import { ENCODER_VERSION } from "../codec/encoder/index.js";
 import type { CheckedOptions } from "../options_check.js";
+import { OWN_ATTRIBUTES } from "../zarr/attributes.js";
 
 /**
  * What the array's attributes hold: the user's own, and under "millrace" what Zarr has no place for: type, unit and scale of
@@ -20,6 +21,6 @@ export function streamAttributes(checked: CheckedOptions): JsonObject {
   if (!described && !encoded) return checked.attributes;
   return {
     ...checked.attributes,
-    millrace: { ...(described ? { dimensions } : {}), ...(encoded ? { encoderVersion: ENCODER_VERSION } : {}) },
+    [OWN_ATTRIBUTES]: { ...(described ? { dimensions } : {}), ...(encoded ? { encoderVersion: ENCODER_VERSION } : {}) },
   };
 }

@@ -1,3 +1,6 @@
+import { MillraceError } from "../base/errors.js";
+import { describeValue } from "../base/option_values.js";
+
 /** How a loop that waits for somebody else's source learns that the writer takes no more. */
 export interface WriterEnd {
   /** Calls `listener` once, with why: when the writer fails, or is closed; at once when it has. Returns what takes it back. */
@@ -13,7 +16,7 @@ export async function drainSource<T>(
   take: (value: T) => Promise<void>,
   end: WriterEnd,
 ): Promise<void> {
-  const iterator = Symbol.asyncIterator in source ? source[Symbol.asyncIterator]() : each(source);
+  const iterator = iteratorOf(source);
   // One promise a value: a single one for all of them would keep something of each until the writer ends.
   let giveUp = (_: unknown): void => {};
   let ended: { readonly reason: unknown } | undefined;
@@ -24,7 +27,8 @@ export async function drainSource<T>(
   const next = (): Promise<IteratorResult<T>> =>
     new Promise((resolve, reject) => {
       giveUp = reject;
-      iterator.next().then(resolve, reject);
+      // Native promises as they are; an iterator may answer with a plain object all the same.
+      Promise.resolve(iterator.next()).then(resolve, reject);
     });
   let waitsForSource = false;
   try {
@@ -39,13 +43,24 @@ export async function drainSource<T>(
   } catch (error) {
     // What failed by itself has nothing left to clean up.
     if (waitsForSource && ended === undefined) throw error;
-    const returned = iterator.return?.().catch(() => {});
+    const returned = new Promise((resolve) => resolve(iterator.return?.())).catch(() => {});
     // A generator that waits for a frame answers only when that has come, which may be never.
     if (!waitsForSource) await returned;
     throw error;
   } finally {
     release();
   }
+}
+
+function iteratorOf<T>(source: AsyncIterable<T> | Iterable<T>): AsyncIterator<T> {
+  // Of null and undefined nothing can be asked.
+  const given = Object(source) as Partial<AsyncIterable<T> & Iterable<T>>;
+  if (typeof given[Symbol.asyncIterator] === "function") return (source as AsyncIterable<T>)[Symbol.asyncIterator]();
+  if (typeof given[Symbol.iterator] === "function") return each(source as Iterable<T>);
+  throw new MillraceError("INVALID_DATA", `writeFrom takes something iterable, got ${describeValue(source)}.`, {
+    context: { given: describeValue(source) },
+    hint: "Give one piece of data to append.",
+  });
 }
 
 async function* each<T>(values: Iterable<T>): AsyncGenerator<T, undefined> {
@@ -60,15 +75,15 @@ interface StreamController {
 
 /** A writer's calls, as far as a WHATWG stream uses them. */
 export interface StreamTarget extends WriterEnd {
-  append(data: ArrayBufferView): Promise<void>;
+  append(data: ArrayBufferView | ArrayBufferLike): Promise<void>;
   close(): Promise<void>;
   abort(reason: unknown): Promise<void>;
 }
 
 /** The writer as a WHATWG stream: one chunk is one append. */
-export function writableOf(writer: StreamTarget): WritableStream<ArrayBufferView> {
+export function writableOf(writer: StreamTarget): WritableStream<ArrayBufferView | ArrayBufferLike> {
   let release = (): void => {};
-  return new WritableStream<ArrayBufferView>({
+  return new WritableStream<ArrayBufferView | ArrayBufferLike>({
     start(controller) {
       const { signal } = controller as unknown as StreamController;
       // A stream calls `abort` below only when the append under way has settled, which is what waits and what an abort shall end.

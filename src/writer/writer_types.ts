@@ -7,6 +7,11 @@ export interface AppendOptions {
   readonly signal?: AbortSignal;
 }
 
+/** What `writeFrom` takes: anything iterable that yields what `append` takes. A readable stream is one. */
+export type AppendSource =
+  | AsyncIterable<ArrayBufferView | ArrayBufferLike>
+  | Iterable<ArrayBufferView | ArrayBufferLike>;
+
 /** What a listener throws is an uncaught error of the program; the stream goes on. */
 export type WriterEvents = {
   /** A shard is complete and visible under its key: it can be read, copied, moved away. */

@@ -417,7 +417,6 @@ describe("a store that is not of the array", () => {
       (d) => (d.codecs[0].configuration.index_location = "start"),
     ],
     ["other chunk keys", "chunk keys", "v2", (d) => (d.chunk_key_encoding = { name: "v2" })],
-    ["no names", "names", "none", (d) => delete d.dimension_names],
     ["no shards", "shard", "none", (d) => (d.codecs = d.codecs[0].configuration.codecs)],
   ];
   it.each(foreigners)(

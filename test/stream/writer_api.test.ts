@@ -55,7 +55,7 @@ const failure = (promise: Promise<unknown>): Promise<MillraceError> =>
   );
 
 describe("append", () => {
-  it("takes every kind of view, at any offset", async () => {
+  it("takes bytes and elements of its own dtype, at any offset", async () => {
     const { sink, writer } = await open();
     const data = rows(0, 9);
     const shifted = new Uint8Array(data.byteLength + 64);
@@ -64,14 +64,14 @@ describe("append", () => {
     shared.set(data.subarray(8 * ROW_BYTES));
     const at = (row: number): number => 64 + row * ROW_BYTES;
     await writer.append(new Uint8Array(shifted.buffer, at(0), ROW_BYTES));
-    await writer.append(new Int8Array(shifted.buffer, at(1), ROW_BYTES));
+    await writer.append(shifted.buffer.slice(at(1), at(2)));
     await writer.append(new Uint16Array(shifted.buffer, at(2), ROW_BYTES / 2));
-    await writer.append(new Float32Array(shifted.buffer, at(3), ROW_BYTES / 4));
-    await writer.append(new BigUint64Array(shifted.buffer, at(4), ROW_BYTES / 8));
-    await writer.append(new DataView(shifted.buffer, at(5), ROW_BYTES));
+    await writer.append(new DataView(shifted.buffer, at(3), ROW_BYTES - 2));
+    await writer.append(new DataView(shifted.buffer, at(4) - 2, 2));
+    await writer.append(new Uint16Array(shifted.buffer.slice(at(4), at(6))));
     await writer.append(Buffer.from(shifted.buffer, at(6), ROW_BYTES));
-    await writer.append(new Uint8ClampedArray(shifted.buffer, at(7), ROW_BYTES));
-    await writer.append(shared);
+    await writer.append(new Uint8Array(shifted.buffer, at(7), ROW_BYTES));
+    await writer.append(shared.buffer);
     await writer.append(new Uint8Array(0));
     await writer.close();
     same(await stored(sink.files), data);
@@ -101,7 +101,7 @@ describe("append", () => {
     ["null", null],
     ["undefined", undefined],
     ["an array", [1, 2]],
-    ["an ArrayBuffer", new ArrayBuffer(4)],
+    ["half an element in an ArrayBuffer", new ArrayBuffer(3)],
     ["half an element", new Uint8Array(3)],
   ])("refuses %s and stays usable", async (_, data) => {
     const { sink, writer } = await open();

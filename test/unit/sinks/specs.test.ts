@@ -3,9 +3,11 @@ import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { SinkSpec } from "../../../src/handoff/sink.js";
+import { recoverStore } from "../../../src/recover/recover.js";
 import { DiscardSink } from "../../../src/sinks/discard.js";
 import { makeSink } from "../../../src/sinks/make_sink.js";
 import { discardSink, fileSink, memorySink, moduleSink, throttledSink } from "../../../src/sinks/specs.js";
+import { openArray } from "../../../src/store/array_reader.js";
 import { makeTempFolder, readIfThere, removeFolder } from "../../helpers/temp_folder.js";
 
 let folder: string;
@@ -47,6 +49,8 @@ describe("fileSink", () => {
     [() => fileSink(undefined as never)],
     [() => fileSink(5 as never)],
     [() => fileSink(new URL("https://example.org/x"))],
+    [() => fileSink(new URL("file://server/share/x"))],
+    [() => fileSink(new URL("file:///a%2Fb"))],
     [() => fileSink("x", { maxOpenFiles: 0 })],
     [() => fileSink("x", { maxOpenFiles: 1.5 })],
     [() => fileSink("x", { directIo: "yes" as never })],
@@ -54,6 +58,52 @@ describe("fileSink", () => {
     [() => fileSink("x", null as never)],
   ])("refuses what is no path or no option (%#)", (call) => {
     expect(call).toThrow(expect.objectContaining({ name: "MillraceError", code: "INVALID_OPTION" }));
+  });
+});
+
+const drives: [string, RegExp][] = [
+  ["C:\\data\\run.zarr", /\.\//],
+  ["d:/run.zarr", /\.\//],
+];
+
+describe("a text that is no path", () => {
+  it.each<[string, RegExp]>([
+    ["s3://bucket/run.zarr", /s3Sink/],
+    ["S3://bucket", /s3Sink/],
+    ["s3:/bucket/run.zarr", /s3Sink/],
+    ["file:///data/run.zarr", /new URL/],
+    ["https://example.org/run.zarr", /\.\//],
+    ["gs://bucket/run.zarr", /\.\//],
+    ["~", /homedir/],
+    ["~/run.zarr", /homedir/],
+    ["~ann/run.zarr", /homedir/],
+    ...(process.platform === "win32" ? [] : drives),
+  ])("%s is refused, and what works is named", (path, hint) => {
+    expect(() => fileSink(path)).toThrow(
+      expect.objectContaining({
+        code: "INVALID_OPTION",
+        context: { option: "path", given: path },
+        hint: expect.stringMatching(hint),
+      }),
+    );
+  });
+
+  it("is a path with ./ in front, or where it only looks a little like one", () => {
+    for (const path of ["./~/run.zarr", "./s3:/b", "run~", "~run.zarr", "12:30/run.zarr", "a/b:/c", "t:0"]) {
+      expect(fileSink(path).location).toBe(resolve(path));
+    }
+  });
+
+  it("is not recovered either", async () => {
+    for (const path of ["~/run.zarr", "s3:/bucket", "gs://b/x"]) {
+      await expect(recoverStore(path)).rejects.toMatchObject({ code: "INVALID_OPTION" });
+    }
+  });
+
+  it("is not found by readers, who say why", async () => {
+    const error = await openArray("~/run.zarr").catch((e) => e);
+    expect(error).toMatchObject({ code: "STORE_NOT_FOUND", hint: expect.stringContaining("homedir") });
+    await expect(openArray("file://server/x")).rejects.toMatchObject({ code: "INVALID_OPTION" });
   });
 });
 
@@ -103,7 +153,7 @@ describe("moduleSink", () => {
   it("imports a module and gives it the options", async () => {
     const url = await moduleAt(
       "mine.mjs",
-      "export default async (o) => ({ kind: o.kind, location: 'l', openShard() {}, putObject() {} })",
+      "export default async (o) => ({ kind: o.kind, location: 'l', open() {}, openShard() {}, putObject() {}, close() {} })",
     );
     const spec = moduleSink(url, { kind: "mine" }, { location: "here", memoryBytesPerShard: 50 });
     expect(spec.location).toBe("here");
@@ -116,6 +166,7 @@ describe("moduleSink", () => {
     ["a module that throws", "throw new Error('no')"],
     ["no default export", "export const x = 1"],
     ["a default export that returns no sink", "export default () => ({})"],
+    ["a sink that cannot be closed", "export default () => ({ open() {}, openShard() {}, putObject() {} })"],
     ["a default export that returns nothing", "export default () => undefined"],
   ])("refuses %s", async (name, source) => {
     const file = `${name.replaceAll(" ", "_")}.mjs`;
