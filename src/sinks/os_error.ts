@@ -10,6 +10,8 @@ export interface OsOperation {
   readonly bytes?: number;
   /** Bytes the file held before this call. */
   readonly position?: number;
+  /** Instead of the usual ones, by errno. */
+  readonly hints?: Readonly<Record<string, string>>;
 }
 
 const HINTS: Readonly<Record<string, string>> = {
@@ -52,7 +54,11 @@ export function toSinkError(error: unknown, operation: OsOperation): MillraceErr
   if (operation.bytes !== undefined) context.bytes = operation.bytes;
   if (operation.position !== undefined) context.position = operation.position;
   const text = `could not ${operation.what} ${operation.path}: ${message}.`;
-  return new MillraceError(CODES[errno] ?? "SINK_FAILED", text, { context, hint: hintOf(errno), cause: error });
+  return new MillraceError(CODES[errno] ?? "SINK_FAILED", text, {
+    context,
+    hint: operation.hints?.[errno] ?? hintOf(errno),
+    cause: error,
+  });
 }
 
 /** Runs an operation, turning what it throws into a MillraceError. */
