@@ -29,7 +29,7 @@ import {
   pastEnd,
   stillReserved,
 } from "./append_input.js";
-import { EarlyWarnings } from "./early_warnings.js";
+import { EarlyWarnings, openingWarnings } from "./early_warnings.js";
 import { OperationQueue, type Work } from "./operation_queue.js";
 import type { Platform } from "./platform.js";
 import { streamInit } from "./stream_init.js";

@@ -156,6 +156,7 @@ async function write(
       durability: flags.durability,
       signal: interrupts.aborting,
     });
+    writer.on("warning", ({ message }) => io.stderr.write(`millrace: warning: ${message}\n`));
     const rowsBefore = writer.watermarks.published;
     const progress = startProgress({
       mode: flags.progress,
