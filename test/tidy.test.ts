@@ -251,6 +251,10 @@ describe("calls that belong to one place", () => {
     expect(inCode(/\.terminate\(/, () => false)).toEqual([]);
   });
 
+  it("asks Node for no recursive call on folders: its mkdir tries for ever where none can be made", () => {
+    expect(inCode(/\brecursive ?: ?true/, () => false)).toEqual([]);
+  });
+
   it("touches files in sinks, store, cli, bench and the addon's loader only", () => {
     const allowed = under("sinks/", "store/", "cli/", "bench/", "native/binding.ts", "gpu/node_gpu.ts");
     expect(importing(/^(node:)?fs(\/promises)?$/, allowed)).toEqual([]);

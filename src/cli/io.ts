@@ -16,13 +16,13 @@ export interface CommandContext {
 
 /**
  * The process's own streams. A reader that goes away (`millrace inspect … | head`) is not an error of ours: EPIPE on
- * stdout is swallowed, every other stream error stays fatal.
+ * stdout is swallowed, and so is EIO of a terminal that is gone, whose SIGHUP closes the store; every other stream error stays fatal.
  */
 export function processIo(): CliIo {
-  const ignorePipe = (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-  };
-  process.stdout.on("error", ignorePipe);
-  process.stderr.on("error", ignorePipe);
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EPIPE" && !(error.code === "EIO" && stream.isTTY)) throw error;
+    });
+  }
   return { stdin: process.stdin, stdout: process.stdout, stderr: process.stderr };
 }

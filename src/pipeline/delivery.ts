@@ -13,7 +13,7 @@ import type { DeliveryInit, DeliveryNews, FromDelivery, ToDelivery } from "./mes
 import { Publisher } from "./publisher.js";
 import { checkUnchanged, openCopy } from "./reopen_row.js";
 import { Journals } from "./row_journal.js";
-import { type EncodedBytes, type SealedShard, ShardRow } from "./shard_row.js";
+import { type EncodedBytes, type SealedShard, ShardRow, Stopped } from "./shard_row.js";
 
 export interface DeliveryLinks {
   toProducer(news: DeliveryNews): void;
@@ -50,6 +50,8 @@ export class Delivery {
   #failed = false;
   #diskFull = false;
   #aborted = false;
+  /** Aborted, and nobody wants what is on its way: loops over shards end. */
+  #hurried = false;
   #ending = false;
   #stopped = false;
   #reopening: Promise<void> = Promise.resolve();
@@ -60,12 +62,22 @@ export class Delivery {
   readonly #begun = new Signal();
 
   /** Opens the store: after this its metadata is valid, with shape 0 or that of the store which is resumed. Rejects with the sink's error. */
-  static async open(init: DeliveryInit, sink: Sink, links: DeliveryLinks): Promise<Delivery> {
+  static async open(
+    init: DeliveryInit,
+    sink: Sink,
+    links: DeliveryLinks,
+    stopped = (): boolean => false,
+  ): Promise<Delivery> {
+    const look = (): void => {
+      if (stopped()) throw new Stopped("the stream was aborted while it opened");
+    };
     const delivery = new Delivery(init, sink, links);
     if (init.durability === "batch") delivery.#checkJournal();
     await sink.open(init.mode);
+    look();
     await delivery.#journals?.begin();
     try {
+      look();
       if (init.resume === undefined) await delivery.#publisher.publish();
       else await checkUnchanged(sink, init.resume);
     } catch (error) {
@@ -174,6 +186,7 @@ export class Delivery {
         break;
       case "abort":
         this.#aborted = true;
+        this.#hurried ||= message.hurry;
         if (message.hurry) this.#sink.hurry?.();
         break;
       case "close":
@@ -259,7 +272,7 @@ export class Delivery {
   async #openRow(row: number, isContinued = false): Promise<ShardRow> {
     // First: a shard that no journal tells of is one that recovery can only throw away.
     const journal = await this.#journals?.openRow(row);
-    return new ShardRow(row, this.#g, this.#table, this.#sink, journal, this.#init, isContinued);
+    return new ShardRow(row, this.#g, this.#table, this.#sink, journal, this.#init, () => this.#hurried, isContinued);
   }
 
   async #append(row: ShardRow, batch: HostBatch, from: number, to: number, encoded: EncodedBytes): Promise<void> {
@@ -459,8 +472,9 @@ export class Delivery {
   }
 
   #fail(error: unknown): void {
-    if (this.#failed) {
-      if (this.#stopped) return;
+    if (this.#failed || error instanceof Stopped) {
+      this.#failed = true;
+      if (this.#stopped || error instanceof Stopped) return;
       const message = error instanceof Error ? error.message : String(error);
       this.#links.toProducer({ type: "warning", message: `after the first failure: ${message}` });
       return;

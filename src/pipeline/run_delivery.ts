@@ -49,13 +49,18 @@ export async function runDelivery(
       early.push(data);
     };
     try {
-      delivery = await Delivery.open(init, sink, {
-        toProducer: (news) => ports.producer.postMessage(news),
-        toEngine: (message) => {
-          ports.engine.postMessage(message);
-          if (message.type === "stopped") stopped();
+      delivery = await Delivery.open(
+        init,
+        sink,
+        {
+          toProducer: (news) => ports.producer.postMessage(news),
+          toEngine: (message) => {
+            ports.engine.postMessage(message);
+            if (message.type === "stopped") stopped();
+          },
         },
-      });
+        () => early.some((message) => message.type === "abort" && message.hurry),
+      );
     } catch (error) {
       // The first failure is the one to report, whatever closing adds to it.
       await sink.close().catch(() => {});

@@ -25,6 +25,9 @@ export interface SealedShard {
   readonly bytes: number;
 }
 
+/** Thrown between two shards once nobody wants the rest: no failure of the sink, and nothing to report. */
+export class Stopped extends Error {}
+
 /** Encoded bytes of a batch and where they lie. Borrowed until the write settles. */
 export interface EncodedBytes {
   readonly output: Uint8Array;
@@ -51,6 +54,7 @@ export class ShardRow {
   /** A shard is opened with its first chunk: one that is skipped whole never exists. */
   readonly #shards: (OpenShard | undefined)[];
   readonly #isContinued: boolean;
+  readonly #stopped: () => boolean;
 
   constructor(
     row: number,
@@ -59,6 +63,8 @@ export class ShardRow {
     sink: Sink,
     journal: RowJournal | undefined,
     init: { readonly chunkBytesMax: number; readonly durability: Durability },
+    /** Looked at before each call of the sink on a shard: of a row of thousands the rest is left out once it is true. */
+    stopped: () => boolean,
     /** The published shape reaches into the row: an earlier writer has begun it. */
     isContinued = false,
   ) {
@@ -68,6 +74,7 @@ export class ShardRow {
     this.#table = table;
     this.#sink = sink;
     this.#isContinued = isContinued;
+    this.#stopped = stopped;
     this.#atOnce = sink.parallelShards ?? SHARDS_AT_ONCE;
     this.#durability = init.durability;
     this.#maxBytes = g.chunksPerShard * init.chunkBytesMax + shardIndexBytes(g.chunksPerShard);
@@ -101,7 +108,7 @@ export class ShardRow {
   /**
    * Appends epochs [from, to) of the batch, counted inside the batch, to their shards. `onWrite(bytes, write)` runs every write,
    * so that the caller can count it; `onChecksums(bytes, enter)` the entering of their chunks into the journal. Settles once every
-   * write has; then rejects with the first failure.
+   * write has; then rejects with the first failure, or with Stopped.
    */
   async append(
     batch: HostBatch,
@@ -114,7 +121,9 @@ export class ShardRow {
     await forEachLimited(this.#shards, this.#atOnce, async (_, s) => {
       const chunks = this.#chunksOf(s, batch, from, to, encoded.sizes);
       if (chunks.length === 0) return;
+      this.#look();
       const shard = await this.#open(s);
+      this.#look();
       const segments = this.#segments(shard, chunks, batch.firstEpoch, encoded);
       const bytes = segments.reduce((sum, segment) => sum + segment.byteLength, 0);
       if (this.#durability === "batch") this.#unsynced.add(shard);
@@ -132,6 +141,7 @@ export class ShardRow {
     const shards = [...this.#unsynced];
     this.#unsynced.clear();
     await forEachLimited(shards, this.#atOnce, async ({ key, handle }) => {
+      this.#look();
       assert(handle.sync !== undefined, "shards of a sink with a journal can be synced", { key });
       await onSync(() => handle.sync!());
     });
@@ -141,6 +151,7 @@ export class ShardRow {
   async seal(onSeal: (shard: SealedShard, seal: () => Promise<void>) => Promise<void>): Promise<void> {
     await forEachLimited(this.#shards, this.#atOnce, async (shard, s) => {
       if (shard === undefined) return;
+      this.#look();
       const index = shard.index.encode();
       // Checked again when the store is verified: what is entered here must be what was written.
       assert(shard.offset <= this.#maxBytes - index.byteLength, "a shard stays within its bound", {
@@ -158,6 +169,10 @@ export class ShardRow {
     const given = await Promise.allSettled(this.#shards.map((shard) => shard?.handle.abandon(keep)));
     this.#shards.fill(undefined);
     for (const result of given) if (result.status === "rejected") throw result.reason;
+  }
+
+  #look(): void {
+    if (this.#stopped()) throw new Stopped("the stream was aborted between two shards");
   }
 
   /** Task numbers of shard s in the batch that hold a chunk, in shard order. */

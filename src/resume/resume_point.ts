@@ -1,4 +1,5 @@
 import { MillraceError } from "../base/errors.js";
+import { unlessAborted } from "../base/unless_aborted.js";
 import { MARKER_KEY } from "../journal/writer_marker.js";
 import type { WriterOptions } from "../options.js";
 import { type CheckedOptions, checkWriterOptions, type Machine } from "../options_check.js";
@@ -7,7 +8,7 @@ import { METADATA_NAME, readMetadata } from "../store/array_layout.js";
 import { type ArrayReader, openNode } from "../store/array_reader.js";
 import { parseMetadata } from "../zarr/parse_metadata.js";
 import { compareArray, type Difference } from "./compare_array.js";
-import { existingStore } from "./existing_store.js";
+import { type ExistingStore, existingStore } from "./existing_store.js";
 import { completeArray } from "./stored_options.js";
 
 /** Where a stream goes on. The store stays open for reading until it is disposed. */
@@ -25,34 +26,43 @@ export interface ResumePoint extends AsyncDisposable {
 /**
  * Checks that the store behind `options.sink` can be continued with `options.array`, and changes nothing in it. Caller's thread.
  * @throws MillraceError STORE_NOT_FOUND, STORE_NOT_CLOSED, RESUME_MISMATCH with all differences, STORE_UNSUPPORTED or STORE_CORRUPT for
- *   metadata that cannot be read, INVALID_OPTION for a sink that cannot, and what reading rejects with
+ *   metadata that cannot be read, INVALID_OPTION for a sink that cannot, WRITER_ABORTED as soon as the signal aborts, and what reading rejects with
  */
 export async function findResumePoint(options: WriterOptions, machine: Machine): Promise<ResumePoint> {
   const existing = existingStore(options.sink);
   try {
-    const { objects } = existing;
-    if ((await objects.size(MARKER_KEY)) !== undefined) throw notClosed(objects.location, MARKER_KEY);
-    const metadata = await readMetadata(objects, "");
-    if (metadata === undefined) throw notFound(objects.location);
-    const stored = parseMetadata(metadata);
-    if (stored.nodeType === "group") {
-      throw mismatch(objects.location, [{ field: "node", stored: "a group", given: "an array" }]);
-    }
-    const array = completeArray(options.array, stored);
-    const checked = checkWriterOptions({ ...options, array }, machine);
-    const differences = compareArray(stored, checked, options.array);
-    if (differences.length > 0) throw mismatch(objects.location, differences);
-    return {
-      checked,
-      rows: stored.shape[0],
-      metadata,
-      array: await openNode(objects, ""),
-      [Symbol.asyncDispose]: () => existing[Symbol.asyncDispose](),
-    };
+    return await unlessAborted(resumePointIn(existing, options, machine), options.signal);
   } catch (error) {
+    // Ends what is being read, too.
     await existing[Symbol.asyncDispose]();
-    throw error;
+    if (!options.signal?.aborted) throw error;
+    throw new MillraceError("WRITER_ABORTED", "the signal was aborted while the store was read.", {
+      context: { option: "signal", location: options.sink.location },
+      cause: options.signal.reason,
+    });
   }
+}
+
+async function resumePointIn(existing: ExistingStore, options: WriterOptions, machine: Machine): Promise<ResumePoint> {
+  const { objects } = existing;
+  if ((await objects.size(MARKER_KEY)) !== undefined) throw notClosed(objects.location, MARKER_KEY);
+  const metadata = await readMetadata(objects, "");
+  if (metadata === undefined) throw notFound(objects.location);
+  const stored = parseMetadata(metadata);
+  if (stored.nodeType === "group") {
+    throw mismatch(objects.location, [{ field: "node", stored: "a group", given: "an array" }]);
+  }
+  const array = completeArray(options.array, stored);
+  const checked = checkWriterOptions({ ...options, array }, machine);
+  const differences = compareArray(stored, checked, options.array);
+  if (differences.length > 0) throw mismatch(objects.location, differences);
+  return {
+    checked,
+    rows: stored.shape[0],
+    metadata,
+    array: await openNode(objects, ""),
+    [Symbol.asyncDispose]: () => existing[Symbol.asyncDispose](),
+  };
 }
 
 function notFound(location: string): MillraceError {

@@ -33,7 +33,7 @@ export interface S3Api {
   remove(keys: readonly string[], about?: Cancelable): Promise<void>;
   /** Whether the bucket is there and may be looked at. */
   headBucket(): Promise<void>;
-  /** Closes connections. Requests on their way fail. */
+  /** Closes connections. Requests on their way fail; reads (head, get, list, headBucket) do so at once. */
   close(): void;
 }
 

@@ -295,10 +295,9 @@ class SdkApi implements S3Api {
   }
 
   async headBucket(): Promise<void> {
+    const command = new this.#sdk.HeadBucketCommand({ Bucket: this.#place.bucket });
     try {
-      await this.#ask("HeadBucket", undefined, () =>
-        this.#client.send(new this.#sdk.HeadBucketCommand({ Bucket: this.#place.bucket })),
-      );
+      await this.#ask("HeadBucket", undefined, () => this.#reading((about) => this.#client.send(command, about)));
     } catch (error) {
       // An answer to HEAD has no body, so nothing but the status tells which of the two it was.
       if (statusOf(error) === 404)

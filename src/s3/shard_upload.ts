@@ -1,6 +1,7 @@
 import { assert } from "../base/assert.js";
 import { sleep } from "../base/clock.js";
 import { isMillraceError } from "../base/errors.js";
+import { unlessAborted } from "../base/unless_aborted.js";
 import { forManyRequests } from "./many_requests.js";
 import type { PartPool } from "./part_pool.js";
 import type { ObjectAbout, S3Api, UploadedPart, UploadName } from "./s3_api.js";
@@ -15,7 +16,7 @@ export interface UploadHome {
   conditional: boolean;
   /** Set once an upload could not be given up because nobody answers: the others need not try for minutes each. */
   unreachable: boolean;
-  /** Set once the stream is in a hurry: bounds what is still asked of the server. */
+  /** Aborts some time after the stream is in a hurry: bounds what is still asked of the server then. */
   lastWords: AbortSignal | undefined;
   /** The upload is over: its object is complete, or given up. `clean`: nothing of it is left on the server. */
   ended(key: string, clean: boolean): void;
@@ -201,8 +202,11 @@ export class ShardUpload {
         await this.#settle(run);
         return;
       }
-      if (this.#cancel.signal.aborted || !(await hasLanded(api, this.#key, this.#writeId, this.#bytes, error)))
-        throw error;
+      const { signal } = this.#cancel;
+      if (signal.aborted) throw error;
+      const landed = hasLanded(api, this.#key, this.#writeId, this.#bytes, error);
+      // Told to stop meanwhile: nobody waits for a server that may not answer that either.
+      if (!(await unlessAborted(landed, signal).catch(() => false))) throw error;
     }
   }
 

@@ -54,6 +54,7 @@ export class FileSink implements Sink, ShardHome {
   /** The last putObject of each key under way: two of one key must not share a temporary file. */
   readonly #puts = new Map<string, Promise<void>>();
   #closing: Promise<void> | undefined;
+  #hurried = false;
 
   constructor(settings: FileSinkSettings) {
     const limit = settings.maxOpenFiles ?? OPEN_SHARD_FILES_MAX;
@@ -91,7 +92,7 @@ export class FileSink implements Sink, ShardHome {
       const otherwise =
         "If it is not a writer of this store, recover the store with force first, or delete the folder.";
       await refuseAtWork(this.location, await this.#marker(), otherwise);
-      await removeStore(this.#fs, this.location);
+      await removeStore(this.#fs, this.location, () => this.#hurried);
     }
     await this.#folders.makeRoot();
   }
@@ -222,6 +223,11 @@ export class FileSink implements Sink, ShardHome {
     });
     if (durable) await this.#folders.syncPath(dirname(path));
   }
+
+  /** Nothing here waits for somebody far away; but an old store may have files without number, and each is removed by itself. */
+  readonly hurry = (): void => {
+    this.#hurried = true;
+  };
 
   close(): Promise<void> {
     this.#closing ??= this.#close();

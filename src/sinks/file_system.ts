@@ -1,4 +1,5 @@
-import { mkdir, open, readdir, realpath, rename, rm, rmdir, stat, unlink } from "node:fs/promises";
+import { mkdir, open, readdir, realpath, rename, rmdir, stat, unlink } from "node:fs/promises";
+import { makeFolders, removeTree } from "./folder_tree.js";
 
 /**
  * The calls that the file sink and recovery make, and no others. Tests wrap it to fail, hold or record any of them.
@@ -15,7 +16,8 @@ export interface FileSystem {
   mkdirAll(path: string): Promise<string | undefined>;
   /** An empty folder. */
   rmdir(path: string): Promise<void>;
-  removeTree(path: string): Promise<void>;
+  /** A file, or a folder with all that is in it. Once `stopped` says so, what is left stays. */
+  removeTree(path: string, stopped?: () => boolean): Promise<void>;
   /** What lies at a path; links are followed. */
   kindOf(path: string): Promise<"absent" | "folder" | "other">;
   entries(path: string): Promise<{ readonly name: string; readonly isFolder: boolean }[]>;
@@ -55,9 +57,9 @@ export const nodeFileSystem: FileSystem = {
   mkdir: async (path) => {
     await mkdir(path);
   },
-  mkdirAll: (path) => mkdir(path, { recursive: true }),
+  mkdirAll: makeFolders,
   rmdir: (path) => rmdir(path),
-  removeTree: (path) => rm(path, { recursive: true, force: true }),
+  removeTree,
   async kindOf(path) {
     try {
       return (await stat(path)).isDirectory() ? "folder" : "other";

@@ -41,7 +41,8 @@ export class Folders {
 
   /** Makes the root and what is missing above it. */
   async makeRoot(): Promise<void> {
-    const first = await guarded({ what: "make folder", path: this.root }, () => this.fs.mkdirAll(this.root));
+    const hints = { ENOENT: "No folder can be made on this file system: choose another place." };
+    const first = await guarded({ what: "make folder", path: this.root, hints }, () => this.fs.mkdirAll(this.root));
     if (first !== undefined) this.#top = dirname(first);
   }
 

@@ -11,6 +11,8 @@ export interface OsOperation {
   readonly bytes?: number;
   /** Bytes the file held before this call. */
   readonly position?: number;
+  /** Instead of the usual ones, by errno. */
+  readonly hints?: Readonly<Record<string, string>>;
 }
 
 const HINTS: Readonly<Record<string, string>> = {
@@ -54,8 +56,13 @@ export function toSinkError(error: unknown, operation: OsOperation): MillraceErr
   if (operation.key !== undefined) context.key = operation.key;
   if (operation.bytes !== undefined) context.bytes = operation.bytes;
   if (operation.position !== undefined) context.position = operation.position;
-  const text = `could not ${operation.what} ${operation.path}: ${typeof message === "string" ? message : describeValue(error)}.`;
-  return new MillraceError(CODES[errno] ?? "SINK_FAILED", text, { context, hint: hintOf(errno), cause: error });
+  const reason = typeof message === "string" ? message : describeValue(error);
+  const text = `could not ${operation.what} ${operation.path}: ${reason}.`;
+  return new MillraceError(CODES[errno] ?? "SINK_FAILED", text, {
+    context,
+    hint: operation.hints?.[errno] ?? hintOf(errno),
+    cause: error,
+  });
 }
 
 /** Runs an operation, turning what it throws into a MillraceError. */

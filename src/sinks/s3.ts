@@ -1,6 +1,7 @@
 import { assert } from "../base/assert.js";
 import { wallIso } from "../base/clock.js";
 import { isMillraceError, MillraceError } from "../base/errors.js";
+import { unlessAborted } from "../base/unless_aborted.js";
 import type { OpenMode, ShardExpectation, ShardHandle, Sink, StoredObjects } from "../handoff/sink.js";
 import { encodeMarker, MARKER_KEY, type WriterMarker } from "../journal/writer_marker.js";
 import { forManyRequests } from "../s3/many_requests.js";
@@ -49,8 +50,14 @@ export class S3Sink implements Sink {
   /** Every upload ended without leaving anything on the server, and every object that was put is there. */
   #clean = true;
   #closing: Promise<void> | undefined;
+  /** Aborts once the stream is in a hurry: nobody wants the store to be opened any more, or anything read. */
+  readonly #hurry = new AbortController();
+  /** Aborts LAST_WORDS_MS later, requests that had begun before included. */
+  readonly #lastWords = new AbortController();
 
   constructor({ api, partBytes, concurrency }: S3SinkSettings) {
+    // Shards that are copied are read side by side.
+    forManyRequests(this.#hurry.signal);
     this.location = api.location;
     this.parallelShards = concurrency;
     this.#api = api;
@@ -60,7 +67,7 @@ export class S3Sink implements Sink {
       pool: new PartPool(concurrency),
       conditional: true,
       unreachable: false,
-      lastWords: undefined,
+      lastWords: forManyRequests(this.#lastWords.signal),
       ended: (key, clean) => {
         this.#open.delete(key);
         this.#clean &&= clean;
@@ -68,7 +75,16 @@ export class S3Sink implements Sink {
     };
   }
 
-  async open(mode: OpenMode): Promise<void> {
+  open(mode: OpenMode): Promise<void> {
+    return this.#unlessHurried(this.#begin(mode));
+  }
+
+  /** Reads cannot be told to stop one by one; they end when the connections are closed, which nobody has to wait for. */
+  #unlessHurried<T>(call: Promise<T>): Promise<T> {
+    return unlessAborted(call, this.#hurry.signal);
+  }
+
+  async #begin(mode: OpenMode): Promise<void> {
     const marker = { writeId: this.#streamId, started: wallIso(), endsAt: undefined };
     if (mode === "create") {
       await this.#refuseExisting();
@@ -79,15 +95,15 @@ export class S3Sink implements Sink {
     } else {
       await this.#refuseForeign();
       // First: from here on an overwrite that is interrupted can be started again, zarr.json or not.
-      await this.#api.putObject(MARKER_KEY, encodeMarker(marker), this.#about(this.#nextId(), MARKER_KEY));
+      await this.#api.putObject(MARKER_KEY, encodeMarker(marker), this.#aboutMarker(this.#nextId()));
       await this.#removeStore();
     }
     this.#marker = marker;
   }
 
   readonly stored: StoredObjects = {
-    size: async (key) => (await this.#api.head(key))?.bytes,
-    getRange: (key, offset, length) => this.#api.get(key, { offset, length }),
+    size: async (key) => (await this.#unlessHurried(this.#api.head(key)))?.bytes,
+    getRange: (key, offset, length) => this.#unlessHurried(this.#api.get(key, { offset, length })),
   };
 
   async openShard(key: string, expected: ShardExpectation): Promise<ShardHandle> {
@@ -126,7 +142,9 @@ export class S3Sink implements Sink {
   };
 
   readonly hurry = (): void => {
-    this.#home.lastWords ??= forManyRequests(AbortSignal.timeout(LAST_WORDS_MS));
+    if (this.#hurry.signal.aborted) return;
+    AbortSignal.timeout(LAST_WORDS_MS).addEventListener("abort", () => this.#lastWords.abort(), { once: true });
+    this.#hurry.abort(new MillraceError("WRITER_ABORTED", `the stream to ${this.location} was aborted.`));
     for (const upload of this.#open.values()) upload.hurry();
   };
 
@@ -154,11 +172,17 @@ export class S3Sink implements Sink {
     try {
       await this.#api.putObject(key, bytes, { ...this.#about(id, key), signal: this.#home.lastWords });
     } catch (error) {
-      const hurried = this.#home.lastWords !== undefined;
-      if (!hurried && (await hasLanded(this.#api, key, id, bytes.byteLength, error))) return;
+      if (await this.#hasLanded(key, id, bytes, error)) return;
       this.#clean = false;
       throw error;
     }
+  }
+
+  /** In a hurry nobody waits for a server that may not answer that either: then the write counts as lost. */
+  async #hasLanded(key: string, id: string, bytes: Uint8Array, error: unknown): Promise<boolean> {
+    if (this.#hurry.signal.aborted) return false;
+    const landed = hasLanded(this.#api, key, id, bytes.byteLength, error);
+    return await this.#unlessHurried(landed).catch(() => false);
   }
 
   /** If-None-Match makes the marker a lock: of two writers that find the place empty at the same time, one makes it. */
@@ -166,13 +190,13 @@ export class S3Sink implements Sink {
     const bytes = encodeMarker(marker);
     const id = this.#nextId();
     try {
-      await this.#api.putObject(MARKER_KEY, bytes, { ...this.#about(id, MARKER_KEY), ifAbsent: true });
+      await this.#api.putObject(MARKER_KEY, bytes, { ...this.#aboutMarker(id), ifAbsent: true });
     } catch (error) {
       if (isMillraceError(error, "S3_UNSUPPORTED")) {
         this.#home.conditional = false;
-        return this.#api.putObject(MARKER_KEY, bytes, this.#about(id, MARKER_KEY));
+        return this.#api.putObject(MARKER_KEY, bytes, this.#aboutMarker(id));
       }
-      if (await hasLanded(this.#api, MARKER_KEY, id, bytes.byteLength, error)) return;
+      if (await this.#hasLanded(MARKER_KEY, id, bytes, error)) return;
       if (isMillraceError(error, "S3_CONFLICT")) throw inUse();
       throw error;
     }
@@ -235,18 +259,19 @@ export class S3Sink implements Sink {
 
   /** All objects but the marker, the root's metadata first so that no reader sees a store with holes; then unfinished uploads. */
   async #removeStore(): Promise<void> {
-    await this.#api.remove([METADATA_NAME]);
+    const { signal } = this.#hurry;
+    await this.#api.remove([METADATA_NAME], { signal });
     let doomed: string[] = [];
     for await (const { key } of this.#api.list("")) {
       if (key === MARKER_KEY) continue;
       doomed.push(key);
       if (doomed.length < REMOVED_AT_ONCE) continue;
-      await this.#api.remove(doomed);
+      await this.#api.remove(doomed, { signal });
       doomed = [];
     }
-    if (doomed.length > 0) await this.#api.remove(doomed);
+    if (doomed.length > 0) await this.#api.remove(doomed, { signal });
     try {
-      for await (const upload of this.#api.listUploads("")) await this.#api.abortUpload(upload);
+      for await (const upload of this.#api.listUploads("", { signal })) await this.#api.abortUpload(upload, { signal });
     } catch (error) {
       if (!isMillraceError(error, "S3_UNSUPPORTED")) throw error;
     }
@@ -255,6 +280,11 @@ export class S3Sink implements Sink {
   #about(writeId: string, key: string) {
     const contentType = key.endsWith(".json") ? "application/json" : undefined;
     return { metadata: { [WRITE_ID_NAME]: writeId }, contentType };
+  }
+
+  /** Of the marker that opens the store: nobody waits for it in a hurry. */
+  #aboutMarker(writeId: string) {
+    return { ...this.#about(writeId, MARKER_KEY), signal: this.#hurry.signal };
   }
 
   #nextId(): string {

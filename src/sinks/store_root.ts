@@ -48,8 +48,10 @@ export async function refuseExisting(fs: FileSystem, root: string): Promise<void
 /**
  * For mode "overwrite": deletes what the root holds, not the root itself. Refuses a folder that is no store.
  * A crash or a power cut in between leaves the old store whole, or a folder without zarr.json that can be overwritten again.
+ * @param stopped looked at between two files; once true, the rest stays as after a crash
+ * @throws MillraceError WRITER_ABORTED when it was stopped
  */
-export async function removeStore(fs: FileSystem, root: string): Promise<void> {
+export async function removeStore(fs: FileSystem, root: string, stopped = (): boolean => false): Promise<void> {
   await refuseFile(fs, root);
   await guarded({ what: "remove the old store in", path: root }, async () => {
     if ((await fs.kindOf(root)) === "absent") return;
@@ -74,7 +76,13 @@ export async function removeStore(fs: FileSystem, root: string): Promise<void> {
     // Or a power cut could leave the old metadata without the old shards, which reads as fill values.
     await syncNames(fs, root);
     for (const { name } of await fs.entries(root)) {
-      if (name !== DOOMED_NAME) await fs.removeTree(join(root, name));
+      if (name !== DOOMED_NAME) await fs.removeTree(join(root, name), stopped);
+    }
+    if (stopped()) {
+      throw new MillraceError("WRITER_ABORTED", `the stream was aborted while the old store in ${root} was removed.`, {
+        context: { path: root },
+        hint: 'What is left can be overwritten again, with mode: "overwrite".',
+      });
     }
     // Or old shards without either name: no store, and nothing that could be overwritten.
     await syncNames(fs, root);

@@ -1,11 +1,11 @@
 import { availableParallelism } from "node:os";
 import { MillraceError } from "../base/errors.js";
 import { isCount } from "../base/integers.js";
+import { unlessAborted } from "../base/unless_aborted.js";
 import { CheckPool } from "./check_pool.js";
 import { findLeftWriter, type LeftWriter } from "./left_writer.js";
 import { type StoreTarget, withStore } from "./open_store.js";
 import { isAboutOneObject, type StoreEntry, type StoreReader } from "./store_reader.js";
-import { unlessAborted } from "./unless_aborted.js";
 import { type ArrayCheck, PresentQuota } from "./verify_array.js";
 import { VerifyBudget } from "./verify_budget.js";
 import { type CheckedNodes, checkNodes } from "./verify_nodes.js";

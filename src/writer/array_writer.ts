@@ -30,7 +30,7 @@ import {
   signalOf,
   stillReserved,
 } from "./append_input.js";
-import { EarlyWarnings } from "./early_warnings.js";
+import { EarlyWarnings, openingWarnings } from "./early_warnings.js";
 import { OperationQueue, type Work } from "./operation_queue.js";
 import type { Platform } from "./platform.js";
 import { streamInit } from "./stream_init.js";
@@ -459,12 +459,12 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     try {
       await Promise.all([ready, resume && this.#restoreEpoch(resume, options.signal)]);
     } catch (error) {
-      await this.#closing?.catch(() => {});
+      await this.#link.untilGone(this.#closing, options.signal);
       throw error;
     }
     this.#link.opened();
     tracingChannels.open({ location: options.sink.location, geometry, backend: this.backend, adapter: this.adapter });
-    this.#warnings.say(...this.#platform.warnings(), ...this.plan.reductions);
+    this.#warnings.say(...this.#platform.warnings(), ...openingWarnings(this.plan, checked, options.sink.kind));
     // After the caller had a chance to listen.
     setTimeout(() => this.#warnings.release(), 0).unref?.();
   }

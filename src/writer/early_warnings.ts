@@ -1,3 +1,13 @@
+import type { CheckedOptions } from "../options_check.js";
+import { manyShardsWarning } from "../plan/many_shards.js";
+import type { MemoryPlan } from "../plan/memory_plan.js";
+
+/** What options and plan give reason to say before the first row. */
+export function openingWarnings(plan: MemoryPlan, checked: CheckedOptions, sinkKind: string): readonly string[] {
+  const manyShards = manyShardsWarning(checked.geometry, checked.codec, sinkKind);
+  return manyShards === undefined ? plan.reductions : [...plan.reductions, manyShards];
+}
+
 /** Holds what is said while a writer opens, when nobody can listen to it yet. */
 export class EarlyWarnings {
   #waiting: string[] | undefined = [];

@@ -7,21 +7,18 @@ import type { MemoryPlan } from "../plan/memory_plan.js";
 import type { ResumePoint } from "../resume/resume_point.js";
 import { ArrayWriter } from "./array_writer.js";
 import { planStream } from "./estimate_memory.js";
+import { openingAborted, whileOpening } from "./opening.js";
 import type { Platform } from "./platform.js";
 
 /** `openWriter` of each platform; its contract is there. */
 export async function openWriterOn(platform: Platform, options: WriterOptions): Promise<ArrayWriter> {
   const machine = platform.machine();
   const given = checkWriterOptions(options, machine);
-  if (options.signal?.aborted) {
-    throw new MillraceError("WRITER_ABORTED", "the signal was aborted before the writer opened.", {
-      context: { option: "signal" },
-      cause: options.signal.reason,
-    });
-  }
+  const { signal } = options;
+  if (signal?.aborted) throw openingAborted(signal, "before the writer opened");
   const start = async (checked: CheckedOptions, resume: ResumePoint | undefined): Promise<ArrayWriter> => {
-    const plan = await planOn(platform, checked, options, machine.addon);
-    await platform.requireFor(checked);
+    const plan = await whileOpening(planOn(platform, checked, options, machine.addon), signal);
+    await whileOpening(platform.requireFor(checked), signal);
     return await ArrayWriter.start(platform, checked, options, plan, resume);
   };
   if (given.mode !== "resume") return await start(given, undefined);
@@ -31,6 +28,7 @@ export async function openWriterOn(platform: Platform, options: WriterOptions): 
       hint: 'Resume in Node, or use mode "create" or "overwrite".',
     });
   }
+  // Ends by itself at the signal: what it has opened is closed then.
   const resume = await platform.resumePoint(options);
   try {
     return await start(resume.checked, resume);

@@ -1,5 +1,6 @@
 import { deferred } from "../base/deferred.js";
 import { fromWireError, type MillraceError } from "../base/errors.js";
+import { unlessAborted } from "../base/unless_aborted.js";
 import type { Counters } from "../metrics/counters.js";
 import { guardExit } from "../pipeline/exit_handshake.js";
 import type { DeliveryNews, FromEngine, ToEngine } from "../pipeline/messages.js";
@@ -32,6 +33,8 @@ export class StreamLink {
   #ready: { resolve: () => void; reject: (error: unknown) => void; left: number } | undefined;
   #nextFlush = 1;
   #pending = 0;
+  /** Nobody waits for the threads any more. */
+  #isLeft = false;
   #adapter = "";
   #backend: "cpu" | "gpu" = "cpu";
 
@@ -118,6 +121,17 @@ export class StreamLink {
     }
   }
 
+  /**
+   * Of a stream that could not open: waits for its end, or for the signal. What the threads wait for may never answer; they are left to it
+   * then, do not keep the process, and the slots are released when they have ended.
+   */
+  async untilGone(end: Promise<void> | undefined, signal: AbortSignal | undefined): Promise<void> {
+    await unlessAborted(end ?? this.stopped, signal).catch(() => {});
+    if (!signal?.aborted) return;
+    this.#isLeft = true;
+    this.#threads.keepAlive(false);
+  }
+
   /** An open stream that nobody waits for does not keep the process alive. */
   opened(): void {
     this.#threads.keepAlive(this.#pending > 0);
@@ -197,6 +211,6 @@ export class StreamLink {
   #setPending(count: number): void {
     const changed = this.#pending > 0 !== count > 0;
     this.#pending = count;
-    if (changed) this.#threads.keepAlive(count > 0);
+    if (changed && !this.#isLeft) this.#threads.keepAlive(count > 0);
   }
 }

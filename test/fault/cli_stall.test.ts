@@ -88,7 +88,7 @@ describe("on files", () => {
   });
   afterAll(() => removeFolder(folder));
 
-  it.each(["SIGTERM", "SIGINT"] as const)("%s while input is awaited closes the store", async (signal) => {
+  it.each(["SIGTERM", "SIGINT", "SIGHUP"] as const)("%s while input is awaited closes the store", async (signal) => {
     const store = join(folder, `${signal}.zarr`);
     const args = ["write", store, ...ARGS, "--append-bytes", "8", "--progress", "json", "--json"];
     const { child, saw, result } = startCli(args);

@@ -202,10 +202,11 @@ export class FakeS3 implements S3Api {
     }
   }
 
-  async remove(keys: readonly string[]): Promise<void> {
-    await this.#call("remove", keys[0] ?? "", () => {
+  async remove(keys: readonly string[], about: Cancelable = {}): Promise<void> {
+    const run = (): void => {
       for (const key of keys) this.objects.delete(key);
-    });
+    };
+    await this.#call("remove", keys[0] ?? "", run, about);
   }
 
   async headBucket(): Promise<void> {

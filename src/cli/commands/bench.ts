@@ -1,5 +1,4 @@
-import { rmSync } from "node:fs";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command, Option } from "commander";
@@ -17,8 +16,10 @@ import { type BackendFlags, backendOption, softwareAdapterOption } from "../back
 import { describeBench } from "../bench_report.js";
 import { parseCodec } from "../codec_arg.js";
 import { EXIT } from "../exit.js";
+import { onInterrupts } from "../interrupt.js";
 import type { CommandContext } from "../io.js";
 import { parseBytes, parsePositive, parseSeconds, parseSeed } from "../numbers.js";
+import { removeFolder } from "../remove_folder.js";
 
 interface BenchFlags extends BackendFlags {
   readonly backend: BenchSettings["backend"];
@@ -204,15 +205,15 @@ async function scratchFolder(parent: string): Promise<{ path: string } & AsyncDi
     });
   }
   const onSignal = (): void => {
-    rmSync(path, { recursive: true, force: true });
+    removeFolder(path);
     process.exit(EXIT.interrupted);
   };
-  process.once("SIGINT", onSignal);
+  const signals = onInterrupts(onSignal);
   return {
     path,
     async [Symbol.asyncDispose]() {
-      process.off("SIGINT", onSignal);
-      await rm(path, { recursive: true, force: true });
+      signals[Symbol.dispose]();
+      removeFolder(path);
     },
   };
 }

@@ -50,7 +50,8 @@ Examples:
   millrace write run.zarr --mode resume --input d.raw
 
 Input that ends in the middle of a row is an error (exit code 1); the whole rows before it are in the store.
-Ctrl-C closes the store with what has arrived (exit code 130); a second Ctrl-C aborts.`;
+Ctrl-C, SIGTERM or SIGHUP closes the store with what has arrived (exit code 130); a second one of them aborts (130); a third
+ends the process at once.`;
 
 /** `millrace write`: streams stdin, raw files or TIFF files into a new array. */
 export function writeCommand({ io, finish }: CommandContext): Command {
@@ -155,6 +156,7 @@ async function write(
       durability: flags.durability,
       signal: interrupts.aborting,
     });
+    writer.on("warning", ({ message }) => io.stderr.write(`millrace: warning: ${message}\n`));
     const rowsBefore = writer.watermarks.published;
     const progress = startProgress({
       mode: flags.progress,

@@ -1,6 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
+import { deferred } from "../../../src/base/deferred.js";
 import type { S3Api } from "../../../src/s3/s3_api.js";
 import { checkS3Options } from "../../../src/s3/s3_options.js";
 import { openSdkApi } from "../../../src/s3/sdk_api.js";
@@ -36,6 +37,21 @@ function part(response: ServerResponse, from: number, to: number): ServerRespons
   const headers = { "content-length": to - from, "content-range": `bytes ${from}-${to - 1}/${OBJECT.length}` };
   return response.writeHead(206, headers);
 }
+
+it.each<[string, (api: S3Api) => Promise<unknown>]>([
+  ["head", (api) => api.head("k")],
+  ["get", (api) => api.get("k")],
+  ["list", async (api) => await api.list("")[Symbol.asyncIterator]().next()],
+  ["headBucket", (api) => api.headBucket()],
+])("close ends a %s that is never answered, and it is not asked again", async (_name, read) => {
+  const arrived = deferred();
+  const { api, requests } = await serve(() => arrived.resolve());
+  const failed = read(api).catch((error) => error.code);
+  await arrived.promise;
+  api.close();
+  expect(await failed).toBe("WRITER_ABORTED");
+  expect(requests).toHaveLength(1);
+});
 
 describe("get", () => {
   it.each<[string, (response: ServerResponse) => void]>([

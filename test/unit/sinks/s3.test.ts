@@ -1,4 +1,5 @@
 import { beforeEach, describe, expect, it, vi } from "vitest";
+import { deferred } from "../../../src/base/deferred.js";
 import { isMillraceError } from "../../../src/base/errors.js";
 import { MARKER_KEY } from "../../../src/journal/writer_marker.js";
 import { WRITE_ID_NAME } from "../../../src/s3/write_id.js";
@@ -140,6 +141,56 @@ describe("the S3 sink", () => {
     expect((await ends).map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
     await sink.close();
     expect(s3.keys()).toEqual([MARKER_KEY]);
+  });
+
+  it.each(["create", "resume", "overwrite"] as const)(
+    "in a hurry, waits for no call of opening that is not answered (%s)",
+    async (mode) => {
+      const before = new FakeS3();
+      if (mode !== "create") {
+        const closed = sinkOn(before);
+        await closed.open("create");
+        await closed.putObject("zarr.json", coordinateBytes(1, 9));
+        await closed.close();
+      }
+      const methods = new Set<string>();
+      for (let at = 1; ; at++) {
+        const api = before.copy();
+        const sink = sinkOn(api);
+        const held = deferred();
+        api.before = (call) => {
+          if (call.index !== at) return;
+          methods.add(call.method);
+          held.resolve();
+          return new Promise(() => {});
+        };
+        const opened = sink.open(mode).then(() => "opened");
+        if ((await Promise.race([opened, held.promise])) === "opened") break;
+        sink.hurry();
+        expect(isMillraceError(await failing(opened), "WRITER_ABORTED")).toBe(true);
+        await sink.close();
+        expect(api.closed).toBe(true);
+      }
+      expect(methods).toContain("putObject");
+      expect(methods.size).toBeGreaterThan(1);
+    },
+  );
+
+  it("in a hurry, ends an object that was on its way before, and what is read", async () => {
+    const timeout = vi.spyOn(AbortSignal, "timeout").mockImplementation(() => lastWords.signal);
+    const lastWords = new AbortController();
+    const sink = sinkOn(s3);
+    await sink.open("create");
+    s3.before = () => new Promise(() => {});
+    const put = sink.putObject("zarr.json", coordinateBytes(1, 9));
+    const read = Promise.all([failing(sink.stored.size("c/0")), failing(sink.stored.getRange("c/0", 0, 9))]);
+    sink.hurry();
+    timeout.mockRestore();
+    for (const error of await read) expect(isMillraceError(error, "WRITER_ABORTED")).toBe(true);
+    lastWords.abort();
+    await failing(put);
+    await sink.close();
+    expect(s3.closed).toBe(true);
   });
 
   it("does without conditions where the server has none", async () => {

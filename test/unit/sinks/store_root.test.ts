@@ -2,6 +2,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { FileSink } from "../../../src/sinks/file.js";
 import { nodeFileSystem } from "../../../src/sinks/file_system.js";
 import { refuseExisting, removeStore, requireStore } from "../../../src/sinks/store_root.js";
 import { hookedFs, osError } from "../../helpers/faulty_fs.js";
@@ -124,6 +125,18 @@ describe("removeStore", () => {
       "file.sync ROOT",
       "removeTree ROOT/zarr.json.overwritten",
     ]);
+  });
+
+  it("stops between two files once nobody wants it, and can be run again", async () => {
+    await put("zarr.json", ...Array.from({ length: 50 }, (_, i) => `c/${i}`));
+    const sink = new FileSink({ root });
+    sink.hurry();
+    const error = await sink.open("overwrite").catch((e) => e);
+    expect(error).toMatchObject({ code: "WRITER_ABORTED", context: { path: root } });
+    await sink.close();
+    expect(await filesBelow(root)).toContain("c/49");
+    await removeStore(nodeFileSystem, root);
+    expect(await filesBelow(root)).toEqual([]);
   });
 
   it.each(["EINVAL", "ENOTSUP", "EPERM"])("goes on where folders cannot be synced: %s", async (code) => {
