@@ -24,6 +24,7 @@ export { type RecoverTarget, recoverStore } from "./recover/recover.js";
 export type {
   CrashedWriter,
   RecoveredArray,
+  RecoveredStore,
   RecoverOptions,
   RecoverProgress,
   RecoverReport,

@@ -10,7 +10,7 @@ import {
 } from "../journal/writer_marker.js";
 import { type FileSystem, nodeFileSystem } from "../sinks/file_system.js";
 import { PARTIAL_SUFFIX, TEMPORARY_SUFFIX } from "../sinks/object_key.js";
-import { refuseAtWork } from "../sinks/writer_process.js";
+import { refuseAtWork } from "../sinks/refuse_at_work.js";
 import { METADATA_NAME } from "../store/array_layout.js";
 import { ancestors } from "../store/walk.js";
 import { parseArrayMetadata, storedGeometry } from "../zarr/parse_metadata.js";

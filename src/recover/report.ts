@@ -2,6 +2,8 @@
 export interface RecoverReport {
   readonly location: string;
   /**
+   * Of several stores below a group the first of "damaged", "recovered", "nothing-to-recover", "clean" that one of
+   * them has.
    * - "clean": no writer has left this store open. Nothing was changed.
    * - "recovered": what is complete is published, the rest is gone, and the store is as after a clean close.
    * - "nothing-to-recover": the writer died before its first metadata, so there is no store.
@@ -10,8 +12,10 @@ export interface RecoverReport {
   readonly status: "clean" | "recovered" | "nothing-to-recover" | "damaged";
   /** Nothing was changed: everything here is what would be done. */
   readonly dryRun: boolean;
-  /** The writer that had left the store open. Undefined: there was none. */
+  /** The writer that had left the store open; of several stores that of the first. Undefined: there was none. */
   readonly writer: CrashedWriter | undefined;
+  /** Every store with a writer's marker, sorted by path: the one that was asked for, or those below a group. Empty where none has one. */
+  readonly stores: readonly RecoveredStore[];
   /** Sorted by path. Empty where the status is "clean" or "nothing-to-recover". */
   readonly arrays: readonly RecoveredArray[];
   /** S3: unfinished uploads that were given up. */
@@ -30,6 +34,14 @@ export interface CrashedWriter {
   /** Folders: the machine and the process that it ran in. */
   readonly host?: string;
   readonly pid?: number;
+}
+
+export interface RecoveredStore {
+  /** Below the place that was asked for; "" is that place itself. */
+  readonly path: string;
+  readonly status: RecoverReport["status"];
+  /** Undefined: its marker could not be read. */
+  readonly writer: CrashedWriter | undefined;
 }
 
 export interface RecoveredArray {

@@ -1,6 +1,8 @@
 import type { JsonObject } from "../base/json.js";
+import { forEachLimited } from "../base/limited.js";
 import { memberKey, parseChunkKey } from "../zarr/chunk_key.js";
 import { arrayLayout, METADATA_NAME } from "./array_layout.js";
+import { type LeftWriter, LeftWriters } from "./left_writer.js";
 import { type StoreTarget, withStore } from "./open_store.js";
 import type { StoreReader } from "./store_reader.js";
 import { type FoundArray, walkStore } from "./walk.js";
@@ -42,7 +44,12 @@ export interface InspectReport {
   readonly arrays: readonly InspectedArray[];
   /** Nodes whose zarr.json does not read. */
   readonly broken: readonly { readonly path: string; readonly message: string }[];
+  /** Writers that have the store, or a store inside it, open, or have crashed; sorted by path. */
+  readonly writers: readonly LeftWriter[];
 }
+
+/** Markers looked for at once. */
+const LOOKS_AT_ONCE = 8;
 
 /**
  * Geometry, codecs and sizes of every array in a store. Reads metadata and lists objects; opens no shard.
@@ -61,11 +68,19 @@ async function inspectOpened(store: StoreReader, signal: AbortSignal | undefined
   const { arrays, groups, broken } = await walkStore(store, signal);
   const inspected: InspectedArray[] = [];
   for (const array of arrays) inspected.push(await inspectArray(store, array, signal));
+  const paths = [...arrays, ...groups, ...broken].map(({ path }) => path);
+  const writers = new LeftWriters(store);
+  await forEachLimited(paths, LOOKS_AT_ONCE, async (path) => {
+    signal?.throwIfAborted();
+    await writers.nearest([path]);
+  });
+  if (writers.failures.length > 0) throw writers.failures[0];
   return {
     location: store.location,
     groups: groups.map(({ path }) => path),
     arrays: inspected,
     broken: broken.map(({ path, error }) => ({ path, message: error.message })),
+    writers: await writers.found(),
   };
 }
 

@@ -38,8 +38,19 @@ function describe(report: InspectReport): string {
     `${report.location}\n`,
     ...report.groups.map((path) => `group ${path === "" ? "(root)" : path}\n`),
     ...report.arrays.map(describeArray),
+    ...report.writers.map(describeWriter),
     ...report.broken.map(({ path, message }) => `broken ${path === "" ? "(root)" : path}: ${message}\n`),
   ].join("");
+}
+
+function describeWriter({ path, who, ended }: InspectReport["writers"][number]): string {
+  const state =
+    ended === false
+      ? "it seems to be at work"
+      : ended
+        ? "it has ended: recover the store"
+        : "recover the store if it has ended";
+  return `writer of ${path === "" ? "(root)" : path}: ${who}, has not closed it; ${state}\n`;
 }
 
 function describeArray(array: InspectedArray): string {
