@@ -38,6 +38,7 @@ export { type InspectedArray, type InspectReport, inspectStore } from "./store/i
 export type { StoreTarget } from "./store/open_store.js";
 export { type S3Store, s3Store } from "./store/s3_store.js";
 export type { StoreReader } from "./store/store_reader.js";
+export type { TypedElements } from "./store/typed_elements.js";
 export { type VerifyOptions, type VerifyProgress, verifyStore } from "./store/verify.js";
 export type { AnyFinding as VerifyFinding, VerifyReport } from "./store/verify_report.js";
 export { ArrayWriter } from "./writer/array_writer.js";

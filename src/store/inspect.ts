@@ -1,4 +1,4 @@
-import type { JsonObject } from "../base/json.js";
+import { isJsonObject, type JsonObject } from "../base/json.js";
 import { forEachLimited } from "../base/limited.js";
 import { memberKey, parseChunkKey } from "../zarr/chunk_key.js";
 import { arrayLayout, METADATA_NAME } from "./array_layout.js";
@@ -14,6 +14,10 @@ export interface InspectedDimension {
   readonly chunk: number;
   /** Undefined where there are no shards. */
   readonly shard: number | undefined;
+  /** As the writer has put it into the attributes, under "millrace"; absent where it said nothing. */
+  readonly unit?: string;
+  /** Units from one element to the next; as `unit`. */
+  readonly scale?: number;
 }
 
 export interface InspectedArray {
@@ -23,6 +27,8 @@ export interface InspectedArray {
   readonly dimensions: readonly InspectedDimension[];
   /** Compressors as zarr.json holds them, in the order of encoding; empty: none. */
   readonly codecs: readonly { readonly name: string; readonly configuration?: JsonObject }[];
+  /** As zarr.json holds them. */
+  readonly attributes: JsonObject;
   /** JSON text of the fill value. */
   readonly fillValue: string;
   readonly chunkBytes: number;
@@ -109,7 +115,9 @@ async function inspectArray(
       size,
       chunk: metadata.chunk[d],
       shard: metadata.shard?.[d],
+      ...described(metadata.attributes, d),
     })),
+    attributes: metadata.attributes,
     codecs: metadata.compressors,
     fillValue: metadata.fill.json,
     chunkBytes: layout.chunkBytes,
@@ -120,4 +128,13 @@ async function inspectArray(
     bytesRaw,
     ratio: bytesStored === 0 ? undefined : bytesRaw / bytesStored,
   };
+}
+
+/** Unit and scale of dimension `d`, where a writer has noted them; whatever else lies there is for people to read. */
+function described(attributes: JsonObject, d: number): Pick<InspectedDimension, "unit" | "scale"> {
+  const own = attributes.millrace;
+  const dimension = isJsonObject(own) && Array.isArray(own.dimensions) ? own.dimensions[d] : undefined;
+  if (dimension === undefined || !isJsonObject(dimension)) return {};
+  const { unit, scale } = dimension;
+  return { ...(typeof unit === "string" && { unit }), ...(typeof scale === "number" && { scale }) };
 }
