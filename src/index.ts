@@ -41,6 +41,7 @@ export { type RecoverTarget, recoverStore } from "./recover/recover.js";
 export type {
   CrashedWriter,
   RecoveredArray,
+  RecoveredStore,
   RecoverOptions,
   RecoverProgress,
   RecoverReport,
@@ -75,6 +76,7 @@ export { type InspectedArray, type InspectedDimension, type InspectReport, inspe
 export type { StoreTarget } from "./store/open_store.js";
 export { type S3Store, s3Store } from "./store/s3_store.js";
 export type { StoreEntry, StoreReader } from "./store/store_reader.js";
+export type { TypedElements } from "./store/typed_elements.js";
 export { type VerifyOptions, type VerifyProgress, verifyStore } from "./store/verify.js";
 export type {
   AnyFinding as VerifyFinding,

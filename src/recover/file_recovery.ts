@@ -10,13 +10,14 @@ import {
 } from "../journal/writer_marker.js";
 import { type FileSystem, nodeFileSystem } from "../sinks/file_system.js";
 import { PARTIAL_SUFFIX, TEMPORARY_SUFFIX } from "../sinks/object_key.js";
-import { refuseAtWork } from "../sinks/writer_process.js";
+import { refuseAtWork } from "../sinks/refuse_at_work.js";
 import { METADATA_NAME } from "../store/array_layout.js";
 import { ancestors } from "../store/walk.js";
 import { parseArrayMetadata, storedGeometry } from "../zarr/parse_metadata.js";
 import { withRows } from "../zarr/with_rows.js";
-import { planFiles } from "./file_plan.js";
+import { type FilePlan, planFiles } from "./file_plan.js";
 import { frozenReport } from "./frozen_report.js";
+import { withoutRoom } from "./make_room.js";
 import { RecoveryFiles } from "./recovery_files.js";
 import type { RecoveredArray, RecoverOptions, RecoverReport } from "./report.js";
 import { RowLedger } from "./row_ledger.js";
@@ -28,10 +29,13 @@ const TEMPORARY_METADATA = METADATA_NAME + TEMPORARY_SUFFIX;
 /**
  * Brings a store in a folder to the state that a clean close would have left, with every epoch that is whole.
  *
- *     marker ─ metadata ─ journals ─ check chunks ─ make shards whole ─ publish ─ remove the rest ─ journals ─ marker
+ *     marker ─ metadata ─ journals ─ check chunks ─ remove what is not kept ─ make shards whole ─ publish ─ remove
+ * journals ─ marker
  *
  * The order is what makes it safe to be interrupted at any call and run again: what is kept depends on the journals and on bytes that no
- * step changes, the shape is published before anything is removed, and the marker, which says that there is something to recover, goes last.
+ * step changes, the shape is published before a journal is removed, and the marker, which says that there is
+ * something to recover, goes
+ * last. What is not kept goes first, because the disk may be full.
  *
  * @param root absolute path of the store's folder
  * @throws MillraceError as `recoverStore`
@@ -111,13 +115,14 @@ class FileRecovery {
       journals: await journalRows(files),
       ledger: (row) => this.#ledger(row, geometry),
     });
-    await this.#keepJournals(plan.rows);
-    for (const row of plan.rows) await this.#makeWhole(row, geometry);
-    await this.#publish(metadata, plan.report);
     await this.#checkMarker();
-    await this.#remove(plan.doomed, plan.folders);
-    // Publishing has used its name.
-    if (plan.report.rowsAfter === plan.report.rowsBefore) await this.#removeTemporary();
+    await this.#keepJournals(plan.rows);
+    await this.#makeRoom(plan, geometry);
+    await withoutRoom(files, plan.report, async () => {
+      for (const row of plan.rows) await this.#makeWhole(row, geometry);
+      await this.#publish(metadata, plan.report);
+    });
+    await this.#checkMarker();
     await this.#remove(plan.journals.map(journalKey), [JOURNAL_FOLDER]);
     if (!plan.unsettled) await this.#removeMarker();
     return frozenReport(files.root, steps, plan.unsettled ? "damaged" : "recovered", marker, [plan.report]);
@@ -155,6 +160,31 @@ class FileRecovery {
     if (this.steps.dryRun || rows.length === 0) return;
     for (const { row } of rows) await this.files.sync(journalKey(row));
     await this.files.syncFolder(JOURNAL_FOLDER);
+  }
+
+  /**
+   * The disk may be full: before anything is written, everything goes that is not kept. Planning again comes to the
+   * same, since what goes holds
+   * no chunk that a kept epoch needs, and journals, which tell what was committed, stay.
+   */
+  async #makeRoom({ doomed, folders, rows, report }: FilePlan, g: ArrayGeometry): Promise<void> {
+    const { files, steps } = this;
+    await this.#remove(doomed, folders);
+    // Publishing will use its name, and leaves none.
+    if (report.rowsAfter === report.rowsBefore) await this.#removeTemporary();
+    if (steps.dryRun) return;
+    if (report.rowsAfter !== report.rowsBefore) await files.remove(TEMPORARY_METADATA);
+    for (const { row, epochs, actions = [] } of rows) {
+      if (!actions.includes("seal")) continue;
+      const ledger = await this.#ledger(row, g);
+      for (const [s, action] of actions.entries()) {
+        const target = ledger.shardOf(s, epochs);
+        if (action === "seal" && target !== undefined) {
+          await files.cut(shardKeyOf(g, row, s) + PARTIAL_SUFFIX, target.dataBytes);
+        }
+      }
+      await files.cut(journalKey(row), ledger.journal.bytesRead);
+    }
   }
 
   /** Gives every shard of a row its index, behind the chunks that are kept, and its name; then both are on the medium. */

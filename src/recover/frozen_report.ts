@@ -10,14 +10,16 @@ export function frozenReport(
   arrays: readonly RecoveredArray[] = [],
 ): RecoverReport {
   const { started, endsAt, writer } = marker ?? {};
+  const left =
+    started === undefined
+      ? undefined
+      : Object.freeze({ started, endsAt, ...(writer && { host: writer.host, pid: writer.pid }) });
   return Object.freeze({
     location,
     status,
     dryRun: steps.dryRun,
-    writer:
-      started === undefined
-        ? undefined
-        : Object.freeze({ started, endsAt, ...(writer && { host: writer.host, pid: writer.pid }) }),
+    writer: left,
+    stores: Object.freeze(status === "clean" ? [] : [Object.freeze({ path: "", status, writer: left })]),
     arrays: Object.freeze(
       arrays.map((array) => Object.freeze({ ...array, damage: array.damage && Object.freeze(array.damage) })),
     ),

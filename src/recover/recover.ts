@@ -5,9 +5,9 @@ import { folderOfUrl, refuseMisreadPath } from "../base/folder_path.js";
 import type { SinkSpec } from "../handoff/sink.js";
 import { checkS3Options, isS3Url, parseS3Url, type S3Place } from "../s3/s3_options.js";
 import { openSdkApi } from "../s3/sdk_api.js";
-import { recoverFiles } from "./file_recovery.js";
+import { recoverBucket } from "./bucket_recovery.js";
+import { recoverFolder } from "./folder_recovery.js";
 import type { RecoverOptions, RecoverReport } from "./report.js";
-import { recoverS3 } from "./s3_recovery.js";
 
 /**
  * A folder, a `file:` URL, `s3://bucket/prefix` as text or URL, or what `fileSink` or `s3Sink` returns: the same one that the store was written
@@ -31,17 +31,22 @@ const SOCKETS = 16;
  * and fails; nothing can tell from outside. Needs the package `@aws-sdk/client-s3`, and the rights to list objects and uploads, to get, put
  * and delete objects, and to abort uploads. Memory grows with the shards that are not published yet, not with the store.
  *
- * @throws MillraceError STORE_NOT_FOUND when there is no store and no trace of a writer; STORE_CORRUPT or STORE_UNSUPPORTED for
+ * Where the place is a group that no writer has open, every store below it is recovered that has a writer's marker,
+ * one after another: `stores`
+ * and `arrays` of the report name them. In a folder none of them is touched while the writer of any is at work.
+ *
+ * @throws MillraceError STORE_NOT_FOUND when there is no store and no trace of a writer (the message names stores
+ * that lie below); STORE_CORRUPT or STORE_UNSUPPORTED for
  *   metadata, a marker or a journal that cannot be understood (nothing is changed then); STORE_IN_USE or S3_CONFLICT when a writer is at work;
  *   INVALID_OPTION; of folders STORE_READ_FAILED, SINK_FAILED, DISK_FULL and PERMISSION_DENIED; of S3 S3_CLIENT_MISSING and the other S3_
  *   codes. The signal's reason when it aborts.
  */
 export async function recoverStore(target: RecoverTarget, options: RecoverOptions = {}): Promise<RecoverReport> {
   const place = placeOf(target);
-  if (typeof place === "string") return await recoverFiles(place, options);
+  if (typeof place === "string") return await recoverFolder(place, options);
   const api = await openSdkApi(place, SOCKETS);
   try {
-    return await recoverS3(api, options);
+    return await recoverBucket(api, options);
   } finally {
     api.close();
   }

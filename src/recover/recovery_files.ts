@@ -86,6 +86,19 @@ export class RecoveryFiles {
     });
   }
 
+  /** Cuts a file to `length` bytes, where it has more; not yet on the medium afterwards. */
+  async cut(key: string, length: number): Promise<void> {
+    const path = this.#path(key);
+    await guarded({ what: "cut", path, key }, async () => {
+      const file = await this.fs.open(path, "r+");
+      try {
+        if ((await file.size()) > length) await file.truncate(length);
+      } finally {
+        await file.close();
+      }
+    });
+  }
+
   /** Replaces a small object; it is on the medium afterwards. */
   async put(key: string, bytes: Uint8Array): Promise<void> {
     const path = this.#path(key);

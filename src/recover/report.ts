@@ -3,6 +3,8 @@ export interface RecoverReport {
   /** The place, for messages: a path or an s3: URL. */
   readonly location: string;
   /**
+   * Of several stores below a group the first of "damaged", "recovered", "nothing-to-recover", "clean" that one of
+   * them has.
    * - "clean": no writer has left this store open. Nothing was changed.
    * - "recovered": what is complete is published, the rest is gone, and the store is as after a clean close.
    * - "nothing-to-recover": the writer died before its first metadata, so there is no store.
@@ -11,8 +13,10 @@ export interface RecoverReport {
   readonly status: "clean" | "recovered" | "nothing-to-recover" | "damaged";
   /** Nothing was changed: everything here is what would be done. */
   readonly dryRun: boolean;
-  /** The writer that had left the store open. Undefined: there was none. */
+  /** The writer that had left the store open; of several stores that of the first. Undefined: there was none. */
   readonly writer: CrashedWriter | undefined;
+  /** Every store with a writer's marker, sorted by path: the one that was asked for, or those below a group. Empty where none has one. */
+  readonly stores: readonly RecoveredStore[];
   /** Sorted by path. Empty where the status is "clean" or "nothing-to-recover". */
   readonly arrays: readonly RecoveredArray[];
   /** S3: unfinished uploads that were given up. */
@@ -33,6 +37,15 @@ export interface CrashedWriter {
   readonly host?: string;
   /** Folders: number of its process. */
   readonly pid?: number;
+}
+
+/** A store that a writer left open, and what became of it. */
+export interface RecoveredStore {
+  /** Below the place that was asked for; "" is that place itself. */
+  readonly path: string;
+  readonly status: RecoverReport["status"];
+  /** Undefined: its marker could not be read. */
+  readonly writer: CrashedWriter | undefined;
 }
 
 /** What became of one array. */

@@ -12,9 +12,9 @@ import { Folders } from "./folders.js";
 import { checkKey, PARTIAL_SUFFIX, TEMPORARY_SUFFIX } from "./object_key.js";
 import { OpenFiles } from "./open_files.js";
 import { errnoOf, guarded } from "./os_error.js";
+import { refuseAtWork } from "./refuse_at_work.js";
 import { refuseExisting, removeStore, requireStore } from "./store_root.js";
 import { writeAll } from "./write_all.js";
-import { refuseAtWork } from "./writer_process.js";
 
 /** A longer one is none of ours. */
 const MARKER_BYTES_MAX = 65536;

@@ -4,13 +4,13 @@ import { wallIso } from "../base/clock.js";
 import { MillraceError } from "../base/errors.js";
 import type { JournalFile, SinkJournal } from "../handoff/sink.js";
 import { encodeMarker, JOURNAL_FOLDER, MARKER_KEY, type WriterMarker } from "../journal/writer_marker.js";
+import { thisProcess } from "../journal/writer_process.js";
 import type { FileSystem, OpenFile } from "./file_system.js";
 import type { Folders } from "./folders.js";
 import { checkKey } from "./object_key.js";
 import type { OpenFiles } from "./open_files.js";
 import { errnoOf, guarded } from "./os_error.js";
 import { writeAll } from "./write_all.js";
-import { thisProcess } from "./writer_process.js";
 
 export interface FileJournalSettings {
   /** Absolute path of the store's folder. */

@@ -1,6 +1,7 @@
 import { isMillraceError, MillraceError } from "../base/errors.js";
 import { floorDiv, isCount, product } from "../base/integers.js";
 import type { ChunkDecoder } from "../codec/decode.js";
+import type { DType } from "../geometry/dtype.js";
 import { increment, ravel } from "../geometry/mixed_radix.js";
 import { type ChunkKeyEncoding, chunkKey, memberKey } from "../zarr/chunk_key.js";
 import type { FillValue } from "../zarr/fill_value.js";
@@ -11,15 +12,21 @@ import { type ArrayLayout, arrayLayout, METADATA_NAME, readNode } from "./array_
 import { chunkDecoder } from "./chunk_decoder.js";
 import { type Box, copyBox, fillElements } from "./copy_box.js";
 import { openStore, type StoreTarget } from "./open_store.js";
-import { forEachLoaded, planWindows, type WantedRange } from "./read_windows.js";
+import { forEachLoaded, planWindows, type WantedRange, WINDOW_BYTES } from "./read_windows.js";
 import { checkPath, type ObjectReader } from "./store_reader.js";
+import { type TypedElements, typedElements } from "./typed_elements.js";
 
 export type { ChunkKeyEncoding, CodecMetadata, CodecPipeline, FillValue, StoredArray };
 
-/** Elements of an array, little-endian, C order. */
+/** Elements of an array, C order. */
 export interface Region {
-  /** The bytes: of `into` where it was given. */
-  readonly data: Uint8Array;
+  /**
+   * By the array's dtype: Uint16Array of uint16, BigInt64Array of int64 and so on. float16 is a Float16Array where the
+   * runtime has one, else its bit patterns are in a Uint16Array. Over the memory of `into` where it was given.
+   */
+  readonly data: TypedElements;
+  /** The same memory as bytes; elements are little-endian. */
+  readonly bytes: Uint8Array;
   /** Elements per dimension. */
   readonly shape: readonly number[];
   /** Chunks that were read. Those that are not stored are the fill value in `data`. */
@@ -30,7 +37,10 @@ export interface Region {
 export interface ReadOptions {
   /** Stops the read between two requests; it rejects with the signal's reason. Default: none. */
   readonly signal?: AbortSignal;
-  /** Memory for the result, exactly as long as it; default: new. May be shared. What is in it after a failure is undefined. */
+  /**
+   * Memory for the result, exactly as long as it, from a multiple of an element on; default: new. May be shared. It is borrowed until
+   * the promise settles; what is in it after a failure is undefined.
+   */
   readonly into?: Uint8Array;
 }
 
@@ -44,9 +54,13 @@ export interface ArrayReader {
   readonly metadata: StoredArray;
   /** What follows from that. */
   readonly layout: ArrayLayout;
+  /** Elements per dimension, slowest first. */
+  readonly shape: readonly number[];
+  readonly dtype: DType;
   /**
-   * The elements from `start` up to, not including, `stop`, per dimension. Missing chunks read as the fill value. Holds the result, two
-   * reads of a few megabytes (or one chunk each, if larger) and one decoded chunk.
+   * The elements from `start` up to, not including, `stop`, per dimension. Missing chunks read as the fill value. Up to
+   * eight shards (or chunks, where there are no shards) are read at once; each holds two reads of up to 4 MiB (or one chunk each, if
+   * larger) and one decoded chunk, all together 128 MiB at most, or one shard's if that is more.
    * @param start default: zeros
    * @param stop default: the shape
    * @throws MillraceError INVALID_OPTION for bounds outside the array, STORE_CORRUPT, STORE_UNSUPPORTED, or what the store rejects with;
@@ -109,12 +123,19 @@ interface SeenObject {
   bytes: number | undefined;
 }
 
+const BLOCKS_AT_ONCE = 8;
+/** What blocks that are read at once may hold together, beside the result. */
+const READING_BYTES_MAX = 128 * 2 ** 20;
+
 /** Indexes kept between reads of neighbouring regions; a shard that was absent is looked for again every time. */
 const CACHED_INDEXES = 8;
 
 class OpenArray implements ArrayReader {
   readonly location: string;
   readonly metadata: StoredArray;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+  readonly #blocksAtOnce: number;
   readonly #indexes = new Map<string, { readonly index: ShardIndex; readonly objectBytes: number }>();
 
   constructor(
@@ -125,6 +146,10 @@ class OpenArray implements ArrayReader {
   ) {
     this.location = store.location;
     this.metadata = layout.metadata;
+    this.shape = layout.metadata.shape;
+    this.dtype = layout.metadata.dtype;
+    const blockBytes = 2 * Math.max(WINDOW_BYTES, layout.chunkBytes) + layout.chunkBytes;
+    this.#blocksAtOnce = Math.max(1, Math.min(BLOCKS_AT_ONCE, floorDiv(READING_BYTES_MAX, blockBytes)));
   }
 
   async readRegion(
@@ -154,23 +179,41 @@ class OpenArray implements ArrayReader {
       );
     }
     const region: Box = { bytes: into ?? new Uint8Array(bytes), shape: extent };
+    const data = typedElements(region.bytes, this.dtype);
     fillElements(region.bytes, fill.bytes);
+    const chunksRead = bytes === 0 ? 0 : await this.#readBlocks(start, stop, region, options.signal, block);
+    return { data, bytes: region.bytes, shape: extent, chunksRead };
+  }
+
+  /** Several at once, since each takes a few round trips. Settles when all have, so that nothing writes to the region afterwards. */
+  async #readBlocks(
+    start: readonly number[],
+    stop: readonly number[],
+    region: Box,
+    signal: AbortSignal | undefined,
+    block: readonly number[],
+  ): Promise<number> {
+    const { first, count } = cellsOf(start, stop, block);
+    const at = first.map(() => 0);
     let chunksRead = 0;
-    if (bytes > 0) {
-      const { first, count } = cellsOf(start, stop, block);
-      const at = first.map(() => 0);
-      do {
-        options.signal?.throwIfAborted();
-        chunksRead += await this.#readBlock(
-          first.map((f, d) => f + at[d]),
-          start,
-          stop,
-          region,
-          options.signal,
-        );
-      } while (increment(at, count));
-    }
-    return { data: region.bytes, shape: extent, chunksRead };
+    let isOver = false;
+    const readSome = async (): Promise<void> => {
+      while (!isOver) {
+        const coordinates = first.map((f, d) => f + at[d]);
+        isOver = !increment(at, count);
+        try {
+          signal?.throwIfAborted();
+          const chunks = await this.#readBlock(coordinates, start, stop, region, signal);
+          chunksRead += chunks;
+        } catch (error) {
+          isOver = true;
+          throw error;
+        }
+      }
+    };
+    const lanes = Array.from({ length: this.#blocksAtOnce }, readSome);
+    for (const lane of await Promise.allSettled(lanes)) if (lane.status === "rejected") throw lane.reason;
+    return chunksRead;
   }
 
   /**

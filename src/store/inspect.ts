@@ -1,6 +1,8 @@
-import type { JsonObject } from "../base/json.js";
+import { isJsonObject, type JsonObject } from "../base/json.js";
+import { forEachLimited } from "../base/limited.js";
 import { memberKey, parseChunkKey } from "../zarr/chunk_key.js";
 import { arrayLayout, METADATA_NAME } from "./array_layout.js";
+import { type LeftWriter, LeftWriters } from "./left_writer.js";
 import { type StoreTarget, withStore } from "./open_store.js";
 import type { StoreReader } from "./store_reader.js";
 import { type FoundArray, walkStore } from "./walk.js";
@@ -15,6 +17,10 @@ export interface InspectedDimension {
   readonly chunk: number;
   /** Undefined where there are no shards. */
   readonly shard: number | undefined;
+  /** As the writer has put it into the attributes, under "millrace"; absent where it said nothing. */
+  readonly unit?: string;
+  /** Units from one element to the next; as `unit`. */
+  readonly scale?: number;
 }
 
 /** Geometry, codecs and sizes of one array. */
@@ -27,6 +33,8 @@ export interface InspectedArray {
   readonly dimensions: readonly InspectedDimension[];
   /** Compressors as zarr.json holds them, in the order of encoding; empty: none. */
   readonly codecs: readonly { readonly name: string; readonly configuration?: JsonObject }[];
+  /** As zarr.json holds them. */
+  readonly attributes: JsonObject;
   /** JSON text of the fill value. */
   readonly fillValue: string;
   /** Bytes of a decoded chunk. */
@@ -55,7 +63,12 @@ export interface InspectReport {
   readonly arrays: readonly InspectedArray[];
   /** Nodes whose zarr.json does not read. */
   readonly broken: readonly { readonly path: string; readonly message: string }[];
+  /** Writers that have the store, or a store inside it, open, or have crashed; sorted by path. */
+  readonly writers: readonly LeftWriter[];
 }
+
+/** Markers looked for at once. */
+const LOOKS_AT_ONCE = 8;
 
 /**
  * Geometry, codecs and sizes of every array in a store. Reads metadata and lists objects; opens no shard.
@@ -74,11 +87,19 @@ async function inspectOpened(store: StoreReader, signal: AbortSignal | undefined
   const { arrays, groups, broken } = await walkStore(store, signal);
   const inspected: InspectedArray[] = [];
   for (const array of arrays) inspected.push(await inspectArray(store, array, signal));
+  const paths = [...arrays, ...groups, ...broken].map(({ path }) => path);
+  const writers = new LeftWriters(store);
+  await forEachLimited(paths, LOOKS_AT_ONCE, async (path) => {
+    signal?.throwIfAborted();
+    await writers.nearest([path]);
+  });
+  if (writers.failures.length > 0) throw writers.failures[0];
   return {
     location: store.location,
     groups: groups.map(({ path }) => path),
     arrays: inspected,
     broken: broken.map(({ path, error }) => ({ path, message: error.message })),
+    writers: await writers.found(),
   };
 }
 
@@ -107,7 +128,9 @@ async function inspectArray(
       size,
       chunk: metadata.chunk[d],
       shard: metadata.shard?.[d],
+      ...described(metadata.attributes, d),
     })),
+    attributes: metadata.attributes,
     codecs: metadata.compressors,
     fillValue: metadata.fill.json,
     chunkBytes: layout.chunkBytes,
@@ -118,4 +141,13 @@ async function inspectArray(
     bytesRaw,
     ratio: bytesStored === 0 ? undefined : bytesRaw / bytesStored,
   };
+}
+
+/** Unit and scale of dimension `d`, where a writer has noted them; whatever else lies there is for people to read. */
+function described(attributes: JsonObject, d: number): Pick<InspectedDimension, "unit" | "scale"> {
+  const own = attributes.millrace;
+  const dimension = isJsonObject(own) && Array.isArray(own.dimensions) ? own.dimensions[d] : undefined;
+  if (dimension === undefined || !isJsonObject(dimension)) return {};
+  const { unit, scale } = dimension;
+  return { ...(typeof unit === "string" && { unit }), ...(typeof scale === "number" && { scale }) };
 }

@@ -3,7 +3,7 @@ import { MillraceError } from "../base/errors.js";
 import { isCount } from "../base/integers.js";
 import { unlessAborted } from "../base/unless_aborted.js";
 import { CheckPool } from "./check_pool.js";
-import { findLeftWriter, type LeftWriter } from "./left_writer.js";
+import { LeftWriters } from "./left_writer.js";
 import { type StoreTarget, withStore } from "./open_store.js";
 import { isAboutOneObject, type StoreEntry, type StoreReader } from "./store_reader.js";
 import { type ArrayCheck, PresentQuota } from "./verify_array.js";
@@ -121,6 +121,7 @@ class VerifyRun {
   readonly #findings = new Findings();
   readonly #pool: CheckPool;
   readonly #budget: VerifyBudget;
+  readonly #writers: LeftWriters;
   readonly #quota = new PresentQuota();
   readonly #pending: Pending[] = [];
   readonly #progress = { objectsChecked: 0, objectsExpected: 0, chunksChecked: 0, bytesStored: 0 };
@@ -130,6 +131,7 @@ class VerifyRun {
     private readonly options: CheckedOptions,
   ) {
     this.#pool = new CheckPool(options.threads);
+    this.#writers = new LeftWriters(store);
     this.#budget = new VerifyBudget(options.concurrency, options.memoryBytes);
   }
 
@@ -146,16 +148,17 @@ class VerifyRun {
     this.#take(metadata);
     const arrays = [...nodes.arrays.values()];
     for (const array of arrays) this.#progress.objectsExpected += array.objectsExpected;
-    const writer = await this.#leftWriter();
-    const strays = new StrayCheck(nodes, writer, store.location);
+    // The root's at once: what its writer does from now on is not to be taken for what another one has left.
+    await unlessAborted(this.#writers.nearest([""]), signal);
+    const strays = new StrayCheck(nodes, this.#writers, store);
     try {
-      await this.#checkObjects(nodes, strays, writer);
+      await this.#checkObjects(nodes, strays);
     } finally {
       // Whatever ends it, an outcome on its way must not count as unhandled.
       for (const { outcome } of this.#pending) outcome.catch(() => {});
     }
     const last = new Findings();
-    strays.finish(last);
+    await unlessAborted(strays.finish(last), signal);
     for (const array of arrays) array.noteAbsent(last);
     this.#take(last);
     const { defects, warnings, notes } = this.#findings;
@@ -171,23 +174,14 @@ class VerifyRun {
     };
   }
 
-  async #leftWriter(): Promise<LeftWriter | undefined> {
-    try {
-      return await unlessAborted(findLeftWriter(this.store), this.options.signal);
-    } catch (error) {
-      this.#readFailure(error);
-      return undefined;
-    }
-  }
-
-  async #checkObjects(nodes: CheckedNodes, strays: StrayCheck, writer: LeftWriter | undefined): Promise<void> {
+  async #checkObjects(nodes: CheckedNodes, strays: StrayCheck): Promise<void> {
     const { signal } = this.options;
     const entries = this.store.list("")[Symbol.asyncIterator]();
     try {
       for (;;) {
         const next = await unlessAborted(entries.next(), signal);
         if (next.done) break;
-        await this.#begin(next.value, nodes, strays, writer);
+        await this.#begin(next.value, nodes, strays);
       }
     } catch (error) {
       this.#readFailure(error);
@@ -204,24 +198,25 @@ class VerifyRun {
     this.#take(findings);
   }
 
-  async #begin(
-    entry: StoreEntry,
-    nodes: CheckedNodes,
-    strays: StrayCheck,
-    writer: LeftWriter | undefined,
-  ): Promise<void> {
+  async #begin(entry: StoreEntry, nodes: CheckedNodes, strays: StrayCheck): Promise<void> {
     const array = ownerOf(entry.key, nodes.arrays);
     const coordinates = array?.coordinatesOf(entry.key);
     if (array === undefined || coordinates === undefined) {
-      const findings = strays.check(entry, array);
-      this.#push(entry, undefined, [], Promise.resolve({ result: NOTHING, findings }));
+      while (!this.#budget.tryTake(0)) await this.#settleOldest();
+      const judged = strays.check(entry, array).finally(() => this.#budget.give(0));
+      this.#push(
+        entry,
+        undefined,
+        [],
+        judged.then((findings) => ({ result: NOTHING, findings })),
+      );
     } else {
       const bytes = objectBytes(array, entry);
       if (bytes > this.options.memoryBytes) {
         this.#push(entry, array, coordinates, Promise.resolve(tooLarge(entry, bytes, this.options.memoryBytes)));
       } else {
         while (!this.#budget.tryTake(bytes)) await this.#settleOldest();
-        this.#push(entry, array, coordinates, this.#check(entry, array, coordinates, bytes, writer));
+        this.#push(entry, array, coordinates, this.#check(entry, array, coordinates, bytes));
       }
     }
     // Outcomes that wait for an older one hold no memory to speak of, but they are not to pile up.
@@ -233,13 +228,12 @@ class VerifyRun {
     array: ArrayCheck,
     coordinates: readonly number[],
     bytes: number,
-    writer: LeftWriter | undefined,
   ): Promise<ObjectOutcome> {
     const { store, options } = this;
     try {
       const surroundings = { store, pool: this.#pool, budget: this.#budget, signal: options.signal };
       const outcome = await verifyObject(entry, array, coordinates, surroundings);
-      judgeOutside(entry.key, array, coordinates, writer, outcome.findings);
+      await judgeOutside(entry.key, array, coordinates, this.#writers, outcome.findings);
       return outcome;
     } finally {
       this.#budget.give(bytes);

@@ -85,7 +85,7 @@ describe.each(s3Servers())("the command line on %s", { timeout: 60_000 }, (kind)
   const readAll = async (prefix: string): Promise<number[]> => {
     const { bucket, endpoint, region, credentials } = server;
     await using store = s3Store({ bucket, prefix, endpoint, region, credentials });
-    const { data } = await (await openArray(store)).readRegion();
+    const { bytes: data } = await (await openArray(store)).readRegion();
     return [...new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)];
   };
   const doctor = async (url: string, more: readonly string[], env: NodeJS.ProcessEnv) => {
@@ -225,7 +225,7 @@ describe.each(s3Servers())("the command line on %s", { timeout: 60_000 }, (kind)
       const [url, bucket, prefix] = ${JSON.stringify([url, server.bucket, url.slice(`s3://${server.bucket}/`.length)])};
       const array = await openArray(url);
       const report = await verifyStore(s3Store({ bucket, prefix }));
-      console.log(report.ok, (await array.readRegion()).data.length);
+      console.log(report.ok, (await array.readRegion()).bytes.length);
     `;
     const surroundings = { ...process.env, ...env, AWS_ENDPOINT_URL_S3: server.endpoint, AWS_REGION: server.region };
     const args = ["--input-type=module", "--eval", script];

@@ -3,20 +3,22 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { SinkSpec } from "../../src/handoff/sink.js";
+import { recoverFiles } from "../../src/recover/file_recovery.js";
 import { FileSink } from "../../src/sinks/file.js";
-import type { FileSystem } from "../../src/sinks/file_system.js";
 import { fileSink } from "../../src/sinks/specs.js";
 import { openArray } from "../../src/store/array_reader.js";
 import { verifyStore } from "../../src/store/verify.js";
 import { openWriter } from "../../src/writer/open_writer.js";
 import { type FsCall, hookedFs, osError } from "../helpers/faulty_fs.js";
 import { inlineSpec } from "../helpers/map_sink.js";
+import { smallDisk } from "../helpers/small_disk.js";
 import { elementBytes } from "../helpers/stream_model.js";
 import { filesBelow, makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 
 /** The disk fills up in mid-stream: DISK_FULL, and a store that is valid as far as it says it goes. */
 const ROW_BYTES = 2 * 20_000;
 const ROWS = 100;
+const PAGE_BYTES = 4096;
 const data = elementBytes(0, (ROWS * ROW_BYTES) / 2, 2);
 
 let folder: string;
@@ -52,48 +54,8 @@ async function streamInto(sink: SinkSpec, path: string): Promise<number> {
   const array = await openArray(path);
   const rows = array.metadata.shape[0];
   expect(rows).toBe(writer.watermarks.published);
-  expect(Buffer.compare((await array.readRegion()).data, data.subarray(0, rows * ROW_BYTES))).toBe(0);
+  expect(Buffer.compare((await array.readRegion()).bytes, data.subarray(0, rows * ROW_BYTES))).toBe(0);
   return rows;
-}
-
-/** The real file system with room for `capacity` bytes: a write that meets the end is short, the next one fails; removing makes room. */
-function smallDisk(capacity: number) {
-  const hooked = hookedFs();
-  const sizes = new Map<string, number>();
-  const used = (): number => [...sizes.values()].reduce((sum, bytes) => sum + bytes, 0);
-  const fs: FileSystem = {
-    ...hooked.fs,
-    async open(path, flags) {
-      const file = await hooked.fs.open(path, flags);
-      if (flags.startsWith("w")) sizes.set(path, 0);
-      return {
-        ...file,
-        async writev(views, position) {
-          const room = capacity - used();
-          if (room <= 0) throw osError("ENOSPC");
-          let left = room;
-          const fitting = views.map((view) => {
-            const part = view.subarray(0, Math.min(left, view.byteLength));
-            left -= part.byteLength;
-            return part;
-          });
-          const written = await file.writev(fitting, position);
-          sizes.set(path, (sizes.get(path) ?? 0) + written);
-          return written;
-        },
-      };
-    },
-    async rename(from, to) {
-      await hooked.fs.rename(from, to);
-      sizes.set(to, sizes.get(from) ?? 0);
-      sizes.delete(from);
-    },
-    async unlink(path) {
-      await hooked.fs.unlink(path);
-      sizes.delete(path);
-    },
-  };
-  return { fs, hooked };
 }
 
 describe.each([
@@ -151,4 +113,80 @@ it("on a real small file system, or the injected one where none can be mounted",
   } finally {
     if (mounted) execFileSync("umount", [disk]);
   }
+});
+
+/** Streams at durability "batch" until the disk is full, and recovers on the disk as it is. */
+async function recoverFull(path: string, capacity: number) {
+  const disk = smallDisk(capacity, PAGE_BYTES);
+  const writer = await openWriter({
+    sink: inlineSpec(new FileSink({ root: path, fs: disk.fs })),
+    threads: "inline",
+    backend: "cpu",
+    batchEpochs: 1,
+    durability: "batch",
+    publishIntervalMs: 3_600_000,
+    array: {
+      dtype: "uint16",
+      codec: "none",
+      dimensions: [
+        { name: "t", size: null, chunk: 2, shard: 8 },
+        { name: "x", size: 20_000, chunk: 5000, shard: 10_000 },
+      ],
+    },
+  });
+  await expect(
+    (async () => {
+      for (let row = 0; row < ROWS; row += 2)
+        await writer.append(data.subarray(row * ROW_BYTES, (row + 2) * ROW_BYTES));
+      await writer.close();
+    })(),
+  ).rejects.toMatchObject({ code: "DISK_FULL" });
+  await writer.close().catch(() => {});
+  return { disk, durable: writer.watermarks.durable, recover: () => recoverFiles(path, {}, disk.fs) };
+}
+
+async function expectRecovered(path: string, rows: number, durable: number): Promise<void> {
+  expect(rows).toBeGreaterThanOrEqual(durable);
+  const array = await openArray(path);
+  expect(array.metadata.shape[0]).toBe(rows);
+  expect(Buffer.compare((await array.readRegion()).bytes, data.subarray(0, rows * ROW_BYTES))).toBe(0);
+  const report = await verifyStore(path);
+  expect([...report.defects, ...report.warnings]).toEqual([]);
+}
+
+it("recovery makes room for what it publishes, wherever the disk got full", async () => {
+  for (let i = 0; i < 24; i++) {
+    const path = join(folder, `run${i}.zarr`);
+    const { durable, disk, recover } = await recoverFull(path, 150_000 + i * 21_001);
+    let report = await recover().catch((error) => {
+      expect(error).toMatchObject({ code: "DISK_FULL", context: { rowsAfter: durable } });
+      return undefined;
+    });
+    if (report === undefined) {
+      // Every page is full of what was promised.
+      expect(disk.room()).toBeLessThan(PAGE_BYTES);
+      disk.capacity += PAGE_BYTES;
+      report = await recover();
+    }
+    await expectRecovered(path, report.arrays[0].rowsAfter, durable);
+    expect(disk.hooked.openHandles).toBe(0);
+  }
+});
+
+it("recovery of a disk that others have filled says what is there to be kept, and goes on when there is room", async () => {
+  const path = join(folder, "run.zarr");
+  const { durable, disk, recover } = await recoverFull(path, 500_000);
+  const before = disk.capacity;
+  disk.capacity = 0;
+  for (const _ of [1, 2]) {
+    await expect(recover()).rejects.toMatchObject({
+      code: "DISK_FULL",
+      message: expect.stringContaining(`${durable} rows can be kept, of which 0 are published`),
+      hint: expect.stringContaining("recover again"),
+      context: { rowsBefore: 0, rowsAfter: durable },
+    });
+  }
+  disk.capacity = before;
+  await expectRecovered(path, (await recover()).arrays[0].rowsAfter, durable);
+  expect(disk.hooked.openHandles).toBe(0);
 });

@@ -63,7 +63,7 @@ function hooked(hook: FsHook): WriterOptions["sink"] {
 async function readRows(rows: number): Promise<Uint8Array> {
   const array = await openArray(root);
   expect(array.metadata.shape[0]).toBeGreaterThanOrEqual(rows);
-  return (await array.readRegion([0, 0, 0], [rows, 7, 5])).data;
+  return (await array.readRegion([0, 0, 0], [rows, 7, 5])).bytes;
 }
 
 async function failureOf(promise: Promise<unknown>): Promise<{ readonly code: string }> {

@@ -35,7 +35,7 @@ async function open({ faults = [], size = null, ...over }: Options = {}) {
 }
 type Options = Partial<WriterOptions> & { readonly faults?: readonly SinkFault[]; readonly size?: number | null };
 
-const stored = async (map: MapSink): Promise<Uint8Array> => (await (await openArray(map.files)).readRegion()).data;
+const stored = async (map: MapSink): Promise<Uint8Array> => (await (await openArray(map.files)).readRegion()).bytes;
 
 const failure = (promise: Promise<unknown>): Promise<MillraceError> =>
   promise.then(

@@ -38,7 +38,7 @@ const rows = (from: number, to: number): Uint8Array =>
 
 async function stored(files: ReadonlyMap<string, Uint8Array>): Promise<Uint8Array> {
   const array = await openArray(files);
-  return (await array.readRegion()).data;
+  return (await array.readRegion()).bytes;
 }
 
 function same(actual: Uint8Array, expected: Uint8Array): void {

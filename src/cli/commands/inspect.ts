@@ -12,6 +12,8 @@ interface InspectFlags extends S3Flags {
   readonly json?: boolean;
 }
 
+const ATTRIBUTES_CHARS_MAX = 500;
+
 const HELP = `
 Examples:
   millrace inspect run.zarr
@@ -38,8 +40,29 @@ function describe(report: InspectReport): string {
     `${report.location}\n`,
     ...report.groups.map((path) => `group ${path === "" ? "(root)" : path}\n`),
     ...report.arrays.map(describeArray),
+    ...report.writers.map(describeWriter),
     ...report.broken.map(({ path, message }) => `broken ${path === "" ? "(root)" : path}: ${message}\n`),
   ].join("");
+}
+
+function describeWriter({ path, who, ended }: InspectReport["writers"][number]): string {
+  const state =
+    ended === false
+      ? "it seems to be at work"
+      : ended
+        ? "it has ended: recover the store"
+        : "recover the store if it has ended";
+  return `writer of ${path === "" ? "(root)" : path}: ${who}, has not closed it; ${state}\n`;
+}
+
+function spacing({ scale, unit }: InspectedArray["dimensions"][number]): string {
+  if (scale === undefined && unit === undefined) return "";
+  return `, every ${[scale ?? 1, unit].filter((word) => word !== undefined).join(" ")}`;
+}
+
+/** One line; --json has all of it. */
+function shortened(text: string): string {
+  return text.length > ATTRIBUTES_CHARS_MAX ? `${text.slice(0, ATTRIBUTES_CHARS_MAX)}… (see --json)` : text;
 }
 
 function describeArray(array: InspectedArray): string {
@@ -48,8 +71,9 @@ function describeArray(array: InspectedArray): string {
   );
   const dimension = (d: InspectedArray["dimensions"][number], i: number): readonly [string, string] => [
     `  ${d.name ?? `dimension ${i}`}`,
-    `size ${d.size}, chunk ${d.chunk}${d.shard === undefined ? ", no shards" : `, shard ${d.shard}`}`,
+    `size ${d.size}, chunk ${d.chunk}${d.shard === undefined ? ", no shards" : `, shard ${d.shard}`}${spacing(d)}`,
   ];
+  const attributes = JSON.stringify(array.attributes);
   return (
     `array ${array.path === "" ? "(root)" : array.path}\n` +
     formatFields(
@@ -62,6 +86,7 @@ function describeArray(array: InspectedArray): string {
         ["shards", `${array.objects} of ${array.objectsExpected}`],
         ["size", `${formatBytes(array.bytesRaw)}, stored ${formatBytes(array.bytesStored)}`],
         ["ratio", array.ratio === undefined ? "–" : array.ratio.toFixed(2)],
+        ["attributes", shortened(attributes)],
       ],
       "  ",
     )

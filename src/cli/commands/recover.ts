@@ -16,7 +16,7 @@ interface RecoverFlags extends S3WriteFlags {
 const HELP = `
 In a folder it keeps every chunk-deep slab whose bytes are there; on S3 whole rows of shards.
 The writer must have ended. In a folder one that still runs on this machine is refused; on S3 it would lose its uploads, so make sure.
-It may be stopped at any moment, and run again.
+It may be stopped at any moment, and run again. Of a group it recovers every store below it.
 
 Exit code 0: the store is clean. 1: it is damaged, there is nothing to recover, or it is not there.
 
@@ -72,13 +72,25 @@ const STATUS: Readonly<Record<RecoverReport["status"], string>> = {
   damaged: "damaged: rows from the damage on, and the marker, are left as they are",
 };
 
+const SHORT: Readonly<Record<RecoverReport["status"], string>> = {
+  clean: "clean",
+  recovered: "recovered",
+  "nothing-to-recover": "nothing to recover",
+  damaged: "damaged",
+};
+
+function writerOf({ started, host, pid }: NonNullable<RecoverReport["writer"]>): string {
+  return `started ${started}${host === undefined ? "" : ` on ${host}, process ${pid}`}`;
+}
+
 function describe(report: RecoverReport): string {
-  const { location, status, dryRun, writer, arrays, uploadsAborted, objectsRemoved, notes } = report;
+  const { location, status, dryRun, stores, arrays, uploadsAborted, objectsRemoved, notes } = report;
   const fields: [string, string][] = [];
-  if (writer !== undefined) {
-    const { started, host, pid } = writer;
-    const where = host === undefined ? "" : ` on ${host}, process ${pid}`;
-    fields.push(["writer", `started ${started}${where}`]);
+  for (const { path, status, writer } of stores) {
+    const which = path === "" ? "" : `${path}: ${SHORT[status]}, `;
+    fields.push(["writer", `${which}${writer === undefined ? "unknown" : writerOf(writer)}`]);
+  }
+  if (stores.length > 0) {
     if (location.startsWith("s3:")) fields.push(["uploads", `${uploadsAborted} given up`]);
     fields.push(["objects", `${objectsRemoved} removed`]);
   }

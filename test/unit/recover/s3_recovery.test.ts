@@ -49,7 +49,7 @@ async function recovered(s3: FakeS3, expected: Uint8Array, options: RecoverOptio
   const report = await recoverS3(s3, options);
   const array = await openArray(storeOf(s3));
   const { shape } = array.metadata;
-  const { data } = await array.readRegion(
+  const { bytes: data } = await array.readRegion(
     shape.map(() => 0),
     shape,
   );
@@ -68,6 +68,7 @@ describe("a store without a marker", () => {
       status: "clean",
       dryRun: false,
       writer: undefined,
+      stores: [],
       arrays: [],
       uploadsAborted: 0,
       objectsRemoved: 0,
@@ -96,6 +97,7 @@ describe("a store with a marker", () => {
       status: "recovered",
       dryRun: false,
       writer: { started: MARKER.started, endsAt: undefined },
+      stores: [{ path: "", status: "recovered", writer: { started: MARKER.started, endsAt: undefined } }],
       arrays: [
         { path: "", rowsBefore: 8, rowsAfter: 20, rowsLost: 4, shardsKept: 10, shardsRemoved: 1, damage: undefined },
       ],

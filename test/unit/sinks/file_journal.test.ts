@@ -8,8 +8,8 @@ import {
   parseJournalName,
   type WriterProcess,
 } from "../../../src/journal/writer_marker.js";
+import { isAtWork, thisProcess } from "../../../src/journal/writer_process.js";
 import { FileSink } from "../../../src/sinks/file.js";
-import { isAtWork, thisProcess } from "../../../src/sinks/writer_process.js";
 import { coordinateBytes } from "../../contract/sink.contract.js";
 import { type FsHook, hookedFs, osError } from "../../helpers/faulty_fs.js";
 import { filesBelow, makeTempFolder, readIfThere, removeFolder } from "../../helpers/temp_folder.js";

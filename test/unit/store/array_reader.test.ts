@@ -2,9 +2,9 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { product } from "../../../src/base/integers.js";
 import type { CodecSpec } from "../../../src/codec/codec.js";
-import { DTYPE_NAMES, itemBytes } from "../../../src/geometry/dtype.js";
+import { DTYPE_NAMES, type DType, itemBytes } from "../../../src/geometry/dtype.js";
 import { increment, ravel } from "../../../src/geometry/mixed_radix.js";
-import { openArray } from "../../../src/store/array_reader.js";
+import { openArray, openNode } from "../../../src/store/array_reader.js";
 import { MemoryStore } from "../../../src/store/memory_store.js";
 import type { StoreReader } from "../../../src/store/store_reader.js";
 import { type CraftedArray, craftStore } from "../../helpers/craft_store.js";
@@ -66,6 +66,20 @@ const arrayOf = fc
     return { array, start, stop };
   });
 
+const KINDS = {
+  uint8: Uint8Array,
+  uint16: Uint16Array,
+  uint32: Uint32Array,
+  uint64: BigUint64Array,
+  int8: Int8Array,
+  int16: Int16Array,
+  int32: Int32Array,
+  int64: BigInt64Array,
+  float16: (globalThis as { Float16Array?: typeof Uint16Array }).Float16Array ?? Uint16Array,
+  float32: Float32Array,
+  float64: Float64Array,
+};
+
 describe("readRegion", () => {
   it("returns every element of any region of any array", async () => {
     await fc.assert(
@@ -74,11 +88,11 @@ describe("readRegion", () => {
         const reader = await openArray(objects);
         const whole = await reader.readRegion();
         expect(whole.shape).toEqual(array.shape);
-        expect(Buffer.compare(whole.data, expected)).toBe(0);
+        expect(Buffer.compare(whole.bytes, expected)).toBe(0);
         const region = await reader.readRegion(start, stop);
         expect(region.shape).toEqual(stop.map((to, d) => to - start[d]));
         const wanted = cut(expected, array.shape, start, stop, itemBytes(array.dtype));
-        expect(Buffer.compare(region.data, wanted)).toBe(0);
+        expect(Buffer.compare(region.bytes, wanted)).toBe(0);
       }),
       { numRuns: 150 },
     );
@@ -109,7 +123,7 @@ describe("readRegion", () => {
       }
       objects.set(key, new Uint8Array(Buffer.concat([index, shard.subarray(0, -(8 * 16 + 4))])));
     }
-    const { data } = await (await openArray(objects)).readRegion();
+    const { bytes: data } = await (await openArray(objects)).readRegion();
     expect(Buffer.compare(data, expected)).toBe(0);
   });
 
@@ -122,16 +136,21 @@ describe("readRegion", () => {
     ] as const) {
       const objects = new Map<string, Uint8Array>([[key, Uint8Array.of(1, 2, 3, 4, 5, 6)]]);
       objects.set("zarr.json", plain([4, 3], [2, 3], encoding));
-      const { data } = await (await openArray(objects)).readRegion();
+      const { bytes: data } = await (await openArray(objects)).readRegion();
       expect([...data]).toEqual([9, 9, 9, 9, 9, 9, 1, 2, 3, 4, 5, 6]);
     }
     const scalar = new Map([
       ["zarr.json", plain([], [], "default")],
       ["c", Uint8Array.of(42)],
     ]);
-    expect(await (await openArray(scalar)).readRegion()).toEqual({ chunksRead: 1, data: Uint8Array.of(42), shape: [] });
+    expect(await (await openArray(scalar)).readRegion()).toEqual({
+      chunksRead: 1,
+      data: Uint8Array.of(42),
+      bytes: Uint8Array.of(42),
+      shape: [],
+    });
     scalar.delete("c");
-    expect((await (await openArray(scalar)).readRegion()).data).toEqual(Uint8Array.of(9));
+    expect((await (await openArray(scalar)).readRegion()).bytes).toEqual(Uint8Array.of(9));
   });
 
   it("sees a shard that appears later", async () => {
@@ -139,9 +158,9 @@ describe("readRegion", () => {
     const shard = objects.get(keys[0])!;
     objects.delete(keys[0]);
     const reader = await openArray(objects);
-    expect((await reader.readRegion([0, 0, 0], [1, 1, 1])).data).toEqual(Uint8Array.of(0, 0));
+    expect((await reader.readRegion([0, 0, 0], [1, 1, 1])).bytes).toEqual(Uint8Array.of(0, 0));
     objects.set(keys[0], shard);
-    expect((await reader.readRegion([0, 0, 0], [1, 1, 1])).data).toEqual(expected.subarray(0, 2));
+    expect((await reader.readRegion([0, 0, 0], [1, 1, 1])).bytes).toEqual(expected.subarray(0, 2));
   });
 
   /** A store of three rows, and its shards once two more were appended: the chunk that was not full is another one, at the same place. */
@@ -156,9 +175,9 @@ describe("readRegion", () => {
   it("reads a shard anew that was replaced behind an index it has kept", async () => {
     const { before, after, rows } = await grown();
     const reader = await openArray(before.objects);
-    expect((await reader.readRegion()).data).toEqual(before.expected);
+    expect((await reader.readRegion()).bytes).toEqual(before.expected);
     before.objects.set("c/0/0/0", after.objects.get("c/0/0/0")!);
-    expect((await reader.readRegion()).data).toEqual(rows(after.expected));
+    expect((await reader.readRegion()).bytes).toEqual(rows(after.expected));
   });
 
   it.each([1, 2, 3, 4])("reads a shard anew that is replaced before its %ith look at it", async (nth) => {
@@ -182,7 +201,7 @@ describe("readRegion", () => {
         return await memory.getRange(key, offset, length);
       },
     };
-    expect((await (await openArray(store)).readRegion()).data).toEqual(rows(after.expected));
+    expect((await (await openArray(store)).readRegion()).bytes).toEqual(rows(after.expected));
   });
 
   it("gives up on a shard that is never the same twice", async () => {
@@ -206,12 +225,52 @@ describe("readRegion", () => {
     const { objects, expected } = await craftStore(ARRAY);
     const reader = await openArray(objects);
     const into = new Uint8Array(new SharedArrayBuffer(expected.byteLength + 8), 4, expected.byteLength).fill(0xee);
-    const { data, chunksRead } = await reader.readRegion(undefined, undefined, { into });
+    const { bytes: data, chunksRead } = await reader.readRegion(undefined, undefined, { into });
     expect(data).toBe(into);
     expect(Buffer.compare(into, expected)).toBe(0);
     expect(chunksRead).toBeGreaterThan(1);
+    const odd = reader.readRegion(undefined, undefined, { into: new Uint8Array(expected.byteLength + 1).subarray(1) });
+    await expect(odd).rejects.toMatchObject({ code: "INVALID_OPTION", context: { option: "into", byteOffset: 1 } });
     const small = reader.readRegion(undefined, undefined, { into: new Uint8Array(3) });
     await expect(small).rejects.toMatchObject({ code: "INVALID_OPTION", context: { option: "into" } });
+  });
+
+  it.each(Object.entries(KINDS))("gives %s as what the language has for it", async (dtype, Kind) => {
+    const { objects, expected } = await craftStore({ ...ARRAY, dtype: dtype as DType });
+    const reader = await openArray(objects);
+    expect(reader).toMatchObject({ dtype, shape: ARRAY.shape });
+    const { data, bytes } = await reader.readRegion();
+    expect(data).toBeInstanceOf(Kind);
+    expect(data.length).toBe(product(ARRAY.shape));
+    expect([data.buffer, data.byteOffset]).toEqual([bytes.buffer, bytes.byteOffset]);
+    expect(bytes).toEqual(expected);
+  });
+
+  it("reads several shards at once, and no more than eight", async () => {
+    const { objects, expected } = await craftStore({ dtype: "uint8", shape: [64, 4], chunk: [2, 4], shard: [2, 4] });
+    const memory = new MemoryStore(objects);
+    const waiting: (() => void)[] = [];
+    let most = 0;
+    const slow: Pick<StoreReader, "location" | "size" | "getRange"> = {
+      location: "slow",
+      size: (key) => memory.size(key),
+      async getRange(key, offset, length) {
+        if (key !== "zarr.json") {
+          // All go on when no other read begins in this turn of the loop.
+          await new Promise<void>((resolve) => {
+            waiting.push(resolve);
+            most = Math.max(most, waiting.length);
+            setImmediate(() => {
+              for (const go of waiting.splice(0)) go();
+            });
+          });
+        }
+        return await memory.getRange(key, offset, length);
+      },
+    };
+    const reader = await openNode(slow, "");
+    expect((await reader.readRegion()).bytes).toEqual(expected);
+    expect(most).toBe(8);
   });
 
   it("joins neighbouring chunks into few reads, and reads an index once", async () => {
@@ -297,7 +356,7 @@ describe("openArray", () => {
   });
   it("opens an array below a group", async () => {
     const { objects, expected } = await craftStore({ dtype: "int8", shape: [3], chunk: [2], shard: [2], path: "a/b" });
-    expect((await (await openArray(objects, "a/b")).readRegion()).data).toEqual(expected);
+    expect((await (await openArray(objects, "a/b")).readRegion()).bytes).toEqual(expected);
   });
 });
 

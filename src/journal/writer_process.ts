@@ -1,8 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { hostname } from "node:os";
-import { MillraceError } from "../base/errors.js";
-import type { WriterMarker, WriterProcess } from "../journal/writer_marker.js";
-import { errnoOf } from "./os_error.js";
+import type { WriterProcess } from "./writer_marker.js";
 
 /** The process that runs this, as a marker names it. Never throws. */
 export async function thisProcess(): Promise<WriterProcess> {
@@ -22,25 +20,13 @@ export async function isAtWork({ host, pid, processStart, ended }: WriterProcess
   return found.start === processStart && !found.dead;
 }
 
-/**
- * For what would take a store away from its writer.
- * @param otherwise what to do when the process is not what the marker takes it for: its number was given anew, and the system does not tell
- */
-export async function refuseAtWork(root: string, marker: WriterMarker | undefined, otherwise: string): Promise<void> {
-  if (marker?.writer === undefined || !(await isAtWork(marker.writer))) return;
-  const { host, pid } = marker.writer;
-  throw new MillraceError("STORE_IN_USE", `the writer of ${root}, process ${pid} on ${host}, is still running.`, {
-    context: { path: root, host, pid },
-    hint: `Close or abort it first. ${otherwise}`,
-  });
-}
-
 function exists(pid: number): boolean {
   try {
     // Signal 0 is not sent; asking for it says whether it could be.
     return process.kill(pid, 0);
   } catch (error) {
-    return errnoOf(error) === "EPERM";
+    // Somebody else's.
+    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 
