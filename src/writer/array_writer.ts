@@ -1,7 +1,7 @@
 import { tracingChannels } from "../base/channels.js";
 import { now, nowNs } from "../base/clock.js";
 import { Emitter } from "../base/emitter.js";
-import { isMillraceError, MillraceError } from "../base/errors.js";
+import { MillraceError } from "../base/errors.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { Counters } from "../metrics/counters.js";
 import { AppendLatency } from "../metrics/latency.js";
@@ -32,6 +32,7 @@ import {
 import { EarlyWarnings } from "./early_warnings.js";
 import { OperationQueue, type Work } from "./operation_queue.js";
 import type { Platform } from "./platform.js";
+import { restoreEpoch } from "./restore_epoch.js";
 import { streamInit } from "./stream_init.js";
 import { StreamLink } from "./stream_link.js";
 import { ROW_MARKS, readWatermarks } from "./watermarks.js";
@@ -463,27 +464,10 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     setTimeout(() => this.#warnings.release(), 0).unref?.();
   }
 
-  /**
-   * Brings the rows behind the last whole epoch back into staging: chunks are written whole, so the last one of each column is encoded
-   * again with what is appended now. Never rejects; what goes wrong is the stream's failure.
-   */
-  async #restoreEpoch({ rows, array }: ResumePoint, signal: AbortSignal | undefined): Promise<void> {
-    const bytes = this.#intake.bytesToRestore;
-    if (bytes === 0) return;
-    try {
-      const into = this.#intake.reserveRestored();
-      const start = array.metadata.shape.map((_, d) => (d === 0 ? rows - bytes / this.geometry.rowBytes : 0));
-      const { chunksRead } = await array.readRegion(start, [rows, ...array.metadata.shape.slice(1)], { into, signal });
-      if (this.#error === undefined) this.#intake.restore(chunksRead === 0);
-    } catch (error) {
-      this.#fail(
-        isMillraceError(error)
-          ? error
-          : new MillraceError("STORE_READ_FAILED", `the last rows of ${array.location} could not be read.`, {
-              cause: error,
-            }),
-      );
-    }
+  async #restoreEpoch(resume: ResumePoint, signal: AbortSignal | undefined): Promise<void> {
+    const hasFailed = (): boolean => this.#error !== undefined;
+    const failure = await restoreEpoch(this.#intake, resume, this.geometry.rowBytes, signal, hasFailed);
+    if (failure !== undefined) this.#fail(failure);
   }
 
   #progress(always: boolean): void {
