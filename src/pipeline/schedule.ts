@@ -167,7 +167,7 @@ export class Schedule {
     const { backend, staging, order } = this.#init;
     this.#opened.delete(batch.slot.generation);
     const empty = batch.epochCount === 0 && order.enforced("BATCH_FILLED");
-    if (this.#failed || this.#aborted || empty) {
+    if (empty) {
       this.#freeStaging(batch.slot, "FILLED");
       return;
     }
@@ -246,13 +246,19 @@ export class Schedule {
     this.#init.counters.raise("rowsEncoded", this.#rowsEncoded);
   }
 
-  /** An output slot whose last job was joined; null once the stream is aborted. */
+  /** What is kicked from here on would only be thrown away. Of delivery's failure the shared word tells at once. */
+  get #isOver(): boolean {
+    return this.#aborted || this.#init.counters.hasFailed;
+  }
+
+  /** An output slot whose last job was joined; null once the stream is aborted or has failed. */
   async #acquireOutput(): Promise<Slot | null> {
     const { output, order } = this.#init;
+    if (this.#isOver) return null;
     let slot = output.tryAcquire();
     if (slot !== null) return slot;
     const end = order.begin("JOIN_BEFORE_REFILL");
-    while (slot === null && !this.#aborted) {
+    while (slot === null && !this.#isOver) {
       await this.#joined.next();
       slot = output.tryAcquire();
     }

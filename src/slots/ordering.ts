@@ -95,6 +95,12 @@ export const ORDERING_RULES = {
     guards: "delivery is run out and joined, then the backend, before slot memory is released",
     perSlot: false,
   },
+  FAILURE_STOPS_INTAKE: {
+    producer: "engine, delivery",
+    consumer: "producer",
+    guards: "nothing is accepted once a thread has failed, also while its error is still on the way",
+    perSlot: false,
+  },
 } as const satisfies Record<string, { producer: string; consumer: string; guards: string; perSlot: boolean }>;
 
 export type OrderingRule = keyof typeof ORDERING_RULES;

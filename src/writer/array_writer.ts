@@ -30,6 +30,7 @@ import {
   stillReserved,
 } from "./append_input.js";
 import { EarlyWarnings } from "./early_warnings.js";
+import { EventLoopTurns } from "./event_loop_turns.js";
 import { OperationQueue, type Work } from "./operation_queue.js";
 import type { Platform } from "./platform.js";
 import { restoreEpoch } from "./restore_epoch.js";
@@ -39,7 +40,6 @@ import { ROW_MARKS, readWatermarks } from "./watermarks.js";
 import { drainSource, type WriterEnd, writableOf } from "./write_from.js";
 import type { AppendOptions, WriterEvents } from "./writer_types.js";
 
-const RESOLVED = Promise.resolve();
 const PROGRESS_INTERVAL_MS = 100;
 
 /** Streams one array. Made by {@link openWriter}. All methods belong to the thread that opened it. */
@@ -55,6 +55,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   readonly #copier: Copier;
   readonly #intake: Intake;
   readonly #latency = new AppendLatency();
+  readonly #turns = new EventLoopTurns();
   readonly #order: Ordering;
   readonly #queue: OperationQueue;
   readonly #link: StreamLink;
@@ -99,7 +100,10 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     for (const mark of ROW_MARKS) this.#counters.raise(mark, firstRow);
     const order = new Ordering(orderingFromEnvironment(), new OwnerWaits(this.#counters, "producer"));
     this.#order = order;
-    this.#queue = new OperationQueue(() => order.show("STAGING_FREE"));
+    this.#queue = new OperationQueue(
+      () => order.show("STAGING_FREE"),
+      () => !this.#stopsIntake(),
+    );
     this.#staging = new SlotRing(this.#memory.stagingControl, this.#memory.staging.length, order, "STAGING_FREE");
     this.#output = new SlotRing(this.#memory.outputControl, this.#memory.output.length, order, "JOIN_BEFORE_REFILL");
     const helpers = checked.threads === "inline" ? 0 : checked.copyHelpers;
@@ -172,7 +176,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   /**
    * Adds elements behind what was added before: any whole number of them, across chunks, epochs and batches. The bytes are
    * copied before the promise resolves, so `data` may be reused then; while a slot is free that is at once. Otherwise the
-   * promise waits for one: that is the backpressure. Calls are served in order, also when they are not awaited.
+   * promise waits for one: that is the backpressure. Calls are served in order, also when they are not awaited. In a loop of
+   * appends that need not wait, one about every 20 ms lets the event loop turn first. After a failure nothing is accepted.
    * @param data elements in C order, in the machine's (little-endian) byte order
    * @throws MillraceError INVALID_DATA, WRITE_PAST_END (nothing past the end is accepted, the context says how many bytes were
    *   not), RESERVE_STATE, WRITER_CLOSED, APPEND_ABORTED, or the writer's first failure
@@ -183,13 +188,13 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       const bytes = this.#bytesOf(data);
       if (options?.signal?.aborted) throw appendAborted(options.signal, bytes.byteLength);
       let accepted = 0;
-      if (this.#queue.length === 0) {
+      if (this.#queue.length === 0 && !this.#stopsIntake()) {
         const room = this.#intake.bytesLeft;
         if (bytes.byteLength > room) return this.#appendPastEnd(bytes, room, options?.signal);
         accepted = this.#put(bytes, 0, startNs !== 0);
         if (accepted === bytes.byteLength) {
           if (startNs !== 0) this.#latency.end(startNs);
-          return RESOLVED;
+          return this.#turns.after(accepted, startNs);
         }
       }
       return this.#enqueueAppend(bytes, accepted, startNs, options?.signal);
@@ -200,13 +205,13 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
 
   /**
    * Copies what fits without waiting and returns how many bytes that was: a whole number of elements, 0 while earlier appends
-   * wait. For callbacks that must not block; the caller keeps or drops the rest.
+   * wait, and 0 after a failure until the event loop has brought its error; then it throws. For callbacks that must not block; the caller keeps or drops the rest.
    * @throws MillraceError as {@link append}, at once
    */
   tryAppend(data: ArrayBufferView): number {
     const startNs = this.#latency.begin();
     const bytes = this.#bytesOf(data);
-    if (this.#queue.length > 0) return 0;
+    if (this.#queue.length > 0 || this.#stopsIntake()) return 0;
     const room = this.#intake.bytesLeft;
     const part = bytes.byteLength > room ? bytes.subarray(0, room) : bytes;
     const accepted = this.#put(part, 0, startNs !== 0);
@@ -216,7 +221,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   }
 
   /**
-   * Memory to write the next elements into directly; no copy follows. Null while no slot is free or earlier appends wait.
+   * Memory to write the next elements into directly; no copy follows. Null while no slot is free or earlier appends wait, or
+   * the error of a failure is on its way.
    * At the end of a slot the view is shorter than asked for: look at its byteLength. A row that starts at a row boundary never
    * meets that end. Nothing else may be added until {@link commit}.
    * @param byteLength a whole number of elements, at least one
@@ -227,7 +233,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#checkNoReservation("reserve");
     checkByteCount("reserve", byteLength, this.geometry.itemBytes, 1, Number.POSITIVE_INFINITY);
     if (this.#intake.bytesLeft === 0) throw pastEnd(byteLength, 0);
-    return this.#queue.length > 0 ? null : this.#intake.reserve(byteLength);
+    return this.#queue.length > 0 || this.#stopsIntake() ? null : this.#intake.reserve(byteLength);
   }
 
   /**
@@ -267,6 +273,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       },
       bytesLeft: () => (rows - done) * rowBytes,
     });
+    await this.#turns.look();
   }
 
   /**
@@ -359,6 +366,11 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#copyCount++;
     this.#copyBytes += copied;
     return copied;
+  }
+
+  /** A thread has failed, and its error is on the way: what waits for it rejects then. Accepted now, bytes would be lost. */
+  #stopsIntake(): boolean {
+    return this.#counters.hasFailed && this.#order.enforced("FAILURE_STOPS_INTAKE");
   }
 
   #bytesOf(data: ArrayBufferView): Uint8Array {

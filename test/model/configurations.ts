@@ -91,7 +91,7 @@ export const SMALL_FAULTS: readonly Named[] = [
     epochsPerShard: 2,
     lanes: [[...appends(2), close]],
     faults: ["sink"],
-    statesMin: 4500,
+    statesMin: 3900,
   },
   {
     ...TINY,

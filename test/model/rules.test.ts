@@ -39,6 +39,7 @@ const BROKEN: Readonly<Record<Exclude<OrderingRule, "POOL_CONSUMED">, Configurat
   PUBLISH_AFTER_DURABLE: { ...tiny, harm: /1 rows are published, 0 are sealed/ },
   JOURNAL_UNTIL_PUBLISHED: { ...tiny, durability: "shard", harm: /watermark durable is 1, but it is 0/ },
   EXIT_HANDSHAKE: { ...tiny, lanes: [[append, { call: "exit" }]], harm: /the process leaves/ },
+  FAILURE_STOPS_INTAKE: { ...tiny, faults: ["backend"], harm: /rows were accepted after a failure/ },
   STOP_JOIN_BEFORE_RELEASE: { ...tiny, harm: /the backend is closed while delivery waits for/ },
 };
 

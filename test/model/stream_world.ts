@@ -227,7 +227,13 @@ export class StreamWorld implements World {
   async #take(choice: Choice): Promise<void> {
     const stops = choice.name.startsWith("delivery gets abort") && this.control.pendingOf("delivery") === 0;
     if (stops) this.#sink.mayWrite = false;
+    const hadFailed = this.#counters !== undefined && this.#counters.get("failed") > 0;
+    const accepted = this.#writer?.watermarks.accepted;
     await this.control.take(choice, this.#c.exactKeys ? this.#readsOf(choice.thread) : "");
+    // A commit takes memory that was reserved before.
+    if (hadFailed && this.#writer?.watermarks.accepted !== accepted && !choice.name.includes("commit")) {
+      this.control.problems.push(`rows were accepted after a failure, at "${choice.name}"`);
+    }
     if (this.#leaving && !this.#left) this.#tryToLeave();
   }
 
@@ -235,9 +241,9 @@ export class StreamWorld implements World {
   #readsOf(thread: ThreadName): string {
     if (thread === "producer")
       return `${this.#ringStates(this.#memory.stagingControl, this.#memory.staging.length)}${this.#counters.get("failed")}`;
-    if (thread === "engine" && this.#c.maxPendingBytes !== undefined)
-      return `${this.#counters.get("sinkPendingBytes")}`;
-    return "";
+    if (thread !== "engine") return "";
+    const pending = this.#c.maxPendingBytes === undefined ? "" : this.#counters.get("sinkPendingBytes");
+    return `${this.#counters.get("failed")} ${pending}`;
   }
 
   #make(call: Call, lane: Lane, i: number, name: string): void {

@@ -14,14 +14,7 @@ import type { CommandContext } from "../io.js";
 import { notYet } from "../not_yet.js";
 import { formatBytes, formatNs, formatRate, formatRatio, parseBytes } from "../numbers.js";
 import { PROGRESS_MODES, type ProgressMode, startProgress } from "../progress.js";
-import {
-  closeAfterError,
-  closeWholeRows,
-  EventLoopTurns,
-  progressSample,
-  type WriteResult,
-  writeResult,
-} from "../run_writer.js";
+import { closeAfterError, closeWholeRows, progressSample, type WriteResult, writeResult } from "../run_writer.js";
 import { addS3WriteFlags, parseStore, type S3WriteFlags, STORE_HELP, sinkOf } from "../store_arg.js";
 import { formatFields } from "../table.js";
 import { type ArrayFlags, arrayOf } from "../write_array.js";
@@ -208,13 +201,11 @@ async function pump(
   pieces: AsyncGenerator<Uint8Array, InputEnd>,
   first: IteratorResult<Uint8Array, InputEnd> | undefined,
 ): Promise<PumpEnd> {
-  const turns = new EventLoopTurns();
   let bytes = 0;
   for (let next = first ?? (await pieces.next()); ; next = await pieces.next()) {
     if (next.done) return { bytes, ...next.value };
     await writer.append(next.value);
     bytes += next.value.byteLength;
-    await turns.take();
   }
 }
 
