@@ -27,6 +27,12 @@ export const ORDERING_RULES = {
     guards: "nothing is kicked before its last byte is in",
     perSlot: true,
   },
+  EPOCHS_WHOLE: {
+    producer: "producer",
+    consumer: "schedule",
+    guards: "of a slot that is still being filled only epochs are kicked that hold their last byte",
+    perSlot: true,
+  },
   POOL_CONSUMED: {
     producer: "encoder",
     consumer: "encoder",

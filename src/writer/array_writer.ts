@@ -14,6 +14,7 @@ import type { MemoryPlan } from "../plan/memory_plan.js";
 import type { ResumePoint } from "../resume/resume_point.js";
 import { Ordering, orderingFromEnvironment } from "../slots/ordering.js";
 import { SlotRing } from "../slots/slot_ring.js";
+import { WholeEpochs } from "../slots/whole_epochs.js";
 import { type Copier, openCopier } from "../staging/copier.js";
 import { Intake } from "../staging/intake.js";
 import { Mirror } from "../staging/mirror.js";
@@ -114,6 +115,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       slots: this.#memory.staging,
       copier: this.#copier,
       mirror: plan.gpu && addon && new Mirror(this.#memory, addon),
+      wholeEpochs:
+        checked.maxBatchAgeMs > 0 ? new WholeEpochs(this.#memory.wholeEpochs, plan.epochsPerBatch) : undefined,
       order,
       rowBytes: g.rowBytes,
       epochRows: g.epochRows,
@@ -123,6 +126,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       fill: checked.fill.bytes,
       onOpened: (slot, firstEpoch) =>
         this.#link.send({ type: "opened", ...slot, firstEpoch, rowFrom: firstEpoch * g.epochRows }),
+      onWaiting: ({ generation }) => this.#link.send({ type: "waiting", generation }),
       onFilled: (slot, epochCount, rowTo, skippedEpochs) =>
         this.#link.send({ type: "filled", generation: slot.generation, epochCount, rowTo, skippedEpochs }),
     });

@@ -20,6 +20,13 @@ const BROKEN: Readonly<Record<Exclude<OrderingRule, "POOL_CONSUMED">, Configurat
   },
   STAGING_FREE: { ...tiny, harm: /reads generation 2 of 1/ },
   BATCH_FILLED: { ...tiny, harm: /kick 1 of no rows/ },
+  EPOCHS_WHOLE: {
+    ...tiny,
+    batchEpochs: 3,
+    maxBatchAgeMs: 10,
+    lanes: [[append, append, append, close]],
+    harm: /row [12] holds .*, not/,
+  },
   ENCODED: { ...tiny, harm: /watermark encoded is 1, but it is 0/ },
   JOIN_BEFORE_REFILL: {
     ...tiny,
