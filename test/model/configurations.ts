@@ -353,7 +353,7 @@ export const WIDE_FAULTS: readonly Named[] = [
     durability: "batch",
     lanes: [[...appends(2), close]],
     faults: ["sink"],
-    statesMin: 12_000,
+    statesMin: 10_500,
   },
   {
     ...TINY,
