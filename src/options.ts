@@ -57,6 +57,11 @@ export interface WriterOptions {
   readonly durability?: Durability;
   /** Epochs encoded together (K). Default: as many as reach 16 MiB raw. Bytes on disk never depend on it. */
   readonly batchEpochs?: number;
+  /**
+   * How long a whole epoch waits for the rest of its batch before it is encoded and handed to the sink without it, ms, 0 …
+   * 2^31 − 1. Default 1000; 0 = for ever. Bytes on disk never depend on it. Rows of an epoch that is not whole wait on.
+   */
+  readonly maxBatchAgeMs?: number;
   /** Staging and output slots. Default 3. 1 = `depth1`: every batch is drained before the next is filled. */
   readonly depth?: number;
   /** Upper bound for all buffers of this writer, bytes; heaps of its threads come on top, see the plan's `threads`. Default: half of the memory the process may use. */

@@ -42,6 +42,8 @@ export interface CheckedOptions {
   readonly durability: Durability;
   /** Undefined: the plan chooses. */
   readonly batchEpochs: number | undefined;
+  /** 0: without a bound. */
+  readonly maxBatchAgeMs: number;
   /** Undefined: the plan chooses, 3 unless memory is short. */
   readonly depth: number | undefined;
   readonly memoryBudgetBytes: number;
@@ -65,6 +67,7 @@ const WRITER_KEYS = Object.keys({
   allowSoftwareAdapter: true,
   durability: true,
   batchEpochs: true,
+  maxBatchAgeMs: true,
   depth: true,
   memoryBudgetBytes: true,
   maxPendingBytes: true,
@@ -127,6 +130,7 @@ export function checkWriterOptions(options: WriterOptions, machine: Machine): Ch
     allowSoftwareAdapter: flag("allowSoftwareAdapter", given.allowSoftwareAdapter, false),
     durability,
     batchEpochs: whole("batchEpochs", given.batchEpochs, 1, BATCH_EPOCHS_MAX),
+    maxBatchAgeMs: whole("maxBatchAgeMs", given.maxBatchAgeMs, 0, INTERVAL_MS_MAX) ?? 1000,
     depth: whole("depth", given.depth, PIPELINE_DEPTH_MIN, PIPELINE_DEPTH_MAX),
     memoryBudgetBytes:
       whole("memoryBudgetBytes", given.memoryBudgetBytes, 1) ?? Math.max(1, Math.floor(machine.memoryBytes / 2)),

@@ -1,5 +1,3 @@
-import { setImmediate } from "node:timers/promises";
-import { nowNs } from "../base/clock.js";
 import { isMillraceError } from "../base/errors.js";
 import type { ArrayWriter } from "../index.js";
 import type { ProgressSample } from "./progress.js";
@@ -70,22 +68,5 @@ export async function closeAfterError(writer: ArrayWriter, error: unknown): Prom
     await closeWholeRows(writer);
   } catch {
     await writer.abort(error);
-  }
-}
-
-const TURN_NS = 20e6;
-
-/**
- * Gives the event loop a turn now and then. An append that finds a free slot resolves at once, and a loop of those never leaves
- * the microtask queue: no progress bar, no Ctrl-C.
- */
-export class EventLoopTurns {
-  #lastNs = nowNs();
-
-  /** Costs a reading of the clock, and a turn of the loop every 20 ms. */
-  async take(): Promise<void> {
-    if (nowNs() - this.#lastNs < TURN_NS) return;
-    await setImmediate();
-    this.#lastNs = nowNs();
   }
 }

@@ -35,6 +35,8 @@ export function encodePlan(g: ArrayGeometry, table: EpochTable, layout: OutputLa
 /** What an executor is asked to do for one kick. Plain data. */
 export interface EncodeRequest {
   readonly stagingIndex: number;
+  /** Epochs of the slot before the first one of the batch. */
+  readonly stagingEpoch: number;
   readonly outputIndex: number;
   readonly epochCount: number;
   /** Rows of the last epoch; epochRows unless the array ends inside it. */

@@ -86,7 +86,7 @@ export class ChunkWorker {
     for (let k = 0; k < extents.length; k++) extents[k] = table.extents[first + k];
     extents[0] = rowsOfEpoch(this.#plan, request, epoch);
     const staging = this.#memory.staging[request.stagingIndex];
-    const srcOffset = epoch * epochBytes + table.srcOffset[chunk];
+    const srcOffset = (request.stagingEpoch + epoch) * epochBytes + table.srcOffset[chunk];
     const output = this.#memory.output[request.outputIndex];
     const at = task * strideBytes;
     if (this.#scratch === undefined) {

@@ -66,6 +66,7 @@ export class CpuBackend implements Backend {
     try {
       const encodeBusyNs = await this.#executor.encode({
         stagingIndex: batch.stagingIndex,
+        stagingEpoch: batch.stagingEpoch,
         outputIndex: batch.outputIndex,
         epochCount: batch.epochCount,
         lastEpochRows: batch.rowTo - batch.rowFrom - (batch.epochCount - 1) * g.epochRows,

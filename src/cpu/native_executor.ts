@@ -48,7 +48,8 @@ export class NativeExecutor implements Executor {
     const tasks = request.epochCount * table.chunksPerEpoch;
     let { srcOffsets, dstOffsets, extents } = this.#full;
     if (tasks !== srcOffsets.length) {
-      srcOffsets = srcOffsets.subarray(0, tasks);
+      const from = request.stagingEpoch * table.chunksPerEpoch;
+      srcOffsets = srcOffsets.subarray(from, from + tasks);
       dstOffsets = dstOffsets.subarray(0, tasks);
       extents = extents.subarray(0, tasks * table.rank);
     }

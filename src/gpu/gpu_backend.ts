@@ -124,7 +124,9 @@ export class GpuBackend implements Backend {
   async kick(batch: StagedBatch): Promise<HostBatch> {
     this.#inFlight++;
     try {
-      if (this.#lost === undefined || this.#hurried) {
+      // Of a slot that is still filled in parts the mapped memory cannot be taken away: the CPU reads the slot itself.
+      const isWhole = batch.stagingEpoch === 0 && !batch.slotIsOpen;
+      if (isWhole && (this.#lost === undefined || this.#hurried)) {
         try {
           return await this.#encode(batch);
         } catch (error) {

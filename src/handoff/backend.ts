@@ -1,12 +1,16 @@
 import type { HostBatch } from "./host_batch.js";
 
 /**
- * kick → backend: a filled staging slot. By value; the bytes stay in the staging slot, borrowed by the backend until the
- * kick's promise settles.
+ * kick → backend: a filled staging slot, or whole epochs of one. By value; the bytes stay in the staging slot, borrowed by
+ * the backend until the kick's promise settles.
  */
 export interface StagedBatch {
   readonly stagingIndex: number;
   readonly stagingGeneration: number;
+  /** Where the batch begins in its slot: epochs of the slot that went before it, in batches of their own. */
+  readonly stagingEpoch: number;
+  /** Later epochs of the slot are still being filled, so only the memory of these may be touched. */
+  readonly slotIsOpen: boolean;
   readonly outputIndex: number;
   readonly outputGeneration: number;
   /** First epoch of the batch and how many epochs hold rows. */

@@ -56,9 +56,17 @@ export const COUNTERS_BYTES = (SINCE_FROM + WAIT_OWNERS.length * ORDERING_COUNTE
 
 export class Counters {
   readonly #words: BigInt64Array;
+  /** Low half of the word "failed", little-endian. */
+  readonly #failed: Int32Array;
 
   constructor(memory: SharedArrayBuffer | ArrayBuffer, byteOffset = 0) {
     this.#words = new BigInt64Array(memory, byteOffset, COUNTERS_BYTES / 8);
+    this.#failed = new Int32Array(memory, byteOffset + INDEX.failed * 8, 1);
+  }
+
+  /** Some thread has failed. Every append asks, so it makes no BigInt. */
+  get hasFailed(): boolean {
+    return Atomics.load(this.#failed, 0) !== 0;
   }
 
   get(name: CounterName): number {

@@ -24,6 +24,8 @@ export type ToEngine =
       readonly firstEpoch: number;
       readonly rowFrom: number;
     }
+  /** The open slot has got a whole epoch, which may now wait for the slot to be full: its age counts from here. */
+  | { readonly type: "waiting"; readonly generation: number }
   /** That slot holds its last byte. */
   | {
       readonly type: "filled";
@@ -91,6 +93,8 @@ export interface EngineInit {
   readonly firstRow: number;
   readonly encodeThreads: number;
   readonly maxPendingBytes: number;
+  /** How long a whole epoch waits for its batch to be full, ms; 0: for ever. */
+  readonly maxBatchAgeMs: number;
   /** Undefined: the CPU encodes. */
   readonly gpu: GpuRequest | undefined;
   /** True on the caller's thread: chunks are encoded one after another, no further thread is started. */

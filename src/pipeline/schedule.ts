@@ -1,11 +1,12 @@
-import { deferred } from "../base/deferred.js";
 import { toWireError } from "../base/errors.js";
 import { Signal } from "../base/signal.js";
-import type { Backend } from "../handoff/backend.js";
+import type { Backend, StagedBatch } from "../handoff/backend.js";
 import type { Counters } from "../metrics/counters.js";
 import { type Ordering, poison } from "../slots/ordering.js";
 import type { Slot, SlotRing } from "../slots/slot_ring.js";
+import { WholeEpochs } from "../slots/whole_epochs.js";
 import type { FromDelivery, FromEngine, ToDelivery, ToEngine } from "./messages.js";
+import { StagedSlot } from "./staged_slot.js";
 import type { StreamMemory } from "./stream_memory.js";
 
 /**
@@ -18,20 +19,7 @@ export function scheduleMode(outputSlots: number): ScheduleMode {
   return outputSlots === 1 ? "depth1" : "pipelined";
 }
 
-interface OpenedBatch {
-  readonly slot: Slot;
-  readonly firstEpoch: number;
-  readonly rowFrom: number;
-  /** Known once the slot is filled; 0 before. */
-  epochCount: number;
-  rowTo: number;
-  skippedEpochs: Uint8Array | undefined;
-  isFilled: boolean;
-  readonly filled: Promise<void>;
-  readonly setFilled: () => void;
-}
-
-type Work = OpenedBatch | Extract<ToEngine, { type: "flush" | "close" }>;
+type Work = StagedSlot | Extract<ToEngine, { type: "flush" | "close" }>;
 
 export interface ScheduleInit {
   readonly backend: Backend;
@@ -42,7 +30,10 @@ export interface ScheduleInit {
   readonly order: Ordering;
   /** Of the first batch; default 0. */
   readonly firstRow?: number;
+  readonly epochRows: number;
   readonly maxPendingBytes: number;
+  /** 0: whole epochs wait until their slot is full. */
+  readonly maxBatchAgeMs: number;
   readonly mode: ScheduleMode;
   toProducer(message: FromEngine): void;
   toDelivery(message: ToDelivery): void;
@@ -55,8 +46,9 @@ export interface ScheduleInit {
  */
 export class Schedule {
   readonly #init: ScheduleInit;
+  readonly #wholeEpochs: WholeEpochs;
   readonly #queue: Work[] = [];
-  readonly #opened = new Map<number, OpenedBatch>();
+  readonly #opened = new Map<number, StagedSlot>();
   readonly #arrived = new Signal();
   readonly #joined = new Signal();
   readonly #inFlight = new Set<Promise<void>>();
@@ -69,6 +61,7 @@ export class Schedule {
 
   constructor(init: ScheduleInit) {
     this.#init = init;
+    this.#wholeEpochs = new WholeEpochs(init.memory.wholeEpochs, init.memory.outputLayout.epochsPerBatch);
     this.#rowsEncoded = init.firstRow ?? 0;
   }
 
@@ -76,31 +69,21 @@ export class Schedule {
   receive(message: ToEngine): void {
     switch (message.type) {
       case "opened": {
-        const filled = deferred();
-        const slot = { index: message.index, generation: message.generation };
-        const batch: OpenedBatch = {
-          slot,
-          firstEpoch: message.firstEpoch,
-          rowFrom: message.rowFrom,
-          epochCount: 0,
-          rowTo: message.rowFrom,
-          skippedEpochs: undefined,
-          isFilled: false,
-          filled: filled.promise,
-          setFilled: filled.resolve,
-        };
+        const batch = new StagedSlot(message);
         this.#opened.set(message.generation, batch);
         this.#queue.push(batch);
         break;
       }
+      case "waiting":
+        if (!this.#aborted) {
+          const { maxBatchAgeMs } = this.#init;
+          this.#opened.get(message.generation)?.startAge(maxBatchAgeMs, () => this.#arrived.notify());
+        }
+        return;
       case "filled": {
         const batch = this.#opened.get(message.generation);
         if (batch === undefined) return; // kicked too early: only with BATCH_FILLED off
-        batch.epochCount = message.epochCount;
-        batch.rowTo = message.rowTo;
-        batch.skippedEpochs = message.skippedEpochs;
-        batch.isFilled = true;
-        batch.setFilled();
+        batch.fill(message);
         break;
       }
       case "flush":
@@ -111,7 +94,7 @@ export class Schedule {
         this.#aborted = true;
         this.#init.toDelivery({ type: "abort", hurry: message.hurry });
         if (message.hurry) this.#init.backend.hurry?.();
-        for (const batch of this.#opened.values()) batch.setFilled();
+        for (const batch of this.#opened.values()) batch.wake();
         this.#joined.notify();
         break;
     }
@@ -143,7 +126,7 @@ export class Schedule {
         this.#init.toDelivery({ ...work, afterGeneration: this.#lastOutputGeneration });
         if (work.type === "close") break;
       } else {
-        await this.#kick(work);
+        await (work.isDue ? this.#kickWhole(work) : this.#kick(work));
         if (this.#init.mode === "depth1") await this.#drained();
       }
     }
@@ -155,6 +138,7 @@ export class Schedule {
   async #next(): Promise<Work | undefined> {
     const head = this.#queue[0];
     if ("type" in head || head.isFilled) return this.#queue.shift();
+    if (head.isDue) return head;
     // A slot that is still being filled holds nothing that a flush waits for: the producer split it before it said so.
     const flush = this.#queue.findIndex((work) => "type" in work && work.type === "flush");
     if (flush >= 0) return this.#queue.splice(flush, 1)[0];
@@ -163,74 +147,86 @@ export class Schedule {
     return head.isFilled || !order.enforced("BATCH_FILLED") ? this.#queue.shift() : undefined;
   }
 
-  async #kick(batch: OpenedBatch): Promise<void> {
-    const { backend, staging, order } = this.#init;
+  /** The last part of a slot, which is all of it but for epochs that were kicked for their age. */
+  async #kick(batch: StagedSlot): Promise<void> {
+    const { order } = this.#init;
     this.#opened.delete(batch.slot.generation);
-    const empty = batch.epochCount === 0 && order.enforced("BATCH_FILLED");
-    if (this.#failed || this.#aborted || empty) {
-      this.#freeStaging(batch.slot, "FILLED");
-      return;
-    }
+    const isEmpty = batch.epochCount <= batch.taken && order.enforced("BATCH_FILLED");
+    const outputSlot = isEmpty ? null : await this.#acquireOutput();
+    if (outputSlot !== null) await this.#sinkKeepsUp();
+    this.#init.staging.advance(batch.slot, "FILLED", "READING", "BATCH_FILLED");
+    batch.isSealed = true;
+    if (outputSlot === null) this.#freeIfRead(batch);
+    else this.#kickEpochs(batch, outputSlot, batch.epochCount, batch.rowTo, batch.skippedFrom(batch.taken));
+  }
+
+  /** What of a slot has waited long enough, while the producer goes on with the epochs behind it. */
+  async #kickWhole(batch: StagedSlot): Promise<void> {
+    batch.isDue = false;
+    const { index } = batch.slot;
+    if (this.#isOver || this.#look(index) <= batch.taken) return;
     const outputSlot = await this.#acquireOutput();
-    if (outputSlot === null) {
-      this.#freeStaging(batch.slot, "FILLED");
-      return;
-    }
+    if (outputSlot === null) return;
     await this.#sinkKeepsUp();
+    // Again: there may be more of them now.
+    const to = this.#look(index);
+    const rowTo = batch.rowFrom + to * this.#init.epochRows;
+    this.#kickEpochs(batch, outputSlot, to, rowTo, this.#wholeEpochs.skippedBetween(index, batch.taken, to));
+  }
+
+  #look(stagingIndex: number): number {
+    const { order, memory } = this.#init;
+    const whole = this.#wholeEpochs.look(stagingIndex);
+    return order.enforced("EPOCHS_WHOLE") ? whole : Math.min(whole + 1, memory.outputLayout.epochsPerBatch);
+  }
+
+  #kickEpochs(batch: StagedSlot, outputSlot: Slot, to: number, rowTo: number, skippedEpochs?: Uint8Array): void {
+    const from = batch.taken;
+    batch.taken = to;
+    batch.reading++;
     this.#lastOutputGeneration = outputSlot.generation;
-    staging.advance(batch.slot, "FILLED", "READING", "BATCH_FILLED");
-    const encoded = backend.kick({
+    const staged: StagedBatch = {
       stagingIndex: batch.slot.index,
       stagingGeneration: batch.slot.generation,
+      stagingEpoch: from,
+      slotIsOpen: !batch.isSealed,
       outputIndex: outputSlot.index,
       outputGeneration: outputSlot.generation,
-      firstEpoch: batch.firstEpoch,
-      epochCount: batch.epochCount,
-      rowFrom: batch.rowFrom,
-      rowTo: batch.rowTo,
-      skippedEpochs: batch.skippedEpochs,
-    });
-    const done = this.#whenEncoded(batch, outputSlot, encoded).finally(() => this.#inFlight.delete(done));
+      firstEpoch: batch.firstEpoch + from,
+      epochCount: to - from,
+      rowFrom: batch.rowFrom + from * this.#init.epochRows,
+      rowTo,
+      skippedEpochs,
+    };
+    const encoded = this.#init.backend.kick(staged);
+    const done = this.#whenEncoded(batch, staged, outputSlot, encoded).finally(() => this.#inFlight.delete(done));
     this.#inFlight.add(done);
   }
 
-  async #whenEncoded(batch: OpenedBatch, outputSlot: Slot, encoded: ReturnType<Backend["kick"]>): Promise<void> {
+  async #whenEncoded(
+    batch: StagedSlot,
+    staged: StagedBatch,
+    outputSlot: Slot,
+    encoded: ReturnType<Backend["kick"]>,
+  ): Promise<void> {
     const { order, output, memory } = this.#init;
+    const { firstEpoch, epochCount, rowFrom, rowTo, skippedEpochs } = staged;
+    const where = { slotIndex: outputSlot.index, generation: outputSlot.generation, firstEpoch, rowFrom };
     try {
-      const early = {
-        slotIndex: outputSlot.index,
-        generation: outputSlot.generation,
-        firstEpoch: batch.firstEpoch,
-        epochCount: batch.epochCount,
-        rowFrom: batch.rowFrom,
-        rowTo: batch.rowTo,
-        skippedEpochs: batch.skippedEpochs,
-        encodeBusyNs: 0,
-      };
+      const early = { ...where, epochCount, rowTo, skippedEpochs, encodeBusyNs: 0 };
       const hostBatch = await order.wait("ENCODED", encoded, early);
-      this.#freeStaging(batch.slot, "READING");
+      this.#isRead(batch);
       output.advance(outputSlot, "FILLING", "ENCODED", "ENCODED");
-      this.#raiseEncoded(batch.rowFrom, batch.rowTo);
+      this.#raiseEncoded(rowFrom, rowTo);
       this.#init.toDelivery({ type: "batch", batch: hostBatch });
     } catch (error) {
       this.#fail(error);
-      this.#freeStaging(batch.slot, "READING");
+      this.#isRead(batch);
       // Delivery still needs this generation's turn, or every later one would wait for it.
       memory.sizes[outputSlot.index].fill(0);
       output.advance(outputSlot, "FILLING", "ENCODED", "ENCODED");
-      this.#init.toDelivery({
-        type: "batch",
-        batch: {
-          slotIndex: outputSlot.index,
-          generation: outputSlot.generation,
-          firstEpoch: batch.firstEpoch,
-          epochCount: 0,
-          rowFrom: batch.rowFrom,
-          rowTo: batch.rowFrom,
-          skippedEpochs: undefined,
-          encodeBusyNs: 0,
-        },
-      });
+      const empty = { ...where, epochCount: 0, rowTo: rowFrom, skippedEpochs: undefined, encodeBusyNs: 0 };
+      this.#init.toDelivery({ type: "batch", batch: empty });
     }
   }
 
@@ -246,13 +242,19 @@ export class Schedule {
     this.#init.counters.raise("rowsEncoded", this.#rowsEncoded);
   }
 
-  /** An output slot whose last job was joined; null once the stream is aborted. */
+  /** What is kicked from here on would only be thrown away. Of delivery's failure the shared word tells at once. */
+  get #isOver(): boolean {
+    return this.#aborted || this.#init.counters.hasFailed;
+  }
+
+  /** An output slot whose last job was joined; null once the stream is aborted or has failed. */
   async #acquireOutput(): Promise<Slot | null> {
     const { output, order } = this.#init;
+    if (this.#isOver) return null;
     let slot = output.tryAcquire();
     if (slot !== null) return slot;
     const end = order.begin("JOIN_BEFORE_REFILL");
-    while (slot === null && !this.#aborted) {
+    while (slot === null && !this.#isOver) {
       await this.#joined.next();
       slot = output.tryAcquire();
     }
@@ -277,10 +279,17 @@ export class Schedule {
     while (output.busy() > 0 && !this.#aborted) await order.shown("JOIN_BEFORE_REFILL", this.#joined.next());
   }
 
-  #freeStaging(slot: Slot, from: "FILLED" | "READING"): void {
+  #isRead(batch: StagedSlot): void {
+    batch.reading--;
+    this.#freeIfRead(batch);
+  }
+
+  /** STAGING_FREE: every part of the slot was read, and no part is to come. */
+  #freeIfRead({ slot, isSealed, reading }: StagedSlot): void {
+    if (!isSealed || reading > 0) return;
     const { staging, memory, order } = this.#init;
     if (order.debug) poison(memory.staging[slot.index]);
-    staging.release(slot, from);
+    staging.release(slot, "READING");
     this.#init.toProducer({ type: "stagingFree", generation: slot.generation });
   }
 

@@ -3,6 +3,7 @@ import type { OutputLayout } from "../handoff/host_batch.js";
 import { COUNTERS_BYTES } from "../metrics/counters.js";
 import type { NativeAddon } from "../native/addon.js";
 import { slotRingControlBytes } from "../slots/slot_ring.js";
+import { wholeEpochsBytes } from "../slots/whole_epochs.js";
 
 /**
  * All memory of one stream, allocated once, before the first byte is accepted. Shared buffers: every thread sees the same
@@ -12,6 +13,8 @@ export interface StreamMemory {
   readonly counters: SharedArrayBuffer;
   readonly stagingControl: SharedArrayBuffer;
   readonly outputControl: SharedArrayBuffer;
+  /** Per staging slot: how many of its epochs are whole. */
+  readonly wholeEpochs: SharedArrayBuffer;
   /** One view a slot; the first byte lies on a page. */
   readonly staging: readonly Uint8Array[];
   readonly output: readonly Uint8Array[];
@@ -71,6 +74,7 @@ function allocate(sizes: StreamMemorySizes): StreamMemory {
     counters: new SharedArrayBuffer(COUNTERS_BYTES),
     stagingControl: new SharedArrayBuffer(slotRingControlBytes(sizes.stagingSlots)),
     outputControl: new SharedArrayBuffer(slotRingControlBytes(sizes.outputSlots)),
+    wholeEpochs: new SharedArrayBuffer(wholeEpochsBytes(sizes.stagingSlots, outputLayout.epochsPerBatch)),
     staging: views(sizes.stagingSlots, sizes.stagingSlotBytes),
     output: views(sizes.outputSlots, outputLayout.slotBytes),
     sizes: tables(),

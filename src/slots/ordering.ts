@@ -27,6 +27,12 @@ export const ORDERING_RULES = {
     guards: "nothing is kicked before its last byte is in",
     perSlot: true,
   },
+  EPOCHS_WHOLE: {
+    producer: "producer",
+    consumer: "schedule",
+    guards: "of a slot that is still being filled only epochs are kicked that hold their last byte",
+    perSlot: true,
+  },
   POOL_CONSUMED: {
     producer: "encoder",
     consumer: "encoder",
@@ -93,6 +99,12 @@ export const ORDERING_RULES = {
     producer: "delivery, backend",
     consumer: "teardown",
     guards: "delivery is run out and joined, then the backend, before slot memory is released",
+    perSlot: false,
+  },
+  FAILURE_STOPS_INTAKE: {
+    producer: "engine, delivery",
+    consumer: "producer",
+    guards: "nothing is accepted once a thread has failed, also while its error is still on the way",
     perSlot: false,
   },
 } as const satisfies Record<string, { producer: string; consumer: string; guards: string; perSlot: boolean }>;

@@ -3,6 +3,7 @@ import { MillraceError } from "../base/errors.js";
 import { fillPattern } from "../base/fill_pattern.js";
 import type { Ordering } from "../slots/ordering.js";
 import type { Slot, SlotRing } from "../slots/slot_ring.js";
+import type { WholeEpochs } from "../slots/whole_epochs.js";
 import type { Copier } from "./copier.js";
 import type { Mirror } from "./mirror.js";
 
@@ -14,6 +15,8 @@ export interface IntakeInit {
   readonly copier: Copier;
   /** Where a GPU encodes and the addon is there. */
   readonly mirror?: Mirror;
+  /** Where whole epochs of the open slot are counted; undefined: they wait until the slot is full. */
+  readonly wholeEpochs?: WholeEpochs;
   readonly order: Ordering;
   readonly rowBytes: number;
   readonly epochRows: number;
@@ -25,6 +28,8 @@ export interface IntakeInit {
   /** One element of the fill value. */
   readonly fill: Uint8Array;
   onOpened(slot: Slot, firstEpoch: number): void;
+  /** The open slot has got a whole epoch, and the engine did not know of any. */
+  onWaiting?(slot: Slot): void;
   onFilled(slot: Slot, epochCount: number, rowTo: number, skippedEpochs: Uint8Array | undefined): void;
 }
 
@@ -40,6 +45,8 @@ export class Intake {
   /** Bytes used of the current slot. */
   #position = 0;
   #firstEpoch = 0;
+  /** Where the epoch ends that is being filled, in the slot. */
+  #epochEnd = 0;
   #nextEpoch: number;
   /** From the start of the array. */
   #totalBytes: number;
@@ -227,7 +234,10 @@ export class Intake {
   #begin(slot: Slot, position: number): void {
     this.#slot = slot;
     this.#position = position;
+    this.#epochEnd = this.#epochBytes;
     this.#firstEpoch = this.#nextEpoch;
+    this.#init.mirror?.begin(slot.index);
+    this.#init.wholeEpochs?.begin(slot.index);
     this.#skippedEpochs = undefined;
     this.#init.onOpened(slot, this.#firstEpoch);
   }
@@ -252,12 +262,21 @@ export class Intake {
       }
       this.checkCopied();
       this.#handOver(Math.ceil(this.#position / this.#epochBytes));
-    }
+    } else if (this.#position >= this.#epochEnd) this.#countWhole();
+  }
+
+  /** The copies are joined: from here on the engine may read these epochs (EPOCHS_WHOLE). */
+  #countWhole(): void {
+    const whole = Math.floor(this.#position / this.#epochBytes);
+    this.#epochEnd = (whole + 1) * this.#epochBytes;
+    const slot = this.#slot as Slot;
+    if (this.#init.wholeEpochs?.count(slot.index, whole)) this.#init.onWaiting?.(slot);
   }
 
   #markSkipped(epochInBatch = Math.floor((this.#position - 1) / this.#epochBytes)): void {
     this.#skippedEpochs ??= new Uint8Array((this.#init.epochsPerBatch + 7) >> 3);
     this.#skippedEpochs[epochInBatch >> 3] |= 1 << (epochInBatch & 7);
+    this.#init.wholeEpochs?.markSkipped((this.#slot as Slot).index, epochInBatch);
   }
 
   #handOver(epochCount: number): void {

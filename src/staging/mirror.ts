@@ -29,6 +29,11 @@ export class Mirror {
     this.#mirroredBytes = memory.mirroredBytes;
   }
 
+  /** The slot is empty, and its mapped memory still there: the last batches of the slot may not have gone through it. */
+  begin(slotIndex: number): void {
+    this.#mirroredBytes[slotIndex] = 0;
+  }
+
   /** The first `position` bytes of the slot are there to stay. With `all` none of them waits for more. */
   upTo(slotIndex: number, position: number, all: boolean): void {
     const from = this.#mirroredBytes[slotIndex];

@@ -1,7 +1,7 @@
 import { tracingChannels } from "../base/channels.js";
 import { now, nowNs } from "../base/clock.js";
 import { Emitter } from "../base/emitter.js";
-import { isMillraceError, MillraceError } from "../base/errors.js";
+import { MillraceError } from "../base/errors.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { Counters } from "../metrics/counters.js";
 import { AppendLatency } from "../metrics/latency.js";
@@ -14,6 +14,7 @@ import type { MemoryPlan } from "../plan/memory_plan.js";
 import type { ResumePoint } from "../resume/resume_point.js";
 import { Ordering, orderingFromEnvironment } from "../slots/ordering.js";
 import { SlotRing } from "../slots/slot_ring.js";
+import { WholeEpochs } from "../slots/whole_epochs.js";
 import { type Copier, openCopier } from "../staging/copier.js";
 import { Intake } from "../staging/intake.js";
 import { Mirror } from "../staging/mirror.js";
@@ -31,15 +32,16 @@ import {
   stillReserved,
 } from "./append_input.js";
 import { EarlyWarnings, openingWarnings } from "./early_warnings.js";
+import { EventLoopTurns } from "./event_loop_turns.js";
 import { OperationQueue, type Work } from "./operation_queue.js";
 import type { Platform } from "./platform.js";
+import { restoreEpoch } from "./restore_epoch.js";
 import { streamInit } from "./stream_init.js";
 import { StreamLink } from "./stream_link.js";
 import { ROW_MARKS, readWatermarks } from "./watermarks.js";
 import { drainSource, type WriterEnd, writableOf } from "./write_from.js";
 import type { AppendOptions, AppendSource, WriterEvents } from "./writer_types.js";
 
-const RESOLVED = Promise.resolve();
 const PROGRESS_INTERVAL_MS = 100;
 
 /** Streams one array. Made by {@link openWriter}. All methods belong to the thread that opened it. */
@@ -56,6 +58,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   readonly #copier: Copier;
   readonly #intake: Intake;
   readonly #latency = new AppendLatency();
+  readonly #turns = new EventLoopTurns();
   readonly #order: Ordering;
   readonly #queue: OperationQueue;
   readonly #link: StreamLink;
@@ -100,7 +103,10 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     for (const mark of ROW_MARKS) this.#counters.raise(mark, firstRow);
     const order = new Ordering(orderingFromEnvironment(), new OwnerWaits(this.#counters, "producer"));
     this.#order = order;
-    this.#queue = new OperationQueue(() => order.show("STAGING_FREE"));
+    this.#queue = new OperationQueue(
+      () => order.show("STAGING_FREE"),
+      () => !this.#stopsIntake(),
+    );
     this.#staging = new SlotRing(this.#memory.stagingControl, this.#memory.staging.length, order, "STAGING_FREE");
     this.#output = new SlotRing(this.#memory.outputControl, this.#memory.output.length, order, "JOIN_BEFORE_REFILL");
     const helpers = checked.threads === "inline" ? 0 : checked.copyHelpers;
@@ -111,6 +117,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       slots: this.#memory.staging,
       copier: this.#copier,
       mirror: plan.gpu && addon && new Mirror(this.#memory, addon),
+      wholeEpochs:
+        checked.maxBatchAgeMs > 0 ? new WholeEpochs(this.#memory.wholeEpochs, plan.epochsPerBatch) : undefined,
       order,
       rowBytes: g.rowBytes,
       epochRows: g.epochRows,
@@ -120,6 +128,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       fill: checked.fill.bytes,
       onOpened: (slot, firstEpoch) =>
         this.#link.send({ type: "opened", ...slot, firstEpoch, rowFrom: firstEpoch * g.epochRows }),
+      onWaiting: ({ generation }) => this.#link.send({ type: "waiting", generation }),
       onFilled: (slot, epochCount, rowTo, skippedEpochs) =>
         this.#link.send({ type: "filled", generation: slot.generation, epochCount, rowTo, skippedEpochs }),
     });
@@ -174,7 +183,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   /**
    * Adds elements behind what was added before: any whole number of them, across chunks, epochs and batches. The bytes are
    * copied before the promise resolves, so `data` may be reused then; while a slot is free that is at once. Otherwise the
-   * promise waits for one: that is the backpressure. Calls are served in order, also when they are not awaited.
+   * promise waits for one: that is the backpressure. Calls are served in order, also when they are not awaited. In a loop of
+   * appends that need not wait, one about every 20 ms lets the event loop turn first. After a failure nothing is accepted.
    * @param data elements in C order, in the machine's (little-endian) byte order: a typed array of the dtype's own kind, or bytes in a
    *   Uint8Array, Buffer, DataView, ArrayBuffer or SharedArrayBuffer. A typed array of another kind is refused with INVALID_DATA
    * @throws MillraceError INVALID_DATA, WRITE_PAST_END (nothing past the end is accepted, the context says how many bytes were
@@ -187,13 +197,13 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       const signal = signalOf(options);
       if (signal?.aborted) throw appendAborted(signal, bytes.byteLength);
       let accepted = 0;
-      if (this.#queue.length === 0) {
+      if (this.#queue.length === 0 && !this.#stopsIntake()) {
         const room = this.#intake.bytesLeft;
         if (bytes.byteLength > room) return this.#appendPastEnd(bytes, room, signal);
         accepted = this.#put(bytes, 0, startNs !== 0);
         if (accepted === bytes.byteLength) {
           if (startNs !== 0) this.#latency.end(startNs);
-          return RESOLVED;
+          return this.#turns.after(accepted, startNs);
         }
       }
       return this.#enqueueAppend(bytes, accepted, startNs, signal);
@@ -204,13 +214,14 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
 
   /**
    * Copies what fits without waiting and returns how many bytes that was: a whole number of elements, 0 while earlier appends
-   * wait. For callbacks that must not block; the caller keeps or drops the rest.
+   * wait, and 0 after a failure until the event loop has brought its error; then it throws. For callbacks that must not
+   * block; the caller keeps or drops the rest.
    * @throws MillraceError as {@link append}, at once
    */
   tryAppend(data: ArrayBufferView | ArrayBufferLike): number {
     const startNs = this.#latency.begin();
     const bytes = this.#bytesOf(data);
-    if (this.#queue.length > 0) return 0;
+    if (this.#queue.length > 0 || this.#stopsIntake()) return 0;
     const room = this.#intake.bytesLeft;
     const part = bytes.byteLength > room ? bytes.subarray(0, room) : bytes;
     const accepted = this.#put(part, 0, startNs !== 0);
@@ -220,7 +231,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   }
 
   /**
-   * Memory to write the next elements into directly; no copy follows. Null while no slot is free or earlier appends wait.
+   * Memory to write the next elements into directly; no copy follows. Null while no slot is free or earlier appends wait, or
+   * the error of a failure is on its way.
    * At the end of a slot the view is shorter than asked for: look at its byteLength. A row that starts at a row boundary never
    * meets that end. Nothing else may be added until {@link commit}.
    * @param byteLength a whole number of elements, at least one
@@ -231,7 +243,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#checkNoReservation("reserve");
     checkByteCount("reserve", byteLength, this.geometry.itemBytes, 1, Number.POSITIVE_INFINITY);
     if (this.#intake.bytesLeft === 0) throw pastEnd(byteLength, 0);
-    return this.#queue.length > 0 ? null : this.#intake.reserve(byteLength);
+    return this.#queue.length > 0 || this.#stopsIntake() ? null : this.#intake.reserve(byteLength);
   }
 
   /**
@@ -271,6 +283,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       },
       bytesLeft: () => (rows - done) * rowBytes,
     });
+    await this.#turns.look();
   }
 
   /**
@@ -363,6 +376,11 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#copyCount++;
     this.#copyBytes += copied;
     return copied;
+  }
+
+  /** A thread has failed, and its error is on the way: what waits for it rejects then. Accepted now, bytes would be lost. */
+  #stopsIntake(): boolean {
+    return this.#counters.hasFailed && this.#order.enforced("FAILURE_STOPS_INTAKE");
   }
 
   #bytesOf(data: ArrayBufferView | ArrayBufferLike): Uint8Array {
@@ -469,27 +487,10 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     setTimeout(() => this.#warnings.release(), 0).unref?.();
   }
 
-  /**
-   * Brings the rows behind the last whole epoch back into staging: chunks are written whole, so the last one of each column is encoded
-   * again with what is appended now. Never rejects; what goes wrong is the stream's failure.
-   */
-  async #restoreEpoch({ rows, array }: ResumePoint, signal: AbortSignal | undefined): Promise<void> {
-    const bytes = this.#intake.bytesToRestore;
-    if (bytes === 0) return;
-    try {
-      const into = this.#intake.reserveRestored();
-      const start = array.metadata.shape.map((_, d) => (d === 0 ? rows - bytes / this.geometry.rowBytes : 0));
-      const { chunksRead } = await array.readRegion(start, [rows, ...array.metadata.shape.slice(1)], { into, signal });
-      if (this.#error === undefined) this.#intake.restore(chunksRead === 0);
-    } catch (error) {
-      this.#fail(
-        isMillraceError(error)
-          ? error
-          : new MillraceError("STORE_READ_FAILED", `the last rows of ${array.location} could not be read.`, {
-              cause: error,
-            }),
-      );
-    }
+  async #restoreEpoch(resume: ResumePoint, signal: AbortSignal | undefined): Promise<void> {
+    const hasFailed = (): boolean => this.#error !== undefined;
+    const failure = await restoreEpoch(this.#intake, resume, this.geometry.rowBytes, signal, hasFailed);
+    if (failure !== undefined) this.#fail(failure);
   }
 
   #progress(always: boolean): void {

@@ -23,12 +23,18 @@ interface Operation {
 export class OperationQueue {
   readonly #operations: Operation[] = [];
   readonly #showWait: () => () => void;
+  readonly #mayServe: () => boolean;
   /** Set while calls wait. */
   #endWait: (() => void) | undefined;
 
-  /** @param showWait a wait has begun; what it returns is called when it is over. One that got ahead and waits again is a new one. */
-  constructor(showWait: () => () => void) {
+  /**
+   * @param showWait a wait has begun; what it returns is called when it is over. One that got ahead and waits again is a new
+   *   one
+   * @param mayServe false: no call goes on, and all wait to be rejected
+   */
+  constructor(showWait: () => () => void, mayServe: () => boolean) {
     this.#showWait = showWait;
+    this.#mayServe = mayServe;
   }
 
   get length(): number {
@@ -79,7 +85,7 @@ export class OperationQueue {
   }
 
   #serve(): void {
-    while (this.#operations.length > 0) {
+    while (this.#operations.length > 0 && this.#mayServe()) {
       const operation = this.#operations[0];
       try {
         if (!operation.work.step()) return;

@@ -28,6 +28,7 @@ export function streamInit(
       ordering,
       firstRow: resume === undefined ? 0 : resume.rows - (resume.rows % geometry.epochRows),
       encodeThreads: checked.encodeThreads,
+      maxBatchAgeMs: checked.maxBatchAgeMs,
       maxPendingBytes: checked.maxPendingBytes ?? Number.POSITIVE_INFINITY,
       gpu: plan.gpu && {
         slots: plan.gpu.slots,

@@ -150,6 +150,31 @@ describe("millrace write", () => {
     expect(await readAll(store)).toEqual([...values.subarray(0, HEIGHT * WIDTH)]);
   });
 
+  it("gives whole chunks to the store after --max-age, and as soon as --batch-bytes are there", async () => {
+    for (const flags of [
+      ["--max-age", "20"],
+      ["--max-age", "0", "--batch-bytes", `${2 * ROW_BYTES}`],
+    ]) {
+      const store = newStore();
+      const { child, saw, result } = startCli([
+        "write",
+        store,
+        ...ARGS,
+        ...flags,
+        "--append-bytes",
+        "8",
+        "--progress",
+        "json",
+      ]);
+      // Chunks of two rows, and stdin stays open: nothing else makes a batch of them.
+      child.stdin?.write(bytes.subarray(0, 5 * ROW_BYTES));
+      await saw('"delivered":4');
+      child.stdin?.end(bytes.subarray(5 * ROW_BYTES));
+      expect(await result).toMatchObject({ code: 0 });
+      expect(await readAll(store)).toEqual([...values]);
+    }
+  });
+
   it("writes one JSON line a second with --progress json", async () => {
     const result = await runCli(["write", newStore(), ...ARGS, "--progress", "json"], { input: bytes });
     const last = JSON.parse(result.stderr.trimEnd().split("\n").at(-1) ?? "");

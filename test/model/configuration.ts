@@ -29,6 +29,8 @@ export interface Configuration extends Shape {
   readonly faults?: readonly Fault[];
   readonly faultsMax?: number;
   readonly maxPendingBytes?: number;
+  /** A timer, which may go off at any moment at which whole epochs wait. Undefined: none. */
+  readonly maxBatchAgeMs?: number;
   /** The sink keeps a journal, and this is what is synced. Undefined: it keeps none. */
   readonly durability?: "none" | "shard" | "batch";
   /** 0: publish at once. Else a timer, which may go off at any moment. */
@@ -60,6 +62,7 @@ export function optionsOf(c: Configuration, instance?: Sink): WriterOptions {
     batchEpochs: c.batchEpochs ?? 1,
     publishIntervalMs: c.publishIntervalMs ?? 0,
     maxPendingBytes: c.maxPendingBytes,
+    maxBatchAgeMs: c.maxBatchAgeMs ?? 0,
     array: {
       dtype: "uint8",
       codec: { name: "none" },

@@ -68,6 +68,23 @@ export const SMALL: readonly Named[] = [
   },
   {
     ...TINY,
+    name: "epochs that are kicked for their age",
+    batchEpochs: 3,
+    maxBatchAgeMs: 10,
+    lanes: [[...appends(3), close]],
+    statesMin: 4800,
+  },
+  {
+    ...TINY,
+    name: "the same with a skipped row and a flush inside an epoch",
+    epochRows: 2,
+    batchEpochs: 2,
+    maxBatchAgeMs: 10,
+    lanes: [[{ call: "skip", rows: 2 }, append, flush, append, close]],
+    statesMin: 450,
+  },
+  {
+    ...TINY,
     name: "a journal, synced with every batch",
     epochsPerShard: 2,
     durability: "batch",
@@ -91,7 +108,16 @@ export const SMALL_FAULTS: readonly Named[] = [
     epochsPerShard: 2,
     lanes: [[...appends(2), close]],
     faults: ["sink"],
-    statesMin: 4500,
+    statesMin: 3900,
+  },
+  {
+    ...TINY,
+    name: "epochs that are kicked for their age, a batch fails",
+    batchEpochs: 2,
+    maxBatchAgeMs: 10,
+    lanes: [[...appends(2), close]],
+    faults: ["backend"],
+    statesMin: 3400,
   },
   {
     ...TINY,
@@ -192,6 +218,16 @@ export const WIDE: readonly Named[] = [
   },
   {
     ...TINY,
+    name: "depth 2, epochs that are kicked for their age, with a skipped epoch and a flush inside one",
+    depth: 2,
+    epochRows: 2,
+    batchEpochs: 3,
+    maxBatchAgeMs: 10,
+    lanes: [[{ call: "append", rows: 2 }, { call: "skip", rows: 2 }, append, flush, append, close]],
+    statesMin: 17_000,
+  },
+  {
+    ...TINY,
     name: "a journal, depth 2, published by a timer",
     depth: 2,
     durability: "batch",
@@ -203,6 +239,15 @@ export const WIDE: readonly Named[] = [
 
 /** The same, and something goes wrong. */
 export const WIDE_FAULTS: readonly Named[] = [
+  {
+    ...TINY,
+    name: "epochs that are kicked for their age, a batch fails, abort at any moment",
+    batchEpochs: 2,
+    maxBatchAgeMs: 10,
+    lanes: [[...appends(2), close], [abort]],
+    faults: ["backend"],
+    statesMin: 21_000,
+  },
   {
     ...TINY,
     name: "a journal, a call of the sink fails",
@@ -308,7 +353,7 @@ export const WIDE_FAULTS: readonly Named[] = [
     durability: "batch",
     lanes: [[...appends(2), close]],
     faults: ["sink"],
-    statesMin: 12_000,
+    statesMin: 10_500,
   },
   {
     ...TINY,

@@ -47,12 +47,15 @@ export class ControlledBackend implements Backend {
     const generation = this.#staging.generation(stagingIndex);
     if (generation !== stagingGeneration) this.#wrong(`${name} reads generation ${generation} of ${stagingGeneration}`);
     const staging = this.#memory.staging[stagingIndex];
-    const before = staging.slice();
+    const { shape } = this.#content;
+    const epochBytes = shape.epochRows * shape.shardsPerRow;
+    const [from, to] = [batch.stagingEpoch, batch.stagingEpoch + batch.epochCount].map((epoch) => epoch * epochBytes);
+    const before = staging.slice(from, to);
     this.#checkStaged(name, batch);
     this.#memory.output[outputIndex].fill(SCRIBBLE);
     const done = (): HostBatch => {
       this.#busyOutput.delete(outputIndex);
-      if (!sameBytes(staging, before)) this.#wrong(`${name}: staging changed before it was read`);
+      if (!sameBytes(staging.subarray(from, to), before)) this.#wrong(`${name}: staging changed before it was read`);
       this.#encode(batch);
       this.#encoded.set(batch.rowFrom, batch.rowTo);
       for (let to = this.#encoded.get(this.encodedRows); to !== undefined && to > this.encodedRows; ) {
@@ -87,7 +90,7 @@ export class ControlledBackend implements Backend {
   /** What is kicked is what the program sent for these rows. */
   #checkStaged(name: string, batch: StagedBatch): void {
     const { shape } = this.#content;
-    const staging = this.#memory.staging[batch.stagingIndex];
+    const staging = this.#stagedBytes(batch);
     for (let row = batch.rowFrom; row < batch.rowTo; row++) {
       const epoch = Math.floor(row / shape.epochRows);
       if (this.#content.isSkipped(epoch)) {
@@ -102,10 +105,16 @@ export class ControlledBackend implements Backend {
     if (batch.rowTo <= batch.rowFrom) this.#wrong(`${name} of no rows`);
   }
 
+  /** The slot from the first byte of the batch on. */
+  #stagedBytes({ stagingIndex, stagingEpoch }: StagedBatch): Uint8Array {
+    const { epochRows, shardsPerRow } = this.#content.shape;
+    return this.#memory.staging[stagingIndex].subarray(stagingEpoch * epochRows * shardsPerRow);
+  }
+
   #encode(batch: StagedBatch): void {
     const { epochRows, shardsPerRow } = this.#content.shape;
     const { chunkStrideBytes } = this.#memory.outputLayout;
-    const staging = this.#memory.staging[batch.stagingIndex];
+    const staging = this.#stagedBytes(batch);
     const output = this.#memory.output[batch.outputIndex];
     const sizes = this.#memory.sizes[batch.outputIndex].fill(0);
     const offsets = this.#memory.offsets[batch.outputIndex];

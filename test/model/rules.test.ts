@@ -20,6 +20,13 @@ const BROKEN: Readonly<Record<Exclude<OrderingRule, "POOL_CONSUMED">, Configurat
   },
   STAGING_FREE: { ...tiny, harm: /reads generation 2 of 1/ },
   BATCH_FILLED: { ...tiny, harm: /kick 1 of no rows/ },
+  EPOCHS_WHOLE: {
+    ...tiny,
+    batchEpochs: 3,
+    maxBatchAgeMs: 10,
+    lanes: [[append, append, append, close]],
+    harm: /row [12] holds .*, not/,
+  },
   ENCODED: { ...tiny, harm: /watermark encoded is 1, but it is 0/ },
   JOIN_BEFORE_REFILL: {
     ...tiny,
@@ -39,6 +46,7 @@ const BROKEN: Readonly<Record<Exclude<OrderingRule, "POOL_CONSUMED">, Configurat
   PUBLISH_AFTER_DURABLE: { ...tiny, harm: /1 rows are published, 0 are sealed/ },
   JOURNAL_UNTIL_PUBLISHED: { ...tiny, durability: "shard", harm: /watermark durable is 1, but it is 0/ },
   EXIT_HANDSHAKE: { ...tiny, lanes: [[append, { call: "exit" }]], harm: /the process leaves/ },
+  FAILURE_STOPS_INTAKE: { ...tiny, faults: ["backend"], harm: /rows were accepted after a failure/ },
   STOP_JOIN_BEFORE_RELEASE: { ...tiny, harm: /the backend is closed while delivery waits for/ },
 };
 

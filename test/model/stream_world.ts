@@ -227,17 +227,26 @@ export class StreamWorld implements World {
   async #take(choice: Choice): Promise<void> {
     const stops = choice.name.startsWith("delivery gets abort") && this.control.pendingOf("delivery") === 0;
     if (stops) this.#sink.mayWrite = false;
+    const hadFailed = this.#counters !== undefined && this.#counters.get("failed") > 0;
+    const accepted = this.#writer?.watermarks.accepted;
     await this.control.take(choice, this.#c.exactKeys ? this.#readsOf(choice.thread) : "");
+    // A commit takes memory that was reserved before.
+    if (hadFailed && this.#writer?.watermarks.accepted !== accepted && !choice.name.includes("commit")) {
+      this.control.problems.push(`rows were accepted after a failure, at "${choice.name}"`);
+    }
     if (this.#leaving && !this.#left) this.#tryToLeave();
   }
 
   /** Memory that other threads write and this one looks at without having been told. */
   #readsOf(thread: ThreadName): string {
-    if (thread === "producer")
-      return `${this.#ringStates(this.#memory.stagingControl, this.#memory.staging.length)}${this.#counters.get("failed")}`;
-    if (thread === "engine" && this.#c.maxPendingBytes !== undefined)
-      return `${this.#counters.get("sinkPendingBytes")}`;
-    return "";
+    const whole = this.#c.maxBatchAgeMs === undefined ? "" : new Int32Array(this.#memory.wholeEpochs);
+    if (thread === "producer") {
+      const slots = this.#ringStates(this.#memory.stagingControl, this.#memory.staging.length);
+      return `${slots} ${this.#counters.get("failed")} ${whole}`;
+    }
+    if (thread !== "engine") return "";
+    const pending = this.#c.maxPendingBytes === undefined ? "" : this.#counters.get("sinkPendingBytes");
+    return `${this.#counters.get("failed")} ${pending} ${whole}`;
   }
 
   #make(call: Call, lane: Lane, i: number, name: string): void {
@@ -467,7 +476,7 @@ export class StreamWorld implements World {
 
   /** States and generations of slots, and the counters that anything goes by. */
   #sharedWords(): string {
-    const { stagingControl, outputControl, staging, output } = this.#memory;
+    const { stagingControl, outputControl, staging, output, wholeEpochs } = this.#memory;
     const counters = (
       [
         "rowsEncoded",
@@ -480,7 +489,7 @@ export class StreamWorld implements World {
         "sinkPendingBytes",
       ] as const
     ).map((name) => this.#counters.get(name));
-    return `${this.#ringStates(stagingControl, staging.length)} ${this.#ringStates(outputControl, output.length)} ${counters}`;
+    return `${this.#ringStates(stagingControl, staging.length)} ${this.#ringStates(outputControl, output.length)} ${counters} ${new Int32Array(wholeEpochs)}`;
   }
 
   /** Without the word behind the slots, a peak that nothing goes by. */

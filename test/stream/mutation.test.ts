@@ -7,7 +7,8 @@ import { compareRules, driveRules, RULE_ARRAY } from "../helpers/rule_stream.js"
 
 /**
  * Mutation tests: each ordering rule is switched off in turn, and the same stream that passes with all rules must then fail.
- * EXIT_HANDSHAKE needs a process of its own: test/fault, test/gpu. POOL_CONSUMED guards device memory, which the CPU backend has not: test/gpu.
+ * EXIT_HANDSHAKE needs a process of its own: test/fault, test/gpu. FAILURE_STOPS_INTAKE needs a
+ * failure: test/fault/failed_intake. EPOCHS_WHOLE needs a timer at the right moment: test/model. POOL_CONSUMED guards device memory, which the CPU backend has not: test/gpu.
  */
 vi.mock("../../src/pipeline/open_backend.js", async (importOriginal) => {
   const { openBackend } = await importOriginal<{ openBackend: OpenBackend }>();
@@ -15,7 +16,7 @@ vi.mock("../../src/pipeline/open_backend.js", async (importOriginal) => {
   return { openBackend: late };
 });
 
-const ELSEWHERE: readonly OrderingRule[] = ["EXIT_HANDSHAKE", "POOL_CONSUMED"];
+const ELSEWHERE: readonly OrderingRule[] = ["EXIT_HANDSHAKE", "POOL_CONSUMED", "FAILURE_STOPS_INTAKE", "EPOCHS_WHOLE"];
 
 afterEach(() => {
   delete process.env.MILLRACE_RULES_OFF;

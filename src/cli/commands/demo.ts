@@ -14,7 +14,7 @@ import { Interrupts } from "../interrupt.js";
 import type { CliIo, CommandContext } from "../io.js";
 import { formatBytes, formatNs, formatRate, formatRatio, parsePositive, parseSeconds, parseSeed } from "../numbers.js";
 import { PROGRESS_MODES, type ProgressMode, startProgress } from "../progress.js";
-import { closeAfterError, EventLoopTurns, progressSample, type WriteResult, writeResult } from "../run_writer.js";
+import { closeAfterError, progressSample, type WriteResult, writeResult } from "../run_writer.js";
 import { StatusLine } from "../status_line.js";
 import {
   addS3WriteFlags,
@@ -158,12 +158,10 @@ async function take(
   });
   try {
     const frame = new Uint16Array(camera.frameElements);
-    const turns = new EventLoopTurns();
     const deadlineNs = nowNs() + (flags.seconds ?? Number.POSITIVE_INFINITY) * 1e9;
     for (let i = 0; (frames === null || i < frames) && nowNs() < deadlineNs && !interrupts.closing.aborted; i++) {
       camera.expose(i, frame);
       await writer.append(frame);
-      await turns.take();
     }
     await writer.close();
   } catch (error) {
@@ -222,7 +220,6 @@ async function countWrong(
   signal: AbortSignal,
 ): Promise<number> {
   const array = await openArray(target);
-  const turns = new EventLoopTurns();
   const expected = new Uint16Array(camera.frameElements);
   const { size } = camera;
   let wrong = 0;
@@ -235,7 +232,6 @@ async function countWrong(
       for (let k = 0; k < expected.length; k++) if (slab[offset + k] !== expected[k]) wrong++;
     }
     status.update(() => `comparing: ${stop} of ${rows} frames`);
-    await turns.take();
   }
   return wrong;
 }

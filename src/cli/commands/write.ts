@@ -1,6 +1,8 @@
 import { Command, Option } from "commander";
 import { nowNs } from "../../base/clock.js";
 import { MillraceError } from "../../base/errors.js";
+import { BATCH_EPOCHS_MAX } from "../../base/limits.js";
+import { describeGeometry } from "../../geometry/array_geometry.js";
 import { DTYPE_NAMES, itemBytes } from "../../geometry/dtype.js";
 import { type ArrayWriter, openWriter } from "../../index.js";
 import type { ArrayOptions, Durability } from "../../options.js";
@@ -12,16 +14,9 @@ import { type InputEnd, readInputs } from "../inputs.js";
 import { Interrupts } from "../interrupt.js";
 import type { CommandContext } from "../io.js";
 import { notYet } from "../not_yet.js";
-import { formatBytes, formatNs, formatRate, formatRatio, parseBytes } from "../numbers.js";
+import { formatBytes, formatNs, formatRate, formatRatio, parseBytes, parseCount } from "../numbers.js";
 import { PROGRESS_MODES, type ProgressMode, startProgress } from "../progress.js";
-import {
-  closeAfterError,
-  closeWholeRows,
-  EventLoopTurns,
-  progressSample,
-  type WriteResult,
-  writeResult,
-} from "../run_writer.js";
+import { closeAfterError, closeWholeRows, progressSample, type WriteResult, writeResult } from "../run_writer.js";
 import { addS3WriteFlags, parseStore, type S3WriteFlags, STORE_HELP, sinkOf } from "../store_arg.js";
 import { formatFields } from "../table.js";
 import { type ArrayFlags, arrayOf } from "../write_array.js";
@@ -29,6 +24,8 @@ import { type ArrayFlags, arrayOf } from "../write_array.js";
 interface WriteFlags extends ArrayFlags, BackendFlags, S3WriteFlags {
   readonly input?: readonly string[];
   readonly appendBytes: number;
+  readonly maxAge?: number;
+  readonly batchBytes?: number;
   readonly durability: Durability;
   readonly multiscale?: boolean;
   readonly progress: ProgressMode;
@@ -80,6 +77,17 @@ export function writeCommand({ io, finish }: CommandContext): Command {
       "bytes per append of raw input; any number from 1, or 64KiB, 1MiB",
       parseBytes,
       2 ** 20,
+    )
+    .option(
+      "--max-age <ms>",
+      "how long whole chunks wait for their batch to be full before they are written without it; 0 = for ever; " +
+        "counts from when --append-bytes of the input have come (default: 1000)",
+      parseCount,
+    )
+    .option(
+      "--batch-bytes <n>",
+      "raw bytes encoded together, rounded up to whole chunks, such as 1MiB (default: 16 MiB)",
+      parseBytes,
     )
     .addOption(
       new Option("--durability <level>", "what survives a power cut")
@@ -154,6 +162,8 @@ async function write(
       backend: flags.backend,
       allowSoftwareAdapter: flags.allowSoftwareAdapter,
       durability: flags.durability,
+      maxBatchAgeMs: flags.maxAge,
+      batchEpochs: flags.batchBytes === undefined ? undefined : batchEpochsOf(array, flags.batchBytes),
       signal: interrupts.aborting,
     });
     writer.on("warning", ({ message }) => io.stderr.write(`millrace: warning: ${message}\n`));
@@ -180,6 +190,11 @@ async function write(
   } finally {
     await pieces.return({ carriedBytes: 0 });
   }
+}
+
+/** Epochs of a batch of at least `bytes` raw bytes, as far as there can be so many. */
+function batchEpochsOf({ dtype, dimensions }: ArrayOptions, bytes: number): number {
+  return Math.min(BATCH_EPOCHS_MAX, Math.ceil(bytes / describeGeometry(dtype, dimensions).epochBytes));
 }
 
 function chooseInputs(given: readonly string[] | undefined, stdinIsTerminal: boolean): readonly string[] {
@@ -210,13 +225,11 @@ async function pump(
   pieces: AsyncGenerator<Uint8Array, InputEnd>,
   first: IteratorResult<Uint8Array, InputEnd> | undefined,
 ): Promise<PumpEnd> {
-  const turns = new EventLoopTurns();
   let bytes = 0;
   for (let next = first ?? (await pieces.next()); ; next = await pieces.next()) {
     if (next.done) return { bytes, ...next.value };
     await writer.append(next.value);
     bytes += next.value.byteLength;
-    await turns.take();
   }
 }
 

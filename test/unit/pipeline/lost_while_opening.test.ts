@@ -23,7 +23,8 @@ const memory = () =>
 const ordering = { debug: true, off: [] };
 
 function engine() {
-  const init = { memory: memory(), ordering, firstRow: 0, maxPendingBytes: 1 } as unknown as EngineInit;
+  const geometry = { epochRows: 1 };
+  const init = { geometry, memory: memory(), ordering, firstRow: 0, maxPendingBytes: 1 } as unknown as EngineInit;
   const producer = new MessageChannel();
   const between = new MessageChannel();
   const ports = { producer: producer.port2, delivery: between.port1 } as unknown as EnginePorts;

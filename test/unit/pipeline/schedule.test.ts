@@ -9,13 +9,16 @@ import { Schedule, scheduleMode } from "../../../src/pipeline/schedule.js";
 import { allocateStreamMemory } from "../../../src/pipeline/stream_memory.js";
 import { Ordering } from "../../../src/slots/ordering.js";
 import { type Slot, SlotRing } from "../../../src/slots/slot_ring.js";
+import { WholeEpochs } from "../../../src/slots/whole_epochs.js";
 
 /** A backend that finishes when the test says so. */
 class HeldBackend implements Backend {
   readonly kind = "cpu";
   readonly adapter = "held";
   readonly kicked = new Map<number, { finish: () => void; fail: (error: unknown) => void }>();
+  readonly batches: StagedBatch[] = [];
   kick(b: StagedBatch): Promise<HostBatch> {
+    this.batches.push(b);
     return new Promise((resolve, reject) => {
       const { firstEpoch, epochCount, rowFrom, rowTo, skippedEpochs } = b;
       const batch = { firstEpoch, epochCount, rowFrom, rowTo, skippedEpochs, encodeBusyNs: 1 };
@@ -31,12 +34,12 @@ class HeldBackend implements Backend {
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 /** Batches of one epoch of two rows. */
-function setUp(depth: number, maxPendingBytes = Number.POSITIVE_INFINITY) {
+function setUp(depth: number, maxPendingBytes = Number.POSITIVE_INFINITY, epochsPerBatch = 1) {
   const memory = allocateStreamMemory({
     stagingSlots: depth,
     stagingSlotBytes: 64,
     outputSlots: depth,
-    outputLayout: { slotBytes: 64, chunkStrideBytes: 64, chunksPerEpoch: 1, epochsPerBatch: 1 },
+    outputLayout: { slotBytes: 64, chunkStrideBytes: 64, chunksPerEpoch: 1, epochsPerBatch },
   });
   const counters = new Counters(memory.counters);
   const order = new Ordering({ debug: true, off: [] }, new OwnerWaits(counters, "engine"));
@@ -53,6 +56,8 @@ function setUp(depth: number, maxPendingBytes = Number.POSITIVE_INFINITY) {
     memory,
     counters,
     order,
+    epochRows: 2,
+    maxBatchAgeMs: 1,
     maxPendingBytes,
     mode: scheduleMode(depth),
     toProducer: (message) => toProducer.push(message),
@@ -77,7 +82,23 @@ function setUp(depth: number, maxPendingBytes = Number.POSITIVE_INFINITY) {
   const kicked = (): number[] => [...backend.kicked.keys()];
   const freed = (): number[] => toProducer.flatMap((m) => (m.type === "stagingFree" ? [m.generation] : []));
   const waits = (): CountedRule[] => ORDERING_COUNTED_RULES.filter((rule) => counters.waitingSince("engine", rule) > 0);
-  return { schedule, backend, counters, open, fill, join, batches, kicked, freed, waits, toProducer, toDelivery };
+  return {
+    schedule,
+    backend,
+    counters,
+    memory,
+    staging,
+    slots,
+    open,
+    fill,
+    join,
+    batches,
+    kicked,
+    freed,
+    waits,
+    toProducer,
+    toDelivery,
+  };
 }
 
 let s: ReturnType<typeof setUp>;
@@ -224,5 +245,41 @@ it("a batch that fails stops delivery before any later one reaches it, and later
   expect(s.freed()).toEqual([1, 2, 3]);
   expect(s.toProducer.filter((m) => m.type === "failed").length).toBe(1);
   s.schedule.receive({ type: "abort", hurry: true });
+  await running;
+});
+
+it("kicks nothing more once delivery has failed, though no message says so", async () => {
+  void s.schedule.run();
+  s.counters.raise("failed", 1);
+  s.fill(s.open());
+  await turn();
+  expect([s.kicked(), s.freed(), s.toDelivery]).toEqual([[], [1], []]);
+  s.schedule.receive({ type: "abort", hurry: true });
+});
+
+it("kicks whole epochs of an open slot when they are due, and frees the slot when all parts of it were read", async () => {
+  s = setUp(2, undefined, 4);
+  const whole = new WholeEpochs(s.memory.wholeEpochs, 4);
+  const running = s.schedule.run();
+  const generation = s.open();
+  whole.begin(0);
+  whole.markSkipped(0, 1);
+  expect(whole.count(0, 2)).toBe(true);
+  s.schedule.receive({ type: "waiting", generation });
+  while (s.kicked().length === 0) await turn();
+  expect(s.backend.batches[0]).toMatchObject({ stagingEpoch: 0, slotIsOpen: true, firstEpoch: 0, epochCount: 2 });
+  expect(s.backend.batches[0]).toMatchObject({ rowFrom: 0, rowTo: 4, skippedEpochs: Uint8Array.of(2) });
+  s.staging.advance(s.slots.get(1) as Slot, "FILLING", "FILLED", "STAGING_COPIED");
+  s.schedule.receive({ type: "filled", generation, epochCount: 4, rowTo: 7, skippedEpochs: Uint8Array.of(0b1010) });
+  await turn();
+  expect(s.backend.batches[1]).toMatchObject({ stagingEpoch: 2, slotIsOpen: false, firstEpoch: 2, epochCount: 2 });
+  expect(s.backend.batches[1]).toMatchObject({ rowFrom: 4, rowTo: 7, skippedEpochs: Uint8Array.of(0b10) });
+  s.backend.kicked.get(2)?.finish();
+  await turn();
+  expect([s.freed(), s.batches(), s.counters.get("rowsEncoded")]).toEqual([[], [2], 0]);
+  s.backend.kicked.get(1)?.finish();
+  await turn();
+  expect([s.freed(), s.batches(), s.counters.get("rowsEncoded")]).toEqual([[1], [2, 1], 7]);
+  s.schedule.receive({ type: "close", rows: 7 });
   await running;
 });

@@ -1,6 +1,7 @@
 import { expect, it } from "vitest";
 import { Ordering } from "../../../src/slots/ordering.js";
 import { type Slot, SlotRing, slotRingControlBytes } from "../../../src/slots/slot_ring.js";
+import { WholeEpochs, wholeEpochsBytes } from "../../../src/slots/whole_epochs.js";
 import { openCopier } from "../../../src/staging/copier.js";
 import { Intake } from "../../../src/staging/intake.js";
 
@@ -8,7 +9,7 @@ const ROW = 4;
 const EPOCH = 3 * ROW;
 
 /** Rows of four bytes, epochs of three rows, slots of two epochs. The log has what the engine is told. */
-function setUp(depth: number, totalRows = Number.POSITIVE_INFINITY, firstRow = 0) {
+function setUp(depth: number, totalRows = Number.POSITIVE_INFINITY, firstRow = 0, wholeEpochs?: WholeEpochs) {
   const order = new Ordering({ debug: true, off: [] });
   const ring = new SlotRing(new SharedArrayBuffer(slotRingControlBytes(depth)), depth, order, "STAGING_FREE");
   const slots = Array.from({ length: depth }, () => new Uint8Array(2 * EPOCH).fill(0xdd));
@@ -19,6 +20,8 @@ function setUp(depth: number, totalRows = Number.POSITIVE_INFINITY, firstRow = 0
     slots,
     copier: openCopier(slots, undefined, 0),
     order,
+    wholeEpochs,
+    onWaiting: (slot) => log.push(`waiting ${slot.generation}`),
     rowBytes: ROW,
     epochRows: 3,
     epochsPerBatch: 2,
@@ -198,4 +201,29 @@ it("ends a bounded array where it ends, counted from its start", () => {
   expect(intake.bytesLeft).toBe(2 * ROW);
   intake.put(bytes(0, 8), 0);
   expect(log).toEqual(["open 1 epoch 2", "full 1 epochs 2 to 10"]);
+});
+
+it("counts whole epochs of the open slot, and tells once until somebody has looked", () => {
+  const whole = new WholeEpochs(new SharedArrayBuffer(wholeEpochsBytes(1, 2)), 2);
+  const { intake, log, free } = setUp(1, undefined, 0, whole);
+  intake.put(bytes(0, EPOCH - 1), 0);
+  expect([whole.look(0), ...log]).toEqual([0, "open 1 epoch 0"]);
+  intake.put(bytes(0, 2), 0);
+  expect([whole.look(0), log.at(-1)]).toEqual([1, "waiting 1"]);
+  intake.put(bytes(0, 3), 0);
+  // The slot's last byte makes it full: nothing waits.
+  intake.put(bytes(0, EPOCH - 4), 0);
+  expect(log.slice(2)).toEqual(["full 1 epochs 2 to 6"]);
+  free();
+  intake.skip(3);
+  expect([whole.look(0), whole.skippedBetween(0, 0, 1), log.at(-1)]).toEqual([1, Uint8Array.of(1), "waiting 2"]);
+});
+
+it("tells of a whole epoch that one look has missed", () => {
+  const whole = new WholeEpochs(new SharedArrayBuffer(wholeEpochsBytes(2, 40)), 40);
+  whole.begin(1);
+  whole.markSkipped(1, 33);
+  expect([whole.count(1, 1), whole.count(1, 2), whole.look(1)]).toEqual([true, false, 2]);
+  expect([whole.count(1, 34), whole.look(1), whole.look(0)]).toEqual([true, 34, 0]);
+  expect([whole.skippedBetween(1, 0, 33), whole.skippedBetween(1, 32, 34)]).toEqual([undefined, Uint8Array.of(2)]);
 });
