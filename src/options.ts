@@ -79,7 +79,10 @@ export interface WriterOptions {
   readonly threads?: "workers" | "inline";
   /** Least time between two refreshes of the published shape, ms. Default 1000; 0 = at every sealed shard row. */
   readonly publishIntervalMs?: number;
-  /** Aborts the writer. */
+  /**
+   * Aborts the writer. While it opens, `openWriter` rejects at once with WRITER_ABORTED, whatever does not answer; what
+   * is under way ends behind it, and its memory is released then (docs/ordering.md).
+   */
   readonly signal?: AbortSignal;
 }
 

@@ -46,6 +46,22 @@ it("docs/ordering.md lists every rule as the code has it", () => {
   }
 });
 
+it("docs/ordering.md lists the calls on the outside world that have a test, and no others", () => {
+  const table = read("docs/ordering.md").split("| call |")[1].split("\n\n")[0];
+  const documented = [...table.matchAll(/^\| `([a-z0-9-]+)` \|/gm)].map(([, id]) => id);
+  const files = [
+    "test/fault/outside_calls.test.ts",
+    "test/fault/many_shards.test.ts",
+    "test/fault/stalls.test.ts",
+    "test/fault/sources.test.ts",
+    "test/fault/cli_stall.test.ts",
+    "test/gpu/silent_device.test.ts",
+    "test/unit/s3/sdk_get.test.ts",
+  ];
+  const tested = files.flatMap((file) => [...read(file).matchAll(/"\[([a-z0-9-]+)\] /g)].map(([, id]) => id));
+  expect([...new Set(tested)].sort()).toEqual([...documented].sort());
+});
+
 it("docs/ordering.md lists every configuration whose interleavings are explored", () => {
   const table = read("docs/ordering.md").split("| configuration |")[1].split("\n\n")[0];
   const names = [...table.matchAll(/^\| ([^|*]+) \| [\d,]+ \|/gm)].map(([, name]) => name);

@@ -24,3 +24,8 @@ export async function forEachLimited<T>(
   await Promise.all(Array.from({ length: Math.min(limit, items.length) }, lane));
   if (failed) throw failure;
 }
+
+/** Waits for all, also when one fails; then throws the first failure: memory that they borrow is free again. */
+export async function allSettled(running: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(running)) if (result.status === "rejected") throw result.reason;
+}

@@ -1,6 +1,6 @@
 /**
- * Settles as `promise` does, or rejects with the signal's reason as soon as it aborts. What the promise stands for goes on then, and its
- * outcome is dropped.
+ * Settles as `promise` does, or rejects with the signal's reason as soon as it aborts. What the promise stands for goes
+ * on then, and its outcome is dropped.
  */
 export async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return await promise;

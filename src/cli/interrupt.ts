@@ -1,13 +1,15 @@
 import type { Writable } from "node:stream";
 
 /**
- * What asks a command to end: Ctrl-C, a service manager, a terminal or a connection that is closed. Windows knows no SIGTERM from outside, but
- * Ctrl-Break, and gives a process whose window was closed (SIGHUP) some seconds.
+ * What asks a command to end: Ctrl-C, a service manager, a terminal or a connection that is closed. Windows knows no
+ * SIGTERM from outside, but Ctrl-Break, and gives a process whose window was closed (SIGHUP) some seconds.
  */
 const SIGNALS: readonly NodeJS.Signals[] =
   process.platform === "win32" ? ["SIGINT", "SIGBREAK", "SIGHUP"] : ["SIGINT", "SIGTERM", "SIGHUP"];
 
-/** Calls `onSignal` for each signal that asks a command to end, until it is disposed; from then on one ends the process. */
+/**
+ * Calls `onSignal` for each signal that asks a command to end, until it is disposed; from then on one ends the process.
+ */
 export function onInterrupts(onSignal: () => void): Disposable {
   for (const signal of SIGNALS) process.on(signal, onSignal);
   return {
@@ -18,8 +20,9 @@ export function onInterrupts(onSignal: () => void): Disposable {
 }
 
 /**
- * Ctrl-C of the commands that write: the first SIGINT, SIGTERM or SIGHUP asks for a clean close (the store is valid, exit code 130), the
- * second aborts, whichever it is, and a third finds Node's default handler, which ends the process at once.
+ * Ctrl-C of the commands that write: the first SIGINT, SIGTERM or SIGHUP asks for a clean close (the store is valid,
+ * exit code 130), the second aborts, whichever it is, and a third finds Node's default handler, which ends the process
+ * at once.
  */
 export class Interrupts implements Disposable {
   readonly #soft = new AbortController();

@@ -16,7 +16,8 @@ export interface CommandContext {
 
 /**
  * The process's own streams. A reader that goes away (`millrace inspect … | head`) is not an error of ours: EPIPE on
- * stdout is swallowed, and so is EIO of a terminal that is gone, whose SIGHUP closes the store; every other stream error stays fatal.
+ * stdout is swallowed, and so is EIO of a terminal that is gone, whose SIGHUP closes the store; every other stream
+ * error stays fatal.
  */
 export function processIo(): CliIo {
   for (const stream of [process.stdout, process.stderr]) {

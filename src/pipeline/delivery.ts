@@ -1,5 +1,6 @@
 import { nowNs } from "../base/clock.js";
 import { isMillraceError, MillraceError, toWireError } from "../base/errors.js";
+import { allSettled } from "../base/limited.js";
 import { Signal } from "../base/signal.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { type EpochTable, epochTable } from "../geometry/epoch_table.js";
@@ -12,7 +13,7 @@ import { SlotRing } from "../slots/slot_ring.js";
 import type { DeliveryInit, DeliveryNews, FromDelivery, ToDelivery } from "./messages.js";
 import { Publisher } from "./publisher.js";
 import { checkUnchanged, openCopy } from "./reopen_row.js";
-import { Journals } from "./row_journal.js";
+import { Journals, journalNeeded } from "./row_journal.js";
 import { type EncodedBytes, type SealedShard, ShardRow, Stopped } from "./shard_row.js";
 
 export interface DeliveryLinks {
@@ -489,16 +490,4 @@ export class Delivery {
     this.#diskFull = known.code === "DISK_FULL";
     this.#links.toProducer({ type: "failed", error: toWireError(known) });
   }
-}
-
-/** Waits for all, also when one fails; then throws the first failure: memory that they borrow is free again. */
-async function allSettled(running: readonly Promise<void>[]): Promise<void> {
-  for (const result of await Promise.allSettled(running)) if (result.status === "rejected") throw result.reason;
-}
-
-function journalNeeded(kind: string, location: string): MillraceError {
-  return new MillraceError("INVALID_OPTION", `durability "batch" needs a sink with a journal, which ${kind} has not.`, {
-    context: { option: "durability", given: "batch", sink: kind, location },
-    hint: 'Use fileSink, or durability "shard".',
-  });
 }

@@ -1,4 +1,5 @@
 import { nowNs } from "../base/clock.js";
+import { MillraceError } from "../base/errors.js";
 import { crc32c } from "../codec/crc32c.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import type { Durability, JournalFile, SinkJournal } from "../handoff/sink.js";
@@ -150,4 +151,11 @@ export class RowJournal {
     this.#counters.add("journalCount", 1);
     this.#counters.add("journalBytes", bytes.byteLength);
   }
+}
+
+export function journalNeeded(kind: string, location: string): MillraceError {
+  return new MillraceError("INVALID_OPTION", `durability "batch" needs a sink with a journal, which ${kind} has not.`, {
+    context: { option: "durability", given: "batch", sink: kind, location },
+    hint: 'Use fileSink, or durability "shard".',
+  });
 }

@@ -63,7 +63,9 @@ export class ShardRow {
     sink: Sink,
     journal: RowJournal | undefined,
     init: { readonly chunkBytesMax: number; readonly durability: Durability },
-    /** Looked at before each call of the sink on a shard: of a row of thousands the rest is left out once it is true. */
+    /**
+     * Looked at before each call of the sink on a shard: of a row of thousands the rest is left out once it is true.
+     */
     stopped: () => boolean,
     /** The published shape reaches into the row: an earlier writer has begun it. */
     isContinued = false,

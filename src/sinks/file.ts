@@ -224,7 +224,10 @@ export class FileSink implements Sink, ShardHome {
     if (durable) await this.#folders.syncPath(dirname(path));
   }
 
-  /** Nothing here waits for somebody far away; but an old store may have files without number, and each is removed by itself. */
+  /**
+   * Nothing here waits for somebody far away; but an old store may have files without number, and each is removed by
+   * itself.
+   */
   readonly hurry = (): void => {
     this.#hurried = true;
   };

@@ -4,16 +4,16 @@ import { forEachLimited } from "../base/limited.js";
 import { errnoOf } from "./os_error.js";
 
 /**
- * Folders made and removed one call at a time. Node's own `recursive` is used nowhere: where mkdir answers ENOENT below a folder that is there
- * (/proc), it tries again for ever, with a core busy and nothing that could end it.
+ * Folders made and removed one call at a time. Node's own `recursive` is used nowhere: where mkdir answers ENOENT below
+ * a folder that is there (/proc), it tries again for ever, with a core busy and nothing that could end it.
  */
 
 /** libuv runs four file operations at once. */
 const REMOVED_AT_ONCE = 8;
 
 /**
- * Makes a folder and what is missing above it. Resolves to the first folder that had to be made, undefined when all were there.
- * At most two calls a level, whatever they answer. Rejects with the system's error.
+ * Makes a folder and what is missing above it. Resolves to the first folder that had to be made, undefined when all
+ * were there. At most two calls a level, whatever they answer. Rejects with the system's error.
  */
 export async function makeFolders(path: string): Promise<string | undefined> {
   const missing: string[] = [];

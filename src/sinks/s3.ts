@@ -79,7 +79,9 @@ export class S3Sink implements Sink {
     return this.#unlessHurried(this.#begin(mode));
   }
 
-  /** Reads cannot be told to stop one by one; they end when the connections are closed, which nobody has to wait for. */
+  /**
+   * Reads cannot be told to stop one by one; they end when the connections are closed, which nobody has to wait for.
+   */
   #unlessHurried<T>(call: Promise<T>): Promise<T> {
     return unlessAborted(call, this.#hurry.signal);
   }

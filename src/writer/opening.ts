@@ -10,8 +10,8 @@ export function openingAborted(signal: AbortSignal, when: string): MillraceError
 }
 
 /**
- * A step of opening, up to the signal: what is asked of a device, a disk or a bucket may never be answered. The step goes on then, and its
- * outcome is dropped; who begins one that leaves something behind ends it himself.
+ * A step of opening, up to the signal: what is asked of a device, a disk or a bucket may never be answered. The step
+ * goes on then, and its outcome is dropped; who begins one that leaves something behind ends it himself.
  * @throws MillraceError WRITER_ABORTED at once when the signal aborts
  */
 export async function whileOpening<T>(step: Promise<T>, signal: AbortSignal | undefined): Promise<T> {

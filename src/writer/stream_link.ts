@@ -122,8 +122,8 @@ export class StreamLink {
   }
 
   /**
-   * Of a stream that could not open: waits for its end, or for the signal. What the threads wait for may never answer; they are left to it
-   * then, do not keep the process, and the slots are released when they have ended.
+   * Of a stream that could not open: waits for its end, or for the signal. What the threads wait for may never answer;
+   * they are left to it then, do not keep the process, and the slots are released when they have ended.
    */
   async untilGone(end: Promise<void> | undefined, signal: AbortSignal | undefined): Promise<void> {
     await unlessAborted(end ?? this.stopped, signal).catch(() => {});

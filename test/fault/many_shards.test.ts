@@ -65,7 +65,7 @@ const array = (side: number) => ({
 });
 
 it.each<Method>(["openShard", "write", "sync", "seal"])(
-  "an abort leaves out the calls of %s that were to come",
+  "[many-shards] an abort leaves out the calls of %s that were to come",
   async (held) => {
     const sink = new GatedSink(held);
     const writer = await openWriter({
@@ -105,7 +105,7 @@ it("is said before the first row, with a layout that would do", async () => {
   expect(messages.filter((message) => message.includes("adviseLayout"))).toHaveLength(1);
 });
 
-it("the command says it too, and two SIGTERMs end it amid the files of a row", async () => {
+it("[cli] the command says it too, and two SIGTERMs end it amid the files of a row", async () => {
   const dims = "t:4:1:1,y:512:1:1,x:512:1:1";
   const store = `${folder}/run.zarr`;
   const { child, saw, result } = startCli([

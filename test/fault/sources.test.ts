@@ -85,7 +85,7 @@ it.each([
   if (ending === "close") expect(Buffer.compare(await stored(map), rows(0, 5))).toBe(0);
 });
 
-it("writeFrom whose source gives nothing more ends with the failure of the sink", async () => {
+it("[source] writeFrom whose source gives nothing more ends with the failure of the sink", async () => {
   const gate = new Gate();
   const { writer } = await open({
     faults: [

@@ -242,7 +242,7 @@ describe.each<Threads>(["inline", "workers"])("a sink that does not answer, thre
     expect(w.metrics().waiting).toEqual([]);
   });
 
-  it("abort wakes who waits before the sink answers, ends when it does, and leaves a valid store", async () => {
+  it("[module-run] abort wakes who waits before the sink answers, ends when it does, and leaves a valid store", async () => {
     const { w, appends } = await stall(threads);
     const flushed = codeOf(w.flush());
     const [first, second] = [w.abort(), w.abort()];

@@ -56,7 +56,7 @@ const never = (): Promise<never> => new Promise(() => {});
 const SILENT: readonly GpuStep[] = ["map readback", "map upload"];
 
 describe.skipIf(noGpu)("a device that does not answer", { timeout: GPU_TIMEOUT_MS }, () => {
-  it.each(SILENT)("to %s: append waits, metrics say for what, and abort ends", async (step) => {
+  it.each(SILENT)("[device-map] to %s: append waits, metrics say for what, and abort ends", async (step) => {
     const host = new FaultyHost();
     const { sink, writer, warnings } = await open(host);
     await writer.append(frames(0, 4));

@@ -43,7 +43,7 @@ it.each<[string, (api: S3Api) => Promise<unknown>]>([
   ["get", (api) => api.get("k")],
   ["list", async (api) => await api.list("")[Symbol.asyncIterator]().next()],
   ["headBucket", (api) => api.headBucket()],
-])("close ends a %s that is never answered, and it is not asked again", async (_name, read) => {
+])("[s3-close] close ends a %s that is never answered, and it is not asked again", async (_name, read) => {
   const arrived = deferred();
   const { api, requests } = await serve(() => arrived.resolve());
   const failed = read(api).catch((error) => error.code);
