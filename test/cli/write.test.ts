@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openArray } from "../../src/store/array_reader.js";
-import { buildTiff } from "../unit/cli/tiff_builder.js";
+import { buildTiff } from "../unit/tiff/tiff_builder.js";
 import { lastJson, runCli, startCli } from "./run_cli.js";
 
 const ROWS = 11;

@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseDims } from "../../../src/cli/dims.js";
 import { type InputEnd, type InputOptions, readInputs } from "../../../src/cli/inputs.js";
-import { buildTiff } from "./tiff_builder.js";
+import { buildTiff } from "../tiff/tiff_builder.js";
 
 let folder: string;
 beforeAll(async () => {
@@ -17,6 +17,7 @@ afterAll(() => rm(folder, { recursive: true }));
 function options(inputs: readonly string[], extra: Partial<InputOptions> = {}): InputOptions {
   return {
     inputs,
+    format: "auto",
     dtype: "uint16",
     itemBytes: 2,
     dimensions: parseDims("t:0:1,y:3:1,x:5:1"),
