@@ -1,4 +1,7 @@
-/** Builds small TIFF files (TIFF 6.0 §2) from pages of samples, so that tests choose byte order, layout, compression and tags. */
+/**
+ * Builds small TIFF files (TIFF 6.0 §2) from pages of samples, so that tests choose byte order, layout, compression and
+ * tags.
+ */
 export interface TiffPage {
   readonly width: number;
   readonly height: number;
