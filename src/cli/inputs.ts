@@ -129,8 +129,9 @@ function kindOf(input: string, content: Content | undefined, format: InputFormat
   }
   const promised = brokenPromise(input, content);
   if (promised !== undefined) {
+    const found = content === undefined ? "nothing known" : `those of ${content.name}`;
     throw fail(
-      `is no ${promised} file: its first bytes are ${content === undefined ? "nothing known" : `those of ${content.name}`}.`,
+      `is no ${promised} file: its first bytes are ${found}.`,
       "If these are raw elements: --input-format raw.",
     );
   }
@@ -142,7 +143,8 @@ function checkNothingCarried(input: string, options: InputOptions, carry: Elemen
   if (carry.carriedBytes === 0) return;
   throw new MillraceError(
     "INVALID_DATA",
-    `the input before ${input} ended ${carry.carriedBytes} bytes into a ${options.dtype} of ${options.itemBytes} bytes.`,
+    `the input before ${input} ended ${carry.carriedBytes} bytes into ` +
+      `a ${options.dtype} of ${options.itemBytes} bytes.`,
     { context: { input, carriedBytes: carry.carriedBytes } },
   );
 }

@@ -78,7 +78,8 @@ export function checkNpy(
   const fits = last.every(({ size }, i) => (last[i] === dimensions[0] ? true : size === shape[i]));
   if (shape.length > dimensions.length || !fits) {
     const sizes = last.map(({ size }) => size ?? "any").join(" × ");
-    const message = `it is ${shape.join(" × ") || "a single number"}; --dims says ${sizes} for ${last.map(({ name }) => name).join(", ")}.`;
+    const names = last.map(({ name }) => name).join(", ");
+    const message = `it is ${shape.join(" × ") || "a single number"}; --dims says ${sizes} for ${names}.`;
     throw refused(source, undefined, message, { expected: sizes, got: shape.join(" × ") });
   }
 }

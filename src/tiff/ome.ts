@@ -102,8 +102,14 @@ function find(elements: readonly Element[], name: string): Element[] {
   return elements.filter((element) => element.name.slice(element.name.indexOf(":") + 1) === name);
 }
 
-const MARKUP =
-  /<!--[\s\S]*?-->|<!\[CDATA\[[\s\S]*?\]\]>|<\?[\s\S]*?\?>|<![^>]*>|<(\/?)([A-Za-z_][\w:.-]*)((?:[^>"']|"[^"]*"|'[^']*')*?)(\/?)>/g;
+/** Comments, sections, declarations, and tags in groups: slash, name, attributes, slash. No part looks past the next "<". */
+const MARKUP = new RegExp(
+  [
+    /<!--[\s\S]*?-->|<!\[CDATA\[[\s\S]*?\]\]>|<\?[\s\S]*?\?>|<![^>]*>/.source,
+    /<(\/?)([A-Za-z_][\w:.-]*)((?:[^<>"']|"[^"<]*"|'[^'<]*')*?)(\/?)>/.source,
+  ].join("|"),
+  "g",
+);
 const ATTRIBUTE = /([A-Za-z_][\w:.-]*)\s*=\s*(?:"([^"]*)"|'([^']*)')/g;
 
 /**

@@ -125,7 +125,8 @@ export function planPlanes(source: ByteSource, stack: Stack, samples: number, fi
   const refuse: Refuse = (message, context, hint) => {
     const theirs = orderText(axes.map(({ name, size }) => [name === "" ? "?" : name, String(size)]));
     const ours = orderText(leading.map(({ name, size }) => [name, String(size ?? "any")]));
-    const text = `by ${stack.by} its planes are ordered ${theirs || "as a single one"}; --dims says ${ours || "one plane"}: ${message}.`;
+    const order = `by ${stack.by} its planes are ordered ${theirs || "as a single one"}`;
+    const text = `${order}; --dims says ${ours || "one plane"}: ${message}.`;
     return refused(source, undefined, text, { ...context, got: theirs, expected: ours }, hint);
   };
   const count = planes * inner;

@@ -135,7 +135,8 @@ export class TiffFile {
       throw refused(
         this.#source,
         first.page,
-        `${stack.by} tells of ${planes} planes behind this one page, and the file does not hold them in one piece, uncompressed.`,
+        `${stack.by} tells of ${planes} planes behind this one page, and the file does not hold them in one piece, ` +
+          "uncompressed.",
         { planes, pages: this.#pages.length, end, bytes: this.#source.bytes },
         "Save the stack as OME-TIFF, as an image sequence or as raw data.",
       );
@@ -145,7 +146,8 @@ export class TiffFile {
       throw refused(
         this.#source,
         first.page,
-        `its strips hold ${told} bytes, and one plane takes ${bytes}: planes behind it that nothing tells of; not supported.`,
+        `its strips hold ${told} bytes, and one plane takes ${bytes}: planes behind it that nothing tells of; ` +
+          "not supported.",
         { told, bytes },
       );
     }

@@ -42,7 +42,7 @@ Examples:
   # stdin: little-endian elements in C order
   camera | millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 --codec blosc
 
-  # raw files one after the other, then a TIFF file: OME-XML, ImageJ's or tifffile's description say which plane is which t, c, z
+  # raw files one after the other, then a TIFF file; its planes are mapped onto t, c, z by what it says of itself (docs/inputs.md)
   millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 --input a.raw b.raw c.tif
 
   # into a bucket; credentials are found as the AWS command line finds them
@@ -153,8 +153,8 @@ async function write(
     signal: interrupts.closing,
   });
   try {
-    // A file that is absent or of the wrong kind is found before a store is made, or an old one is removed. stdin and pipes are not
-    // waited for: the store is valid from the first moment, before the first frame.
+    // A file that is absent or of the wrong kind is found before a store is made, or an old one is removed. stdin and
+    // pipes are not waited for: the store is valid from the first moment, before the first frame.
     const first = (await isLive(inputs[0])) ? undefined : await pieces.next();
     const startNs = nowNs();
     const writer = await openWriter({
