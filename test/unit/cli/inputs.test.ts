@@ -125,6 +125,33 @@ describe("readInputs", () => {
     );
   });
 
+  it("reads NumPy files between others, in pieces of whole elements, of both byte orders", async () => {
+    for (const [descr, swap] of [
+      ["<u2", false],
+      [">u2", true],
+    ] as const) {
+      const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': (2, 3, 5), }\n`;
+      const data = count(60);
+      const npy = await file(
+        "a.dat",
+        Buffer.concat([
+          Buffer.from("\x93NUMPY\x01\0", "latin1"),
+          Buffer.from([header.length, 0]),
+          Buffer.from(header),
+          data,
+          count(9),
+        ]),
+      );
+      const raw = await file("b.raw", count(4));
+      const { bytes, sizes } = await collect(options([npy, raw]));
+      expect(bytes).toEqual([...(swap ? Buffer.from(data).swap16() : data), ...count(4)]);
+      expect(sizes.every((size) => size % 2 === 0 && size <= 8)).toBe(true);
+      await expect(collect(options([npy], { dimensions: parseDims("t:0:1,y:5:1,x:3:1") }))).rejects.toThrow(
+        /it is 2 × 3 × 5/,
+      );
+    }
+  });
+
   it("refuses a TIFF and a known file on a stream, however its first bytes arrive", async () => {
     const tif = buildTiff([{ width: 5, height: 3, samples: new Array<number>(15).fill(1) }], true);
     for (const size of [1, 3, 100]) {
