@@ -105,6 +105,27 @@ describe("planes by the file's own order", () => {
     expect(await planes(stack([5, 6, 7], description), "q:3:1")).toEqual([5, 6, 7]);
   });
 
+  it("takes ImageJ's channels for the samples of a pixel where a page holds them all", async () => {
+    const page = {
+      width: WIDTH,
+      height: HEIGHT,
+      samplesPerPixel: 3,
+      planar: 2,
+      samples: [4, 5, 6].flatMap(plane),
+      description: "ImageJ=1.54f\nimages=1\nchannels=3\n",
+    };
+    expect(await planes(buildTiff([page], true), "c:3:1")).toEqual([4, 5, 6]);
+    // Without a count of images, each page is one.
+    const uncounted = { ...page, description: "ImageJ=1.11a\nchannels=3\nmode=color\n" };
+    expect(await planes(buildTiff([uncounted], true), "c:3:1")).toEqual([4, 5, 6]);
+    const [first, second] = ["images=2\nchannels=3\nframes=2\n", "a title"];
+    const film = [
+      { ...page, description: `ImageJ=1.54f\n${first}` },
+      { ...page, description: second },
+    ];
+    expect(await planes(buildTiff(film, true), "t:0:1,c:3:1")).toEqual([4, 5, 6, 4, 5, 6]);
+  });
+
   it("takes a file that lacks slower dimensions for a part of the array", async () => {
     const description = "ImageJ=1.54f\nimages=4\nslices=4\n";
     expect(await planes(stack([0, 1, 2, 3], description), "t:0:1,c:3:1,z:4:1")).toEqual([0, 1, 2, 3]);
