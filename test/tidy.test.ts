@@ -29,6 +29,7 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
   plan: { rank: 4, may: "journal handoff multiscale codec geometry base" },
   s3: { rank: 1, may: "base" },
   journal: { rank: 3, may: "codec base" },
+  tiff: { rank: 3, may: "codec geometry base" },
   sinks: { rank: 4, may: "handoff journal s3 native metrics base" },
   store: { rank: 4, may: "journal zarr codec geometry s3 base" },
   recover: { rank: 5, may: "sinks store journal zarr codec handoff geometry s3 native base" },
@@ -52,7 +53,7 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
   },
   browser: { rank: 10, may: "writer options sinks plan geometry metrics handoff base" },
   bench: { rank: 11, may: "index codec geometry s3 native base" },
-  cli: { rank: 12, may: "bench index options codec geometry s3 native base" },
+  cli: { rank: 12, may: "bench index options tiff codec geometry s3 native base" },
 };
 
 /** Where a thread or a process is started: the files of a folder that may wire in what the rest of their folder sees as a contract only. */

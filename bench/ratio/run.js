@@ -44,7 +44,7 @@ const contenders = [...ownContenders(), ...(blosc?.contenders ?? [])];
 
 const rows = [];
 try {
-  for (const set of imageSets(options.images, chunkBytes)) {
+  for (const set of await imageSets(options.images, chunkBytes)) {
     if (options.only !== undefined && !set.name.includes(options.only)) continue;
     rows.push(await measure(set));
   }

@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { decode } from "tiff";
+import { memorySource } from "../../dist/tiff/byte_source.js";
+import { TiffFile } from "../../dist/tiff/tiff_file.js";
 import { SYNTHETIC_SETS } from "./synthetic.js";
 
 /**
@@ -17,18 +18,21 @@ import { SYNTHETIC_SETS } from "./synthetic.js";
  * All sets, the synthetic ones first.
  * @param {string | undefined} folder holds frames/*.tif (one set) and sets/*.tif (a set each); either may be missing
  * @param {number} chunkBytes
- * @returns {ImageSet[]}
+ * @returns {Promise<ImageSet[]>}
  */
-export function imageSets(folder, chunkBytes) {
+export async function imageSets(folder, chunkBytes) {
   const sets = Object.entries(SYNTHETIC_SETS).map(([name, make]) => {
     const { array, camera = false, image = false } = make();
     return toSet(name, [array], chunkBytes, camera, image);
   });
   if (folder === undefined) return sets;
   const frames = tiffFiles(join(folder, "frames"));
-  if (frames.length > 0) sets.push(toSet("frames", frames.flatMap(pages), chunkBytes, false, true));
+  if (frames.length > 0) {
+    const pagesOfAll = (await Promise.all(frames.map(pages))).flat();
+    sets.push(toSet("frames", pagesOfAll, chunkBytes, false, true));
+  }
   for (const path of tiffFiles(join(folder, "sets"))) {
-    sets.push(toSet(basename(path).replace(/\.tiff?$/i, ""), pages(path), chunkBytes, false, true));
+    sets.push(toSet(basename(path).replace(/\.tiff?$/i, ""), await pages(path), chunkBytes, false, true));
   }
   return sets;
 }
@@ -47,8 +51,14 @@ function tiffFiles(folder) {
     .map((name) => join(folder, name));
 }
 
-function pages(path) {
-  return decode(readFileSync(path)).map(({ data }) => data);
+const ARRAYS = { uint8: Uint8Array, uint16: Uint16Array, uint32: Uint32Array, float32: Float32Array };
+
+async function pages(path) {
+  const all = [];
+  for await (const { layout, data } of (await TiffFile.open(memorySource(path, readFileSync(path)))).images()) {
+    all.push(new ARRAYS[layout.dtype](data.slice().buffer));
+  }
+  return all;
 }
 
 /** Chunks of `chunkBytes`, the last as short as it comes; pages of a set run into each other. */

@@ -1,10 +1,11 @@
 import { readFile } from "node:fs/promises";
-import { decode } from "tiff";
 import { type Fill, SIMPLE_FILLS, type SimpleFill, simpleFill } from "../bench/fill.js";
 import type { BenchSettings, FillSpec } from "../bench/job.js";
 import { MillraceError } from "../index.js";
+import { memorySource } from "../tiff/byte_source.js";
+import { TiffFile } from "../tiff/tiff_file.js";
 import { SyntheticCamera } from "./camera.js";
-import { tiffFrames } from "./tiff_frames.js";
+import { contentOf } from "./input_kind.js";
 
 /** Edge of the synthetic camera; larger planes are tiled with it. */
 const CAMERA_SIZE_MAX = 512;
@@ -100,7 +101,7 @@ async function readImages(files: readonly string[], plane: Plane): Promise<Image
   const images: Image[] = [];
   for (const input of files) {
     const bytes = await readInput(input);
-    if (/\.tiff?$/i.test(input)) images.push(...readTiff(bytes, input));
+    if (contentOf(bytes)?.kind === "tiff") images.push(...(await readTiff(bytes, input)));
     else images.push(...readRaw(bytes, input, plane));
   }
   return images;
@@ -117,19 +118,18 @@ async function readInput(input: string): Promise<Uint8Array> {
   }
 }
 
-function readTiff(bytes: Uint8Array, input: string): Image[] {
-  const any = { size: null, chunk: 1 };
-  const dimensions = [
-    { ...any, name: "y" },
-    { ...any, name: "x" },
-  ];
-  const frames = tiffFrames(bytes, { input, dtype: "uint16", dimensions });
+async function readTiff(bytes: Uint8Array, input: string): Promise<Image[]> {
   const images: Image[] = [];
-  for (const data of frames) {
-    // The reader points the header at the page that it has just yielded.
-    const [page] = decode(bytes, { ignoreImageData: true, pages: [0] });
-    const pixels = new Uint16Array(data.slice().buffer);
-    images.push({ height: page.height, width: page.width, pixels });
+  for await (const { layout, data } of (await TiffFile.open(memorySource(input, bytes))).images()) {
+    const { dtype, samples, height, width, page } = layout;
+    if (dtype !== "uint16" || samples !== 1) {
+      throw new MillraceError(
+        "INVALID_DATA",
+        `--images ${input}, page ${page}: it is ${dtype} with ${samples} samples a pixel; uint16 with one is needed.`,
+        { context: { option: "images", input, page, got: dtype, samples } },
+      );
+    }
+    images.push({ height, width, pixels: new Uint16Array(data.slice().buffer) });
   }
   return images;
 }

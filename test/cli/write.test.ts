@@ -1,9 +1,11 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { execFileSync } from "node:child_process";
+import { mkdtemp, open, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { deflateSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openArray } from "../../src/store/array_reader.js";
-import { buildTiff } from "../unit/cli/tiff_builder.js";
+import { buildTiff } from "../unit/tiff/tiff_builder.js";
 import { lastJson, runCli, startCli } from "./run_cli.js";
 
 const ROWS = 11;
@@ -200,6 +202,61 @@ describe("millrace write", () => {
     expect(ended).toMatchObject({ code: 130, stderr: expect.stringContaining("closing the store") });
     expect(lastJson(ended)).toMatchObject({ rows: 3 });
     expect(await readAll(store)).toEqual([...values.subarray(0, 3 * HEIGHT * WIDTH)]);
+  });
+
+  it.skipIf(process.platform === "win32").each([0, 3])(
+    "closes the store on Ctrl-C while a named pipe is silent, after %i rows",
+    async (rows) => {
+      const store = newStore();
+      const pipe = join(folder, `pipe-${rows}`);
+      execFileSync("mkfifo", [pipe]);
+      const input = ["--input", pipe, "--append-bytes", "8", "--progress", "json", "--json"];
+      const { child, saw, result } = startCli(["write", store, ...ARGS, ...input]);
+      // Opening it to write waits for the reader; with 0 rows nobody does.
+      const writer = rows === 0 ? undefined : await open(pipe, "w");
+      await writer?.write(bytes.subarray(0, rows * ROW_BYTES + 16));
+      await saw(`"rows":${rows}`);
+      child.kill("SIGINT");
+      const ended = await result;
+      expect(ended).toMatchObject({ code: 130, stderr: expect.stringContaining("closing the store") });
+      expect(lastJson(ended)).toMatchObject({ rows });
+      await writer?.close();
+      expect(await readAll(store)).toEqual([...values.subarray(0, rows * HEIGHT * WIDTH)]);
+    },
+  );
+
+  it("refuses a known file before it makes a store, and takes it for raw when it is told to", async () => {
+    const png = await file(
+      "frame.raw",
+      Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), bytes.subarray(0, 2 * ROW_BYTES - 8)]),
+    );
+    const store = newStore();
+    const refused = await runCli(["write", store, ...ARGS, "--input", png, "--json"]);
+    expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("is a PNG image, which is not read") });
+    expect(lastJson(refused)).toMatchObject({ error: { code: "INVALID_DATA", context: { content: "a PNG image" } } });
+    await expect(openArray(store)).rejects.toThrow();
+    const told = await runCli(["write", store, ...ARGS, "--input", png, "--input-format", "raw", "--json"]);
+    expect(lastJson(told)).toMatchObject({ rows: 2 });
+  });
+
+  it("puts the planes of a stack where --dims wants them, tiled, compressed and with a predictor", async () => {
+    // z slower than c, as ImageJ stores them: plane (c, z) holds 10 c + z.
+    const pages = [0, 10, 1, 11, 2, 12].map((value, i) => ({
+      width: 40,
+      height: 20,
+      samples: Array.from({ length: 800 }, (_, k) => 1000 * value + k),
+      tile: [16, 16] as const,
+      predictor: 2 as const,
+      compression: { code: 8, encode: (block: Uint8Array) => deflateSync(block) },
+      ...(i === 0 ? { description: "ImageJ=1.54f\nimages=6\nchannels=2\nslices=3\n" } : {}),
+    }));
+    const store = newStore();
+    const input = await file("stack", buildTiff(pages, false, true));
+    const dims = "t:0:1,c:2:1,z:3:3,y:20:20,x:40:40";
+    const result = await runCli(["write", store, "--dtype", "uint16", "--dims", dims, "--input", input]);
+    expect(result).toMatchObject({ code: 0 });
+    const planes = [0, 1, 2, 10, 11, 12].flatMap((value) => Array.from({ length: 800 }, (_, k) => 1000 * value + k));
+    expect(await readAll(store)).toEqual(planes);
   });
 
   it("ends with exit code 130 and a readable store when Ctrl-C comes twice", async () => {

@@ -8,8 +8,9 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { PutBucketPolicyCommand, S3Client } from "@aws-sdk/client-s3";
 import { openWriter, s3Sink } from "millrace";
-import { decode } from "tiff";
 import * as zarr from "zarrita";
+import { memorySource } from "../../dist/tiff/byte_source.js";
+import { TiffFile } from "../../dist/tiff/tiff_file.js";
 import { startLocalServer } from "../../scripts/s3/servers.js";
 
 const [python, folderGiven] = process.argv.slice(2);
@@ -65,8 +66,15 @@ const CASES = [
 
 const files = (process.env.INTEROP_FRAMES ?? "").split(" ").filter((file) => file !== "");
 if (files.length > 0) {
-  const frames = files.flatMap((file) => decode(readFileSync(file)).map(({ data }) => data));
-  const [{ height, width }] = decode(readFileSync(files[0]));
+  const frames = [];
+  let height;
+  let width;
+  for (const file of files) {
+    for await (const { layout, data } of (await TiffFile.open(memorySource(file, readFileSync(file)))).images()) {
+      ({ height, width } = layout);
+      frames.push(data.slice());
+    }
+  }
   CASES.push({
     name: "real frames",
     dtype: "uint16",

@@ -10,7 +10,8 @@ import { type BackendFlags, backendOption, softwareAdapterOption } from "../back
 import { parseCodec } from "../codec_arg.js";
 import { parseDims } from "../dims.js";
 import { EXIT, reportError } from "../exit.js";
-import { type InputEnd, readInputs } from "../inputs.js";
+import { isLive } from "../input_files.js";
+import { INPUT_FORMATS, type InputEnd, type InputFormat, readInputs } from "../inputs.js";
 import { Interrupts } from "../interrupt.js";
 import type { CommandContext } from "../io.js";
 import { notYet } from "../not_yet.js";
@@ -23,6 +24,7 @@ import { type ArrayFlags, arrayOf } from "../write_array.js";
 
 interface WriteFlags extends ArrayFlags, BackendFlags, S3WriteFlags {
   readonly input?: readonly string[];
+  readonly inputFormat: InputFormat;
   readonly appendBytes: number;
   readonly maxAge?: number;
   readonly batchBytes?: number;
@@ -37,7 +39,7 @@ Examples:
   # stdin: little-endian elements in C order
   camera | millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 --codec blosc
 
-  # raw files one after the other, then TIFF files: every page is a frame
+  # raw files one after the other, then a TIFF file; its planes are mapped onto t, c, z by what it says of itself (docs/inputs.md)
   millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 --input a.raw b.raw c.tif
 
   # into a bucket; credentials are found as the AWS command line finds them
@@ -50,10 +52,10 @@ Input that ends in the middle of a row is an error (exit code 1); the whole rows
 Ctrl-C, SIGTERM or SIGHUP closes the store with what has arrived (exit code 130); a second one of them aborts (130); a third
 ends the process at once.`;
 
-/** `millrace write`: streams stdin, raw files or TIFF files into a new array. */
+/** `millrace write`: streams stdin, pipes, raw, TIFF or NumPy files into a new array. */
 export function writeCommand({ io, finish }: CommandContext): Command {
   const command = new Command("write")
-    .description("Write elements from stdin, raw files or TIFF files into a sharded Zarr v3 array.")
+    .description("Write elements from stdin, raw files, TIFF or NumPy files into a sharded Zarr v3 array.")
     .argument("<store>", `${STORE_HELP}, where the array is written`, parseStore)
     .addOption(
       new Option("--dtype <dtype>", "element type (needed; with --mode resume the store's)").choices(DTYPE_NAMES),
@@ -71,7 +73,15 @@ export function writeCommand({ io, finish }: CommandContext): Command {
     )
     .addOption(backendOption())
     .addOption(softwareAdapterOption())
-    .option("--input <file...>", "raw files, .tif files or - for stdin, in order (default: stdin when it is piped)")
+    .option(
+      "--input <file...>",
+      "raw, TIFF or .npy files, named pipes or - for stdin, in order (default: stdin when it is piped)",
+    )
+    .addOption(
+      new Option("--input-format <format>", "what the inputs are; auto goes by their first bytes, never by their names")
+        .choices(INPUT_FORMATS)
+        .default("auto"),
+    )
     .option(
       "--append-bytes <n>",
       "bytes per append of raw input; any number from 1, or 64KiB, 1MiB",
@@ -143,6 +153,7 @@ async function write(
   const inputs = chooseInputs(flags.input, io.stdin.isTTY === true);
   const pieces = readInputs({
     inputs,
+    format: flags.inputFormat,
     dtype: array.dtype,
     itemBytes: itemBytes(array.dtype),
     dimensions: array.dimensions,
@@ -151,9 +162,9 @@ async function write(
     signal: interrupts.closing,
   });
   try {
-    // A file that is absent or of the wrong kind is found before a store is made, or an old one is removed. stdin is not waited for:
-    // the store is valid from the first moment, before the first frame.
-    const first = inputs[0] === "-" ? undefined : await pieces.next();
+    // A file that is absent or of the wrong kind is found before a store is made, or an old one is removed. stdin and
+    // pipes are not waited for: the store is valid from the first moment, before the first frame.
+    const first = (await isLive(inputs[0])) ? undefined : await pieces.next();
     const startNs = nowNs();
     const writer = await openWriter({
       sink,

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { PassThrough, Readable } from "node:stream";
@@ -6,7 +6,7 @@ import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { parseDims } from "../../../src/cli/dims.js";
 import { type InputEnd, type InputOptions, readInputs } from "../../../src/cli/inputs.js";
-import { buildTiff } from "./tiff_builder.js";
+import { buildTiff } from "../tiff/tiff_builder.js";
 
 let folder: string;
 beforeAll(async () => {
@@ -17,6 +17,7 @@ afterAll(() => rm(folder, { recursive: true }));
 function options(inputs: readonly string[], extra: Partial<InputOptions> = {}): InputOptions {
   return {
     inputs,
+    format: "auto",
     dtype: "uint16",
     itemBytes: 2,
     dimensions: parseDims("t:0:1,y:3:1,x:5:1"),
@@ -93,6 +94,81 @@ describe("readInputs", () => {
     expect(bytes.slice(4, 34)).toEqual(samples.flatMap((v) => [v & 0xff, v >> 8]));
     const odd = await file("odd.raw", count(3));
     await expect(collect(options([odd, tif]))).rejects.toThrow(/ended 1 bytes into a uint16/);
+  });
+
+  it("goes by the content: a TIFF under any name, raw bytes under none but a TIFF's", async () => {
+    const samples = Array.from({ length: 15 }, (_, i) => i * 257);
+    const frame = samples.flatMap((v) => [v & 0xff, v >> 8]);
+    for (const [name, big] of [
+      ["c.raw", false],
+      ["bare", false],
+      ["c.btf", true],
+      ["c.npy.bin", true],
+    ] as const) {
+      const tif = await file(name, buildTiff([{ width: 5, height: 3, samples }], true, big));
+      expect((await collect(options([tif]))).bytes).toEqual(frame);
+      expect((await collect(options([tif], { format: "tiff" }))).bytes).toEqual(frame);
+    }
+    for (const name of ["e.tif", "e.TIFF", "e.btf", "e.tf8", "e.npy"]) {
+      const wrong = await file(name, count(30));
+      await expect(collect(options([wrong]))).rejects.toMatchObject({
+        code: "INVALID_DATA",
+        message: expect.stringMatching(/first bytes are nothing known\. If these are raw elements: --input-format raw/),
+      });
+      expect((await collect(options([wrong], { format: "raw" }))).bytes).toEqual([...count(30)]);
+    }
+    const tif = await file("f.tif", buildTiff([{ width: 5, height: 3, samples }], true));
+    const whole = await readFile(tif);
+    expect((await collect(options([tif], { format: "raw" }))).bytes).toEqual([...whole]);
+    await expect(collect(options([await file("g.raw", count(30))], { format: "tiff" }))).rejects.toThrow(
+      /is nothing known; --input-format says tiff/,
+    );
+  });
+
+  it("reads NumPy files between others, in pieces of whole elements, of both byte orders", async () => {
+    for (const [descr, swap] of [
+      ["<u2", false],
+      [">u2", true],
+    ] as const) {
+      const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': (2, 3, 5), }\n`;
+      const data = count(60);
+      const npy = await file(
+        "a.dat",
+        Buffer.concat([
+          Buffer.from("\x93NUMPY\x01\0", "latin1"),
+          Buffer.from([header.length, 0]),
+          Buffer.from(header),
+          data,
+          count(9),
+        ]),
+      );
+      const raw = await file("b.raw", count(4));
+      const { bytes, sizes } = await collect(options([npy, raw]));
+      expect(bytes).toEqual([...(swap ? Buffer.from(data).swap16() : data), ...count(4)]);
+      expect(sizes.every((size) => size % 2 === 0 && size <= 8)).toBe(true);
+      await expect(collect(options([npy], { dimensions: parseDims("t:0:1,y:5:1,x:3:1") }))).rejects.toThrow(
+        /it is 2 × 3 × 5/,
+      );
+    }
+  });
+
+  it("refuses a TIFF and a known file on a stream, however its first bytes arrive", async () => {
+    const tif = buildTiff([{ width: 5, height: 3, samples: new Array<number>(15).fill(1) }], true);
+    for (const size of [1, 3, 100]) {
+      const parts = Array.from({ length: Math.ceil(tif.length / size) }, (_, i) =>
+        Buffer.from(tif.subarray(i * size, (i + 1) * size)),
+      );
+      const read = (format: "auto" | "raw") => collect(options(["-"], { stdin: Readable.from(parts), format }));
+      await expect(read("auto")).rejects.toMatchObject({
+        code: "INVALID_DATA",
+        message: expect.stringMatching(/stdin is a TIFF image; as a stream only raw elements are read/),
+      });
+      expect((await read("raw")).bytes).toEqual([...tif.subarray(0, tif.length - (tif.length % 2))]);
+    }
+    const gzip = Readable.from([Buffer.from([0x1f, 0x8b, 8, 0])]);
+    await expect(collect(options(["-"], { stdin: gzip }))).rejects.toThrow(
+      /stdin is gzip, which is not read\. Unpack it/,
+    );
   });
 
   it("says which input cannot be read, and why", async () => {

@@ -1,0 +1,27 @@
+#!/bin/sh
+# tifffile and imagecodecs write TIFF files in every form they know (test/interop/tiff_matrix.py), and our reader must
+# give the elements that tifffile gives, or refuse with the word that is expected. Needs Python 3.11 or newer and a
+# package index; the environment lands in build/tiff-venv and is made anew when test/interop/tiff_requirements.txt changes.
+# The last line is "N passed, N failed, N skipped".
+# INTEROP_PYTHON names another interpreter for the environment, TIFF_FOLDER another place for the files.
+set -eu
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+folder=${TIFF_FOLDER:-build/tiff-matrix}
+venv=build/tiff-venv
+requirements=test/interop/tiff_requirements.txt
+
+if [ ! -f dist/tiff/tiff_file.js ]; then
+  echo "tiff_matrix: dist/ is missing or old; run npm run build first" >&2
+  exit 2
+fi
+if ! cmp -s "$requirements" "$venv/requirements.txt"; then
+  rm -rf "$venv"
+  "${INTEROP_PYTHON:-python3}" -m venv "$venv"
+  "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements"
+  # Last, so that an interrupted install is not taken for a finished one.
+  cp "$requirements" "$venv/requirements.txt"
+fi
+rm -rf "$folder"
+"$venv/bin/python" test/interop/tiff_matrix.py "$folder"
+node test/interop/tiff_matrix.js "$folder"
