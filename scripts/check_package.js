@@ -66,6 +66,16 @@ function expectNoJunk(paths) {
   }
 }
 
+/** Maps lead to sources, which are not in the package: they must bring them along. */
+function expectWholeMaps(paths) {
+  for (const path of paths) {
+    if (!path.endsWith(".js.map")) continue;
+    const { sources, sourcesContent } = JSON.parse(readFileSync(join(root, path), "utf8"));
+    const whole = sourcesContent?.length === sources.length && sourcesContent.every((text) => typeof text === "string");
+    if (!whole) problems.push(`${path} names sources that are not in the package`);
+  }
+}
+
 /** In an empty project: install, import, run. Without install scripts, as careful users do; the addon-free path must do. */
 function tryInstalled(tarball, folder) {
   const project = join(folder, "project");
@@ -176,6 +186,7 @@ try {
   const paths = new Set(packed.files.map((file) => file.path));
   expectFiles(paths);
   expectNoJunk(paths);
+  expectWholeMaps(paths);
   if (problems.length === 0) tryInstalled(join(folder, packed.filename), folder);
   console.log(`package: ${paths.size} files, ${(packed.size / 1024).toFixed(0)} KiB packed`);
 } finally {

@@ -277,6 +277,19 @@ describe("calls that belong to one place", () => {
     expect(inCode(/\bGPU[A-Z]\w+/, under("gpu/"))).toEqual([]);
   });
 
+  it("spells out the files that it loads from beside a module, or bundlers leave them behind", () => {
+    const computed = (text: string) => /new URL\(\s*(?!")[^()]*import\.meta/.test(text);
+    expect(sources.filter((s) => computed(s.text)).map((s) => s.path)).toEqual([]);
+    expect(computed("new URL(file, import.meta.url)")).toBe(true);
+    expect(computed('new URL("./a.js", import.meta.url)')).toBe(false);
+  });
+
+  it("names every kernel that there is", () => {
+    const kernels = listFiles(join(root, "src", "gpu", "kernels")).map((file) => /(\w+)\.wgsl$/.exec(file)?.[1]);
+    const { text } = sources.find((s) => s.path === "gpu/kernel_urls.ts")!;
+    expect([...text.matchAll(/kernels\/(\w+)\.wgsl", import/g)].map((match) => match[1])).toEqual(kernels.sort());
+  });
+
   it("says node: in front of Node's modules", () => {
     const bare =
       /^(assert|buffer|child_process|crypto|events|fs|module|os|path|stream|timers|url|util|v8|vm|worker_threads|zlib)(\/|$)/;

@@ -3,6 +3,7 @@ import { isMainThread } from "node:worker_threads";
 import { MillraceError } from "../base/errors.js";
 import { orderingFromEnvironment } from "../slots/ordering.js";
 import type { GpuHost } from "./gpu_host.js";
+import { kernelUrl } from "./kernel_urls.js";
 
 /**
  * What `create()` gave on this thread. It must stay reachable for as long as a device lives or a map is pending: when it is collected
@@ -66,5 +67,5 @@ export const nodeGpu: GpuHost = {
       if (ends.size === 0) process.off("exit", endAll);
     };
   },
-  kernelText: (name) => readFile(new URL(`./kernels/${name}.wgsl`, import.meta.url), "utf8"),
+  kernelText: (name) => readFile(kernelUrl(name), "utf8"),
 };

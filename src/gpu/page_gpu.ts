@@ -1,5 +1,6 @@
 import { MillraceError } from "../base/errors.js";
 import type { GpuHost } from "./gpu_host.js";
+import { kernelUrl } from "./kernel_urls.js";
 
 /** The browser's own WebGPU. Kernels are fetched from beside this module. */
 export const pageGpu: GpuHost = {
@@ -11,7 +12,7 @@ export const pageGpu: GpuHost = {
     });
   },
   async kernelText(name) {
-    const url = new URL(`./kernels/${name}.wgsl`, import.meta.url);
+    const url = kernelUrl(name);
     try {
       const response = await fetch(url);
       if (!response.ok) throw new Error(`${response.status} ${response.statusText}`);

@@ -18,6 +18,9 @@ beforeEach(async () => {
   // The story is told from the project's folder, and must not write there.
   await symlink(join(root, "bin"), join(folder, "bin"));
   await mkdir(join(folder, "tools"));
+  // npx of a project that has installed the package: no download, and the same process, so that a kill reaches it.
+  const npx = `#!/bin/sh\n[ "$1" = millrace ] && shift\nexec "${process.execPath}" bin/millrace.js "$@"\n`;
+  await writeFile(join(folder, "tools", "npx"), npx, { mode: 0o755 });
   env = { ...process.env, PATH: `${join(folder, "tools")}:${process.env.PATH}` };
 });
 afterEach(() => removeFolder(folder));
