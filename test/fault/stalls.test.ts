@@ -12,6 +12,7 @@ import {
   type WriterOptions,
 } from "../../dist/index.js";
 import { Gate } from "../helpers/faulty_sink.js";
+import { codeOf } from "../helpers/outcome.js";
 import { elementBytes } from "../helpers/stream_model.js";
 import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 import { testCodecs } from "../helpers/zstd.js";
@@ -108,12 +109,6 @@ async function checkPublished(): Promise<number> {
   expect((await verifyStore(path)).defects).toEqual([]);
   return count;
 }
-
-const codeOf = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => "",
-    (error) => error.code,
-  );
 
 /** Whether a promise has settled after many turns of the event loop; a look, no bound on anything. */
 async function settles(promise: Promise<unknown>): Promise<boolean> {

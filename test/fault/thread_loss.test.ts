@@ -14,6 +14,7 @@ import {
   type WriterOptions,
 } from "../../dist/index.js";
 import { Gate } from "../helpers/faulty_sink.js";
+import { codeOf } from "../helpers/outcome.js";
 import { elementBytes } from "../helpers/stream_model.js";
 import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 import { hasZstd, testCodecs } from "../helpers/zstd.js";
@@ -130,12 +131,6 @@ async function kill(writer: ArrayWriter, file: string, how: string): Promise<unk
   channel.postMessage({ file, how });
   return failed;
 }
-
-const codeOf = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => "",
-    (error) => error.code,
-  );
 
 /** At which call of the sink a thread ends: what is held then, and what the writer is doing. */
 const STAGES: readonly [
