@@ -347,6 +347,7 @@ describe("streams, events, metrics", () => {
     expect(m.sinkPendingBytes).toBe(0);
     expect(m.sinkPendingBytesPeak).toBeGreaterThan(0);
     expect(m.appendNs.count).toBe(50);
+    expect(marks.length).toBeGreaterThan(0);
     let before = [0, 0, 0, 0, 0];
     for (const mark of marks) {
       for (let k = 1; k < 5; k++) expect(mark[k]).toBeLessThanOrEqual(mark[k - 1]);
