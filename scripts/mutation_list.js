@@ -1,6 +1,7 @@
 // The faults that scripts/mutations.js seeds, one at a time, and the tests that must fail for each.
 //
-// Texts stand in places that seldom move: arithmetic and single conditions, not whole statements. Each must be there exactly once.
+// Texts stand in places that seldom move: arithmetic and single conditions, not whole statements. Each must be there
+// exactly once.
 // The tests are files that are quick and near: what they take is paid for every mutation.
 
 const GEOMETRY = "test/unit/geometry/epoch_table.test.ts";

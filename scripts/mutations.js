@@ -1,5 +1,6 @@
-// Seeds one fault at a time into the TypeScript and the kernels, and requires a test to fail for it, by an assertion or by its time
-// limit: what no test notices is not tested. The faults are in mutation_list.js. Exits non-zero when one is not noticed.
+// Seeds one fault at a time into the TypeScript and the kernels, and requires a test to fail for it, by an assertion or
+// by its time limit: what no test notices is not tested. The faults are in mutation_list.js. Exits non-zero when one is
+// not noticed.
 //
 // Usage: node scripts/mutations.js [--list] [--only N,…] [--tests named|full]
 //   --list   says what the mutations are, and runs nothing
@@ -42,8 +43,8 @@ const vitest = join(dirname(createRequire(import.meta.url).resolve("vitest/packa
 const compilerOptions = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext, verbatimModuleSyntax: true };
 
 /**
- * A tree of its own outside of this one, so that git and the tests that look for files see it as one. Packages and the addon are
- * linked, nothing writes to them.
+ * A tree of its own outside of this one, so that git and the tests that look for files see it as one. Packages are
+ * linked; nothing writes to them.
  */
 function makeTree(folder) {
   const left = new Set([".git", "build", "node_modules"]);
@@ -54,7 +55,7 @@ function makeTree(folder) {
   }
 }
 
-/** Writes a source file and what is built of it: tests import the one, worker threads and the command line run the other. */
+/** Writes a source file and what is built of it: tests import the one, worker threads and the commands run the other. */
 function put(tree, file, text) {
   writeFileSync(join(tree, file), text);
   const built = join(tree, file.replace(/^src/, "dist").replace(/\.ts$/, ".js"));
@@ -116,7 +117,7 @@ function say(result, line) {
   process.stdout.write(`${word}  ${line.replace(/\s+/g, " ").slice(0, 300)}\n`);
 }
 
-/** Test files of which something ran without a mutation. A file that ran nothing here, such as one for a GPU, notices nothing. */
+/** Test files of which something ran without a mutation. One that ran nothing here, such as for a GPU, notices nothing. */
 let able = new Set();
 
 async function tryOut(tree, { number, what, file, text, instead, tests }) {
