@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { expect, it } from "vitest";
 import { ERROR_CODES } from "../src/base/errors.js";
 import {
@@ -106,20 +106,62 @@ it("metrics count waits under every rule", () => {
   expect(ORDERING_COUNTED_RULES.slice(0, -1)).toEqual(ORDERING_RULE_NAMES);
 });
 
-it("documented codes of public functions exist", () => {
-  for (const file of [
-    "src/writer/array_writer.ts",
-    "src/writer/open_writer.ts",
-    "src/writer/estimate.ts",
-    "src/writer/page_writer.ts",
-    "src/sinks/specs.ts",
-    "src/sinks/s3_spec.ts",
-    "src/store/s3_store.ts",
-    "src/store/verify.ts",
-    "src/recover/recover.ts",
-  ]) {
-    for (const [, list] of read(file).matchAll(/@throws MillraceError ([^*]*)/g)) {
-      for (const [code] of list.matchAll(/\b[A-Z]+(_[A-Z0-9]+)+\b/g)) expect(Object.keys(ERROR_CODES)).toContain(code);
+/** Files below src/, with their text. */
+const sources = readdirSync(new URL("../src", import.meta.url), { recursive: true, encoding: "utf8" })
+  .filter((path) => path.endsWith(".ts"))
+  .map((path) => ({ path: path.replaceAll("\\", "/"), text: read(`src/${path}`) }));
+
+/** What follows each `@throws` of a file, up to the next tag or the end of its comment, on one line. */
+function throwsTags(text: string): string[] {
+  return [...text.matchAll(/\/\*\*([\s\S]*?)\*\//g)].flatMap(([, comment]) => {
+    const [, ...tags] = comment.replace(/\n\s*\*/g, "").split(/(?<!\{)(?=@[a-z]+ )/);
+    return tags.flatMap((tag) => (tag.startsWith("@throws ") ? [tag.slice("@throws ".length).trim()] : []));
+  });
+}
+
+/** Names in capitals; those of environment variables are not meant. */
+const codesIn = (tag: string): string[] =>
+  [...tag.matchAll(/\b([A-Z][A-Z0-9]*(_[A-Z0-9]+)+|INTERNAL)\b/g)]
+    .map(([name]) => name)
+    .filter((name) => !name.startsWith("MILLRACE_"));
+
+it("reads the whole of every @throws", () => {
+  const text = "/** A\n * @throws MillraceError ONE_CODE, or\n *   TWO_CODES\n * @returns c */ /** @throws D */";
+  expect(throwsTags(text)).toEqual(["MillraceError ONE_CODE, or   TWO_CODES", "D"]);
+  expect(codesIn(throwsTags(text)[0])).toEqual(["ONE_CODE", "TWO_CODES"]);
+});
+
+it("every code that a @throws names exists, and each names one or says whose errors it passes on", () => {
+  const wrong: string[] = [];
+  const named = new Map<string, number>();
+  for (const { path, text } of sources) {
+    for (const tag of throwsTags(text)) {
+      const codes = codesIn(tag);
+      named.set(path, (named.get(path) ?? 0) + codes.length);
+      for (const code of codes) if (!(code in ERROR_CODES)) wrong.push(`${path}: there is no code ${code}`);
+      if (codes.length === 0 && /^MillraceError\b(?! (as|what) )/.test(tag)) wrong.push(`${path}: no code in "${tag}"`);
     }
   }
+  expect(wrong).toEqual([]);
+  // Of each public face something was found.
+  for (const path of [
+    "writer/array_writer.ts",
+    "writer/open_writer.ts",
+    "writer/estimate.ts",
+    "writer/page_writer.ts",
+    "sinks/specs.ts",
+    "sinks/s3_spec.ts",
+    "store/s3_store.ts",
+    "store/verify.ts",
+    "recover/recover.ts",
+  ]) {
+    expect(named.get(path), path).toBeGreaterThan(0);
+  }
+});
+
+it("every code of docs/errors.md is one that the code gives", () => {
+  const elsewhere = sources.filter(({ path }) => path !== "base/errors.ts");
+  const codes = firstColumn(read("docs/errors.md"));
+  expect(codes.length).toBeGreaterThan(0);
+  expect(codes.filter((code) => !elsewhere.some(({ text }) => text.includes(`"${code}"`)))).toEqual([]);
 });

@@ -104,7 +104,7 @@ describe("millrace write", () => {
       code: 1,
       stderr: expect.stringContaining("bad.tif, page 0: it is 6 × 9; --dims says 6 × 10"),
     });
-    await expect(openArray(untouched)).rejects.toThrow();
+    await expect(openArray(untouched)).rejects.toMatchObject({ code: "STORE_NOT_FOUND" });
 
     const store = newStore();
     const second = await runCli(["write", store, ...ARGS, "--input", good, bad, "--json"]);

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { isMillraceError } from "../../src/base/errors.js";
 import type { ShardHandle, Sink } from "../../src/handoff/sink.js";
 import { decodeMarker } from "../../src/journal/writer_marker.js";
+import { failureOf } from "../helpers/outcome.js";
 
 /** One place that sinks of a kind write to, and that readers look into. */
 export interface SinkHarness {
@@ -40,15 +41,6 @@ export function sharedPieces(bytes: Uint8Array, cuts: readonly number[]): Uint8A
 const MAX_BYTES = 1 << 20;
 const INDEX = coordinateBytes(999, 52);
 
-async function rejection(promise: Promise<unknown>): Promise<unknown> {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  throw new Error("expected a rejection");
-}
-
 /** What every sink owes its caller, whatever it writes to. Run it once for each kind. */
 export function sinkContract(name: string, makeHarness: () => Promise<SinkHarness>): void {
   describe(`sink contract: ${name}`, () => {
@@ -80,7 +72,7 @@ export function sinkContract(name: string, makeHarness: () => Promise<SinkHarnes
       await putStore("zarr.json", "c/0/0");
       const before = await harness.read("c/0/0");
       const second = await harness.make();
-      const error = await rejection(second.open("create"));
+      const error = await failureOf(second.open("create"));
       expect(isMillraceError(error, "STORE_EXISTS")).toBe(true);
       await second.close();
       expect(await harness.keys()).toEqual(["c/0/0", "zarr.json"]);
@@ -254,9 +246,9 @@ export function sinkContract(name: string, makeHarness: () => Promise<SinkHarnes
     it("refuses keys that leave the store", async () => {
       const sink = await opened();
       for (const key of ["", "/etc/x", "../x", "c/../../x", "c//0", "./c", "c/0/", "a\\b", "c\0", "x.partial"]) {
-        const shard = await rejection(sink.openShard(key, { maxBytes: 1 }));
+        const shard = await failureOf(sink.openShard(key, { maxBytes: 1 }));
         expect(isMillraceError(shard, "INVALID_OPTION"), key).toBe(true);
-        const object = await rejection(sink.putObject(key, INDEX, false));
+        const object = await failureOf(sink.putObject(key, INDEX, false));
         expect(isMillraceError(object, "INVALID_OPTION"), key).toBe(true);
       }
       await sink.close();
@@ -266,7 +258,7 @@ export function sinkContract(name: string, makeHarness: () => Promise<SinkHarnes
     it("a shard is opened once at a time, and again after it has ended", async () => {
       const sink = await opened();
       const first = await sink.openShard("c/0", { maxBytes: 100 });
-      expect(isMillraceError(await rejection(sink.openShard("c/0", { maxBytes: 100 })), "INTERNAL")).toBe(true);
+      expect(isMillraceError(await failureOf(sink.openShard("c/0", { maxBytes: 100 })), "INTERNAL")).toBe(true);
       await first.abandon(false);
       const again = await sink.openShard("c/0", { maxBytes: 100 });
       await again.seal(INDEX, false);
@@ -389,7 +381,7 @@ export function sinkContract(name: string, makeHarness: () => Promise<SinkHarnes
 
     it("resume refuses a place without a store", async () => {
       const sink = await harness.make();
-      expect(isMillraceError(await rejection(sink.open("resume")), "STORE_NOT_FOUND")).toBe(true);
+      expect(isMillraceError(await failureOf(sink.open("resume")), "STORE_NOT_FOUND")).toBe(true);
       await sink.close();
       expect(await harness.keys()).toEqual([]);
     });
@@ -400,7 +392,7 @@ export function sinkContract(name: string, makeHarness: () => Promise<SinkHarnes
       await tidy.close();
       const untidy = await opened();
       await untidy.openShard("c/0", { maxBytes: 100 });
-      expect(isMillraceError(await rejection(untidy.close()), "INTERNAL")).toBe(true);
+      expect(isMillraceError(await failureOf(untidy.close()), "INTERNAL")).toBe(true);
       expect(await harness.keys()).toEqual([]);
     });
   });

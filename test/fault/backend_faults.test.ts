@@ -8,6 +8,7 @@ import { verifyStore } from "../../src/store/verify.js";
 import { openWriter } from "../../src/writer/open_writer.js";
 import { RecordingSink } from "../helpers/faulty_sink.js";
 import { inlineSpec, MapSink } from "../helpers/map_sink.js";
+import { codeOf } from "../helpers/outcome.js";
 import { elementBytes } from "../helpers/stream_model.js";
 
 /** A backend that fails: when it opens, in the middle of the stream, when it closes; or that does not answer. */
@@ -133,6 +134,18 @@ it.each([1, 2, 3, 4, 5, 6])("a codec that fails on batch %i: no row behind the g
   expect(sink.violations).toEqual([]);
   expect(map.closed).toBe(true);
   expect(plan.closed).toBe(1);
+});
+
+it.each([3, 4, 5, 6])("a codec that fails on batch %i keeps what was published before it", async (failAt) => {
+  plan.failAt = failAt;
+  const map = new MapSink();
+  const writer = await open(new RecordingSink(map));
+  const before = (failAt - 1) * 2 * ROW_BYTES;
+  await writer.append(data.subarray(0, before));
+  await writer.flush();
+  expect(await codeOf(writer.append(data.subarray(before)).then(() => writer.close()))).toBe("CODEC_FAILED");
+  await writer.abort();
+  expect(await publishedRows(map)).toBe(Math.floor((failAt - 1) / 2) * 4);
 });
 
 it("a flush does not succeed over a batch that failed", async () => {

@@ -6,12 +6,11 @@ import { openArray } from "../../src/store/array_reader.js";
 import { openWriter } from "../../src/writer/open_writer.js";
 import { faultySink, Gate, type SinkFault } from "../helpers/faulty_sink.js";
 import { inlineSpec, MapSink } from "../helpers/map_sink.js";
-import { elementBytes } from "../helpers/stream_model.js";
+import { coordinateRows, failureOf } from "../helpers/outcome.js";
 
 /** Who feeds a writer stops in the middle, fails, or gives up: no call waits for a frame or a slot that will not come. */
 const ROW_BYTES = 2 * 12;
-const rows = (from: number, to: number): Uint8Array =>
-  elementBytes((from * ROW_BYTES) / 2, ((to - from) * ROW_BYTES) / 2, 2);
+const rows = coordinateRows(ROW_BYTES);
 
 async function open({ faults = [], size = null, ...over }: Options = {}) {
   const map = new MapSink();
@@ -36,14 +35,6 @@ async function open({ faults = [], size = null, ...over }: Options = {}) {
 type Options = Partial<WriterOptions> & { readonly faults?: readonly SinkFault[]; readonly size?: number | null };
 
 const stored = async (map: MapSink): Promise<Uint8Array> => (await (await openArray(map.files)).readRegion()).bytes;
-
-const failure = (promise: Promise<unknown>): Promise<MillraceError> =>
-  promise.then(
-    () => {
-      throw new Error("it succeeded");
-    },
-    (error) => error,
-  );
 
 /** Yields `count` rows and then nothing more; `waits` resolves when it is asked for the row that never comes. */
 function unplugged(count: number) {
@@ -76,7 +67,7 @@ it.each([
 ] as const)("writeFrom whose source gives nothing more ends with %s", async (ending, code) => {
   const { map, writer } = await open();
   const { source, waits, returned } = unplugged(5);
-  const writing = failure(writer.writeFrom(source));
+  const writing = failureOf(writer.writeFrom(source));
   await waits;
   expect(returned()).toBe(0);
   await writer[ending]();
@@ -94,7 +85,7 @@ it("[source] writeFrom whose source gives nothing more ends with the failure of 
     ],
   });
   const { source, waits, returned } = unplugged(4);
-  const writing = failure(writer.writeFrom(source));
+  const writing = failureOf(writer.writeFrom(source));
   await waits;
   gate.release();
   expect((await writing).code).toBe("DISK_FULL");
@@ -110,7 +101,7 @@ it("writeFrom that begins after the end says so, and asks the source for nothing
     asked = true;
     yield rows(0, 1);
   })();
-  expect((await failure(writer.writeFrom(source))).code).toBe("WRITER_CLOSED");
+  expect((await failureOf(writer.writeFrom(source))).code).toBe("WRITER_CLOSED");
   expect(asked).toBe(false);
 });
 
@@ -151,7 +142,7 @@ it.each(["a generator", "an async generator"])(
         await new Promise((resolve) => setImmediate(resolve));
       }
     }
-    const error = await failure(writer.writeFrom(kind === "a generator" ? frames() : later()));
+    const error = await failureOf(writer.writeFrom(kind === "a generator" ? frames() : later()));
     expect([error.code, cleaned]).toEqual(["WRITE_PAST_END", true]);
     await writer.close();
     expect(Buffer.compare(await stored(map), rows(0, 4))).toBe(0);
@@ -176,9 +167,9 @@ it("a WHATWG stream that is aborted while its chunk waits gives up that chunk, t
   const aborted = stream.abort(new Error("enough")).finally(() => {
     ended = true;
   });
-  const error = await failure(write);
+  const error = await failureOf(write);
   expect(error).toMatchObject({ code: "WRITER_ABORTED", cause: { message: "enough" } });
-  expect((await failure(writer.append(rows(0, 1)))).code).toBe("WRITER_ABORTED");
+  expect((await failureOf(writer.append(rows(0, 1)))).code).toBe("WRITER_ABORTED");
   // The sink still reads the slot.
   expect([ended, map.closed]).toEqual([false, false]);
   gate.release();
@@ -197,9 +188,9 @@ it("a pipe whose signal aborts ends while its chunk waits", async () => {
       cancelled = reason;
     },
   });
-  const piped = failure(source.pipeTo(writer.writable, { signal: controller.signal }));
+  const piped = failureOf(source.pipeTo(writer.writable, { signal: controller.signal }));
   controller.abort(new Error("user"));
-  expect((await failure(write)).code).toBe("WRITER_ABORTED");
+  expect((await failureOf(write)).code).toBe("WRITER_ABORTED");
   gate.release();
   expect((await piped).message).toBe("user");
   expect(cancelled).toMatchObject({ message: "user" });
@@ -225,7 +216,7 @@ it.each([
       cancelled = reason;
     },
   });
-  const piped = failure(source.pipeTo(writer.writable));
+  const piped = failureOf(source.pipeTo(writer.writable));
   if (how !== "fails") {
     while (writer.watermarks.accepted < 4) await new Promise((resolve) => setImmediate(resolve));
     await writer.close();
@@ -259,8 +250,8 @@ it("a source that fails aborts the writer through its pipe, also while a chunk w
   const source = new ReadableStream<Uint8Array>({
     start: (controller) => controller.error(new Error("no more light")),
   });
-  const piped = failure(source.pipeTo(writer.writable));
-  expect(await failure(write)).toMatchObject({ code: "WRITER_ABORTED", cause: { message: "no more light" } });
+  const piped = failureOf(source.pipeTo(writer.writable));
+  expect(await failureOf(write)).toMatchObject({ code: "WRITER_ABORTED", cause: { message: "no more light" } });
   gate.release();
   expect((await piped).message).toBe("no more light");
   expect(map.closed).toBe(true);

@@ -2,13 +2,12 @@ import { describe, expect, it } from "vitest";
 // Worker threads run compiled code: these tests use what `npm run build` made.
 import { discardSink, openWriter } from "../../dist/index.js";
 import { GPU_TIMEOUT_MS, noGpu } from "../helpers/gpu.js";
-import { elementBytes } from "../helpers/stream_model.js";
+import { coordinateRows } from "../helpers/outcome.js";
 
 /** The engine's thread drives its device alone: a caller that is busy, for however long, does not hold up what it has handed over. */
 const ROW_BYTES = 2 * 3000;
 const SLOTS = 4;
-const rows = (from: number, to: number): Uint8Array =>
-  elementBytes((from * ROW_BYTES) / 2, ((to - from) * ROW_BYTES) / 2, 2);
+const rows = coordinateRows(ROW_BYTES);
 
 describe.skipIf(noGpu)("a caller that is busy", { timeout: GPU_TIMEOUT_MS }, () => {
   it("finds what it has handed over encoded on the GPU, delivered and published, and slots free again", async () => {

@@ -1,7 +1,6 @@
 import diagnostics from "node:diagnostics_channel";
 import { getEventListeners } from "node:events";
 import { expect, it } from "vitest";
-import type { MillraceError } from "../../src/base/errors.js";
 import type { ArrayOptions, WriterOptions } from "../../src/options.js";
 import { memorySink } from "../../src/sinks/specs.js";
 import { openArray } from "../../src/store/array_reader.js";
@@ -9,6 +8,7 @@ import { verifyStore } from "../../src/store/verify.js";
 import { openWriter } from "../../src/writer/open_writer.js";
 import { faultySink, Gate } from "../helpers/faulty_sink.js";
 import { inlineSpec, MapSink } from "../helpers/map_sink.js";
+import { coordinateRows, failureOf } from "../helpers/outcome.js";
 import { elementBytes } from "../helpers/stream_model.js";
 
 /** The corners of the writer's contract: what happens to memory, signals and failures while a call waits. */
@@ -35,16 +35,7 @@ async function openHeld(over: Partial<WriterOptions> = {}, size: number | null =
   return { gate, map, writer };
 }
 
-const rows = (from: number, to: number): Uint8Array =>
-  elementBytes((from * ROW_BYTES) / 2, ((to - from) * ROW_BYTES) / 2, 2);
-
-const failure = (promise: Promise<unknown>): Promise<MillraceError> =>
-  promise.then(
-    () => {
-      throw new Error("it succeeded");
-    },
-    (error) => error,
-  );
+const rows = coordinateRows(ROW_BYTES);
 
 /** Appends until an append has to wait. Returns the rows taken, and the promise of the one that waits. */
 async function fill(writer: Awaited<ReturnType<typeof openHeld>>["writer"], gate: Gate) {
@@ -95,7 +86,7 @@ it.each([
   const taken = await fill(writer, gate);
   const first = ahead === 1 ? writer.append(rows(taken, taken + 1)) : undefined;
   const data = rows(taken + ahead, taken + ahead + 30);
-  const waiting = failure(writer.append(data));
+  const waiting = failureOf(writer.append(data));
   const behind = writer.append(rows(500, 501));
   structuredClone(data.buffer, { transfer: [data.buffer as ArrayBuffer] });
   gate.release();
@@ -118,7 +109,7 @@ it("refuses a DataView over a detached buffer", async () => {
   gate.release();
   const view = new DataView(new ArrayBuffer(ROW_BYTES));
   structuredClone(view.buffer, { transfer: [view.buffer as ArrayBuffer] });
-  expect((await failure(writer.append(view))).code).toBe("INVALID_DATA");
+  expect((await failureOf(writer.append(view))).code).toBe("INVALID_DATA");
   expect(() => writer.tryAppend(view)).toThrow(expect.objectContaining({ code: "INVALID_DATA" }));
   await writer.close();
 });
@@ -127,7 +118,7 @@ it("an append past the end that waits gives up with its signal", async () => {
   const { gate, map, writer } = await openHeld({}, 40);
   const taken = await fill(writer, gate);
   const controller = new AbortController();
-  const waiting = failure(writer.append(rows(taken, 60), { signal: controller.signal }));
+  const waiting = failureOf(writer.append(rows(taken, 60), { signal: controller.signal }));
   controller.abort();
   const error = await waiting;
   expect(error.code).toBe("APPEND_ABORTED");
@@ -151,7 +142,7 @@ it("a signal that lives as long as the program collects no listeners", async () 
 it("a flush that has nothing to wait for, and an abort right behind it, both end", async () => {
   const { gate, writer } = await openHeld();
   gate.release();
-  const flushing = failure(writer.flush());
+  const flushing = failureOf(writer.flush());
   const ended = writer.abort();
   expect((await flushing).code).toBe("WRITER_ABORTED");
   await ended;
@@ -169,7 +160,7 @@ it("an abort behind a close publishes no row that was not written", async () => 
   // Two batches, one row of shards: the second waits behind the held write, and the close behind it.
   await writer.append(rows(0, 4));
   await gate.arrived();
-  const closing = failure(writer.close());
+  const closing = failureOf(writer.close());
   for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
   const aborting = writer.abort();
   for (let i = 0; i < 20; i++) await new Promise((resolve) => setImmediate(resolve));
@@ -193,7 +184,7 @@ it("await using throws a failure that no call has reported, and only that", asyn
     await writer.append(rows(0, 2));
     await event;
   })();
-  expect((await failure(unreported)).code).toBe("DISK_FULL");
+  expect((await failureOf(unreported)).code).toBe("DISK_FULL");
 
   // Thrown once, and not wrapped into a SuppressedError.
   const reported = (async () => {
@@ -203,20 +194,20 @@ it("await using throws a failure that no call has reported, and only that", asyn
     await event;
     await writer.append(rows(2, 3));
   })();
-  expect((await failure(reported)).code).toBe("DISK_FULL");
+  expect((await failureOf(reported)).code).toBe("DISK_FULL");
 
   const closed = (async () => {
     await using writer = await open();
     await writer.append(rows(0, 2));
     await writer.close();
   })();
-  expect((await failure(closed)).code).toBe("DISK_FULL");
+  expect((await failureOf(closed)).code).toBe("DISK_FULL");
 });
 
 it("an aborted signal opens nothing; one that aborts meanwhile closes what was opened", async () => {
   const map = new MapSink();
   const early = openHeld({ sink: inlineSpec(map), signal: AbortSignal.abort(new Error("no")) });
-  const error = await failure(early);
+  const error = await failureOf(early);
   expect(error.code).toBe("WRITER_ABORTED");
   expect((error.cause as Error).message).toBe("no");
   expect(map.files.size).toBe(0);
@@ -226,7 +217,7 @@ it("an aborted signal opens nothing; one that aborts meanwhile closes what was o
     const controller = new AbortController();
     const opening = openHeld({ sink: inlineSpec(late), signal: controller.signal });
     const ended = opening.then(
-      async ({ writer }) => (await failure(writer.close())).code,
+      async ({ writer }) => (await failureOf(writer.close())).code,
       (e) => e.code,
     );
     for (let i = 0; i < turns; i++) await null;
@@ -252,7 +243,7 @@ it("a signal aborted while the sink opens tells it to hurry", async () => {
     }
   }
   const controller = new AbortController();
-  const opened = failure(openHeld({ sink: inlineSpec(new Unreachable()), signal: controller.signal }));
+  const opened = failureOf(openHeld({ sink: inlineSpec(new Unreachable()), signal: controller.signal }));
   await opening;
   controller.abort();
   expect((await opened).code).toBe("WRITER_ABORTED");
@@ -262,8 +253,8 @@ it("a skip in the middle of a row changes nothing", async () => {
   const { gate, map, writer } = await openHeld();
   gate.release();
   await writer.append(rows(0, 1).subarray(0, 10));
-  expect((await failure(writer.skip(1))).context).toEqual({ bytesIntoRow: 10, rowBytes: ROW_BYTES });
-  expect((await failure(writer.skip(-1))).code).toBe("INVALID_DATA");
+  expect((await failureOf(writer.skip(1))).context).toEqual({ bytesIntoRow: 10, rowBytes: ROW_BYTES });
+  expect((await failureOf(writer.skip(-1))).code).toBe("INVALID_DATA");
   await writer.append(rows(0, 1).subarray(10));
   await writer.close();
   expect(Buffer.compare(await storedRows(map), rows(0, 1))).toBe(0);

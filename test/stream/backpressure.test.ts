@@ -8,7 +8,7 @@ import {
   throttledSink,
   type WriterOptions,
 } from "../../dist/index.js";
-import { elementBytes } from "../helpers/stream_model.js";
+import { coordinateRows } from "../helpers/outcome.js";
 
 const ROW_BYTES = 2 * 6000;
 const array: WriterOptions["array"] = {
@@ -19,8 +19,7 @@ const array: WriterOptions["array"] = {
     { name: "x", size: 6000, chunk: 2000, shard: 4000 },
   ],
 };
-const rows = (from: number, to: number): Uint8Array =>
-  elementBytes((from * ROW_BYTES) / 2, ((to - from) * ROW_BYTES) / 2, 2);
+const rows = coordinateRows(ROW_BYTES);
 
 const opened: ArrayWriter[] = [];
 afterEach(async () => {

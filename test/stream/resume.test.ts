@@ -2,7 +2,6 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { MillraceError } from "../../src/base/errors.js";
 import { fillPattern } from "../../src/base/fill_pattern.js";
 import { crc32c } from "../../src/codec/crc32c.js";
 import { readJournal } from "../../src/journal/read_journal.js";
@@ -15,6 +14,7 @@ import { verifyStore } from "../../src/store/verify.js";
 import { openWriter } from "../../src/writer/open_writer.js";
 import { fillValue } from "../../src/zarr/fill_value.js";
 import { inlineSpec, MapSink } from "../helpers/map_sink.js";
+import { failureOf } from "../helpers/outcome.js";
 import {
   appended,
   contentOfFolder,
@@ -41,15 +41,6 @@ beforeEach(async () => {
   root = join(folder, "run.zarr");
 });
 afterEach(() => removeFolder(folder));
-
-async function failure(promise: Promise<unknown>): Promise<MillraceError> {
-  return promise.then(
-    () => {
-      throw new Error("it went well");
-    },
-    (error) => error as MillraceError,
-  );
-}
 
 /** Epochs of four rows, rows of shards of twelve, two shards side by side with ragged edges. */
 const array = (over: Partial<ArrayOptions> = {}, rows: number | null = null): ArrayOptions => ({
@@ -241,9 +232,9 @@ describe("a bounded array", () => {
     const before = new Map(sink.files);
     const writer = await openWriter({ sink, array: array({}, rows), threads: "inline", mode: "resume" });
     expect(writer.watermarks.accepted).toBe(rows);
-    const error = await failure(writer.append(new Uint8Array(writer.geometry.rowBytes)));
+    const error = await failureOf(writer.append(new Uint8Array(writer.geometry.rowBytes)));
     expect([error.code, error.context.bytesNotAccepted]).toEqual(["WRITE_PAST_END", writer.geometry.rowBytes]);
-    expect((await failure(writer.skip(1))).code).toBe("WRITE_PAST_END");
+    expect((await failureOf(writer.skip(1))).code).toBe("WRITE_PAST_END");
     await writer.close();
     expect(differing(sink.files, before)).toEqual([]);
     expect([...sink.files].every(([key, bytes]) => before.get(key) === bytes)).toBe(true);
@@ -253,7 +244,7 @@ describe("a bounded array", () => {
     const sink = memorySink();
     await streamOn({ sink, array: array({}, 10) }, [appended(7)]);
     const writer = await openWriter({ sink, array: array({}, 10), threads: "inline", mode: "resume" });
-    const error = await failure(writer.append(rowBytes(writer, 7, 11)));
+    const error = await failureOf(writer.append(rowBytes(writer, 7, 11)));
     expect([error.code, error.context.bytesAccepted]).toEqual(["WRITE_PAST_END", 3 * writer.geometry.rowBytes]);
     await writer.close();
     const whole = memorySink();
@@ -373,7 +364,7 @@ describe("a store that is not of the array", () => {
     const sink = fileSink(root);
     await streamOn({ sink, array: base }, [appended(14)]);
     const before = await contentOfFolder(root);
-    const error = await failure(openWriter({ sink, array: other, mode: "resume", threads: "inline" }));
+    const error = await failureOf(openWriter({ sink, array: other, mode: "resume", threads: "inline" }));
     expect(error.code).toBe("RESUME_MISMATCH");
     const { fields, stored, given, location } = error.context as Record<string, string[]>;
     expect(location).toBe(root);
@@ -424,7 +415,7 @@ describe("a store that is not of the array", () => {
     async (_, field, text, change) => {
       const sink = await foreign(change);
       const before = new Map(sink.files);
-      const error = await failure(openWriter({ sink, array: array(), mode: "resume", threads: "inline" }));
+      const error = await failureOf(openWriter({ sink, array: array(), mode: "resume", threads: "inline" }));
       expect(error.code).toBe("RESUME_MISMATCH");
       const { fields, stored } = error.context as Record<string, string[]>;
       expect(fields).toContain(field);
@@ -439,11 +430,11 @@ describe("a store that is not of the array", () => {
     });
     const open = (sink: WriterOptions["sink"]) =>
       openWriter({ sink, array: array(), mode: "resume", threads: "inline" });
-    expect((await failure(open(transposed))).code).toBe("STORE_UNSUPPORTED");
+    expect((await failureOf(open(transposed))).code).toBe("STORE_UNSUPPORTED");
     transposed.files.set("zarr.json", new TextEncoder().encode("{"));
-    expect((await failure(open(transposed))).code).toBe("STORE_CORRUPT");
+    expect((await failureOf(open(transposed))).code).toBe("STORE_CORRUPT");
     transposed.files.set("zarr.json", new TextEncoder().encode('{"zarr_format":3,"node_type":"group"}'));
-    const group = await failure(open(transposed));
+    const group = await failureOf(open(transposed));
     expect([group.code, group.context.stored]).toEqual(["RESUME_MISMATCH", ["a group"]]);
   });
 
@@ -459,7 +450,7 @@ describe("a store that is not of the array", () => {
       const damaged = bytes.slice();
       damaged[at] ^= 1;
       await writeFile(path, damaged);
-      const error = await failure(openWriter({ sink, array: array(), mode: "resume", threads: "inline" }));
+      const error = await failureOf(openWriter({ sink, array: array(), mode: "resume", threads: "inline" }));
       expect(error.code).toBe(code);
       expect(error.message).toContain("c/1/1/0");
     }
@@ -472,11 +463,11 @@ describe("a place that cannot be resumed", () => {
 
   it("because nothing is there says so", async () => {
     for (const sink of [fileSink(root), memorySink()]) {
-      const error = await failure(open(sink));
+      const error = await failureOf(open(sink));
       expect([error.code, error.hint]).toEqual(["STORE_NOT_FOUND", expect.stringContaining("create")]);
     }
     await mkdir(root);
-    expect((await failure(open(fileSink(root)))).code).toBe("STORE_NOT_FOUND");
+    expect((await failureOf(open(fileSink(root)))).code).toBe("STORE_NOT_FOUND");
   });
 
   it("because a writer is at work, or has crashed, says so and what to do", async () => {
@@ -484,7 +475,7 @@ describe("a place that cannot be resumed", () => {
     await mkdir(join(root, ".millrace"));
     await writeFile(join(root, MARKER_KEY), encodeMarker({ writeId: "w", started: "2026-01-01T00:00:00Z" }));
     const before = await contentOfFolder(root);
-    const error = await failure(open(fileSink(root)));
+    const error = await failureOf(open(fileSink(root)));
     expect([error.code, error.hint]).toEqual(["STORE_NOT_CLOSED", expect.stringContaining("millrace recover")]);
     expect(differing(await contentOfFolder(root), before)).toEqual([]);
   });
@@ -495,13 +486,13 @@ describe("a place that cannot be resumed", () => {
     await writer.append(rowBytes(writer, 0, 7));
     await writer.flush();
     await writer.abort();
-    expect((await failure(open(sink))).code).toBe("STORE_NOT_CLOSED");
+    expect((await failureOf(open(sink))).code).toBe("STORE_NOT_CLOSED");
   });
 
   it("because its kind of sink cannot be read", async () => {
     const module = moduleSink("file:///absent.js");
     for (const sink of [discardSink(), inlineSpec(new MapSink()), throttledSink(memorySink()), module]) {
-      const error = await failure(open(sink, { threads: "inline" }));
+      const error = await failureOf(open(sink, { threads: "inline" }));
       expect([error.code, error.context.option]).toEqual(["INVALID_OPTION", "mode"]);
     }
   });

@@ -1,12 +1,11 @@
 import { Writable } from "node:stream";
 import { describe, expect, it } from "vitest";
-import type { MillraceError } from "../../src/base/errors.js";
 import type { WriterOptions } from "../../src/options.js";
 import { memorySink } from "../../src/sinks/specs.js";
 import { openArray } from "../../src/store/array_reader.js";
 import type { ArrayWriter } from "../../src/writer/array_writer.js";
 import { openWriter } from "../../src/writer/open_writer.js";
-import { elementBytes } from "../helpers/stream_model.js";
+import { coordinateRows, failureOf } from "../helpers/outcome.js";
 
 const ROW_BYTES = 6 * 10 * 2;
 
@@ -33,8 +32,7 @@ async function open(over: Partial<WriterOptions> = {}, size: number | null = nul
   return { sink, writer };
 }
 
-const rows = (from: number, to: number): Uint8Array =>
-  elementBytes((from * ROW_BYTES) / 2, ((to - from) * ROW_BYTES) / 2, 2);
+const rows = coordinateRows(ROW_BYTES);
 
 async function stored(files: ReadonlyMap<string, Uint8Array>): Promise<Uint8Array> {
   const array = await openArray(files);
@@ -45,14 +43,6 @@ function same(actual: Uint8Array, expected: Uint8Array): void {
   expect(actual.byteLength).toBe(expected.byteLength);
   expect(Buffer.compare(actual, expected)).toBe(0);
 }
-
-const failure = (promise: Promise<unknown>): Promise<MillraceError> =>
-  promise.then(
-    () => {
-      throw new Error("it succeeded");
-    },
-    (error) => error,
-  );
 
 describe("append", () => {
   it("takes bytes and elements of its own dtype, at any offset", async () => {
@@ -105,7 +95,7 @@ describe("append", () => {
     ["half an element", new Uint8Array(3)],
   ])("refuses %s and stays usable", async (_, data) => {
     const { sink, writer } = await open();
-    const error = await failure(writer.append(data as never));
+    const error = await failureOf(writer.append(data as never));
     expect(error.code).toBe("INVALID_DATA");
     await writer.append(rows(0, 1));
     await writer.close();
@@ -116,17 +106,17 @@ describe("append", () => {
     const { writer } = await open();
     const data = new Uint8Array(ROW_BYTES);
     structuredClone(data.buffer, { transfer: [data.buffer] });
-    expect((await failure(writer.append(data))).code).toBe("INVALID_DATA");
+    expect((await failureOf(writer.append(data))).code).toBe("INVALID_DATA");
     await writer.close();
   });
 
   it("gives up waiting when its signal aborts, says what was not accepted, and the stream goes on", async () => {
     const { sink, writer } = await open();
     const early = AbortSignal.abort();
-    expect((await failure(writer.append(rows(0, 1), { signal: early }))).context.bytesNotAccepted).toBe(ROW_BYTES);
+    expect((await failureOf(writer.append(rows(0, 1), { signal: early }))).context.bytesNotAccepted).toBe(ROW_BYTES);
     const controller = new AbortController();
     const all = rows(0, 30);
-    const waiting = failure(writer.append(all, { signal: controller.signal }));
+    const waiting = failureOf(writer.append(all, { signal: controller.signal }));
     const behind = writer.append(rows(100, 101));
     controller.abort(new Error("enough"));
     const error = await waiting;
@@ -142,11 +132,11 @@ describe("append", () => {
   it("accepts what fits a bounded array and counts the rest", async () => {
     const { sink, writer } = await open({}, 5);
     await writer.append(rows(0, 3));
-    const error = await failure(writer.append(rows(3, 8)));
+    const error = await failureOf(writer.append(rows(3, 8)));
     expect(error.code).toBe("WRITE_PAST_END");
     expect(error.context).toEqual({ bytesNotAccepted: 3 * ROW_BYTES, bytesAccepted: 2 * ROW_BYTES });
     expect(() => writer.tryAppend(rows(0, 1))).toThrow(expect.objectContaining({ code: "WRITE_PAST_END" }));
-    expect((await failure(writer.skip(1))).code).toBe("WRITE_PAST_END");
+    expect((await failureOf(writer.skip(1))).code).toBe("WRITE_PAST_END");
     await writer.close();
     same(await stored(sink.files), rows(0, 5));
   });
@@ -190,7 +180,7 @@ describe("tryAppend, reserve, skip", () => {
     expect(() => writer.reserve(ROW_BYTES)).toThrow(expect.objectContaining({ code: "RESERVE_STATE" }));
     expect(() => writer.tryAppend(rows(0, 1))).toThrow(expect.objectContaining({ code: "RESERVE_STATE" }));
     for (const call of [writer.append(rows(0, 1)), writer.skip(1), writer.flush(), writer.close()]) {
-      expect((await failure(call)).code).toBe("RESERVE_STATE");
+      expect((await failureOf(call)).code).toBe("RESERVE_STATE");
     }
     expect(() => writer.commit(ROW_BYTES + 2)).toThrow(expect.objectContaining({ code: "INVALID_DATA" }));
     expect(() => writer.commit(1)).toThrow(expect.objectContaining({ code: "INVALID_DATA" }));
@@ -214,7 +204,7 @@ describe("tryAppend, reserve, skip", () => {
       Buffer.concat([new Uint8Array(3 * ROW_BYTES), rows(3, 4), new Uint8Array(5 * ROW_BYTES)]),
     );
     expect(
-      (await failure(open().then(({ writer: w }) => w.append(new Uint8Array(2)).then(() => w.skip(1))))).code,
+      (await failureOf(open().then(({ writer: w }) => w.append(new Uint8Array(2)).then(() => w.skip(1))))).code,
     ).toBe("SKIP_NOT_ROW_ALIGNED");
   });
 });
@@ -238,9 +228,9 @@ describe("flush, close, abort", () => {
     const waiting = writer.append(rows(0, 20));
     const first = writer.close();
     expect(writer.close()).toBe(first);
-    expect((await failure(writer.append(rows(0, 1)))).code).toBe("WRITER_CLOSED");
+    expect((await failureOf(writer.append(rows(0, 1)))).code).toBe("WRITER_CLOSED");
     await Promise.all([waiting, first]);
-    expect((await failure(writer.flush())).code).toBe("WRITER_CLOSED");
+    expect((await failureOf(writer.flush())).code).toBe("WRITER_CLOSED");
     await writer.abort();
     same(await stored(sink.files), rows(0, 20));
   });
@@ -248,7 +238,7 @@ describe("flush, close, abort", () => {
   it("close leaves out half a row and says so", async () => {
     const { sink, writer } = await open();
     await writer.append(rows(0, 3).subarray(0, 2 * ROW_BYTES + 30));
-    const error = await failure(writer.close());
+    const error = await failureOf(writer.close());
     expect(error.code).toBe("INCOMPLETE_ROW");
     expect(error.context).toEqual({ bytesLeftOut: 30, rowBytes: ROW_BYTES, rows: 2 });
     same(await stored(sink.files), rows(0, 2));
@@ -267,13 +257,13 @@ describe("flush, close, abort", () => {
     await writer.flush();
     const errors: string[] = [];
     writer.on("error", (error) => errors.push(error.code));
-    const waiting = failure(writer.append(rows(5, 60)));
-    const flushing = failure(writer.flush());
-    const closing = failure(writer.close());
+    const waiting = failureOf(writer.append(rows(5, 60)));
+    const flushing = failureOf(writer.flush());
+    const closing = failureOf(writer.close());
     await writer.abort(new Error("stop"));
     await writer.abort();
     for (const error of [await waiting, await flushing, await closing]) expect(error.code).toBe("WRITER_ABORTED");
-    expect((await failure(writer.append(rows(0, 1)))).code).toBe("WRITER_ABORTED");
+    expect((await failureOf(writer.append(rows(0, 1)))).code).toBe("WRITER_ABORTED");
     expect(errors).toEqual(["WRITER_ABORTED"]);
     same((await stored(sink.files)).subarray(0, 4 * ROW_BYTES), rows(0, 4));
   });
@@ -281,12 +271,12 @@ describe("flush, close, abort", () => {
   it("the writer's own signal aborts it", async () => {
     const controller = new AbortController();
     const { writer } = await open({ signal: controller.signal });
-    const waiting = failure(writer.append(rows(0, 60)));
+    const waiting = failureOf(writer.append(rows(0, 60)));
     controller.abort(new Error("user"));
     const error = await waiting;
     expect(error.code).toBe("WRITER_ABORTED");
     expect((error.cause as Error).message).toBe("user");
-    expect((await failure(writer.close())).code).toBe("WRITER_ABORTED");
+    expect((await failureOf(writer.close())).code).toBe("WRITER_ABORTED");
   });
 
   it("await using closes, and aborts after an error", async () => {
@@ -357,6 +347,7 @@ describe("streams, events, metrics", () => {
     expect(m.sinkPendingBytes).toBe(0);
     expect(m.sinkPendingBytesPeak).toBeGreaterThan(0);
     expect(m.appendNs.count).toBe(50);
+    expect(marks.length).toBeGreaterThan(0);
     let before = [0, 0, 0, 0, 0];
     for (const mark of marks) {
       for (let k = 1; k < 5; k++) expect(mark[k]).toBeLessThanOrEqual(mark[k - 1]);
@@ -376,13 +367,13 @@ describe("opening", () => {
   ])("fails with %s and makes nothing", async (code, over) => {
     const sink = memorySink();
     const opened = open({ ...over, sink });
-    expect((await failure(opened)).code).toBe(code);
+    expect((await failureOf(opened)).code).toBe(code);
     expect(sink.files.size).toBe(0);
   });
 
   it("takes one writer a sink at a time", async () => {
     const { sink, writer } = await open();
-    expect((await failure(open({ sink }))).code).toMatch(/^[A-Z_]+$/);
+    expect((await failureOf(open({ sink }))).code).toMatch(/^[A-Z_]+$/);
     await writer.close();
   });
 

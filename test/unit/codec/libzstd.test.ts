@@ -20,6 +20,25 @@ const hasZlib = "zstdCompressSync" in zlib;
 const encoders = ["napi", ...(hasZlib ? ["zlib"] : [])];
 const decoders = [...encoders, "none"];
 
+/** What the provider's own interface gives, with the settings that a chunk's frame has. */
+async function encodeWithLibrary(provider: string, level: number, src: Uint8Array): Promise<Uint8Array> {
+  if (provider === "napi") {
+    const { CCtx, CParameter } = (await import("zstd-napi/binding.js")).default;
+    const context = new CCtx();
+    context.setParameter(CParameter.compressionLevel, level);
+    const dst = new Uint8Array(2 * src.length);
+    return dst.subarray(0, context.compress2(dst, src));
+  }
+  const { zstdCompressSync, constants } = zlib as unknown as {
+    zstdCompressSync: (src: Uint8Array, options: object) => Uint8Array;
+    constants: Record<string, number>;
+  };
+  return zstdCompressSync(src, {
+    params: { [constants.ZSTD_c_compressionLevel]: level },
+    pledgedSrcSize: src.length,
+  });
+}
+
 describe.each(encoders)("encoder by %s", (provider) => {
   it("writes one frame with its size and no checksum, which every decoder reads", async () => {
     process.env.MILLRACE_ZSTD = provider;
@@ -45,6 +64,22 @@ describe.each(encoders)("encoder by %s", (provider) => {
       }
       encoder.close();
     }
+  });
+
+  it("encodes at the level that was asked for", async () => {
+    process.env.MILLRACE_ZSTD = provider;
+    const src = ramp(70_000);
+    const lengths = new Set<number>();
+    for (const level of [-50, 1, 2, 3, 19]) {
+      const encoder = await openZstdEncoder(level);
+      const dst = new Uint8Array(codecBound({ name: "zstd", level }, src.length));
+      const encoded = dst.subarray(0, encoder.encode(src, dst));
+      expect(Buffer.compare(encoded, await encodeWithLibrary(provider, level, src)), `level ${level}`).toBe(0);
+      lengths.add(encoded.length);
+      encoder.close();
+    }
+    // Else every level would do.
+    expect(lengths.size).toBeGreaterThan(2);
   });
 
   it("gives the same bytes for the same chunk, whatever it encoded before", async () => {
@@ -73,6 +108,18 @@ describe.each(encoders)("encoder by %s", (provider) => {
   });
 });
 
+/** As each library says it. */
+const NO_ROOM: Record<string, RegExp> = {
+  napi: /^Destination buffer is too small$/,
+  zlib: /^Cannot create a Buffer larger than 9999 bytes$/,
+  none: /^the frame holds 10000 bytes, expected at most 9999$/,
+};
+const DAMAGED: Record<string, RegExp> = {
+  napi: /^Unsupported frame parameter$/,
+  zlib: /^Unsupported frame parameter$/,
+  none: /reserved/,
+};
+
 describe.each(decoders)("decoder by %s", (provider) => {
   it("refuses damaged frames and too little room", async () => {
     const encoder = await openZstdEncoder(1);
@@ -81,10 +128,10 @@ describe.each(decoders)("decoder by %s", (provider) => {
     process.env.MILLRACE_ZSTD = provider;
     const decoder = await findZstdDecoder();
     const decode = async (bytes: Uint8Array, room: number) => await decoder.decompress(bytes, new Uint8Array(room));
-    await expect(decode(frame, 9_999)).rejects.toThrow();
+    await expect(decode(frame, 9_999)).rejects.toThrow(NO_ROOM[provider]);
     const damaged = frame.slice();
-    damaged[4] ^= 0xff; // Frame_Content_Size
-    await expect(decode(damaged, 10_000)).rejects.toThrow();
+    damaged[4] ^= 0xff; // Frame_Header_Descriptor, its reserved bit included
+    await expect(decode(damaged, 10_000)).rejects.toThrow(DAMAGED[provider]);
     // The decoder still works afterwards.
     expect(await decode(frame, 10_000)).toBe(10_000);
   });

@@ -6,6 +6,7 @@ import { ShardUpload, type UploadHome } from "../../../src/s3/shard_upload.js";
 import { WRITE_ID_NAME } from "../../../src/s3/write_id.js";
 import { coordinateBytes } from "../../contract/sink.contract.js";
 import { FakeS3, s3Failure } from "../../helpers/fake_s3.js";
+import { failureOf } from "../../helpers/outcome.js";
 
 const PART = 1000;
 const KEY = "c/0/0";
@@ -31,13 +32,6 @@ beforeEach(() => {
 
 const begin = () => new ShardUpload(KEY, "id.1", PART, home);
 const methods = () => s3.calls.map(({ method }) => method);
-
-async function failureOf(promise: Promise<unknown>): Promise<Error> {
-  return promise.then(
-    () => expect.unreachable() as never,
-    (error: Error) => error,
-  );
-}
 
 /** Until `done`, or a second of turns of the event loop. */
 async function until(done: () => boolean): Promise<void> {

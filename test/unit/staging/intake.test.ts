@@ -110,6 +110,7 @@ it.each([1, 2])("split hands over whole epochs and keeps the rest, depth %i", (d
     // Twelve bytes fill the epoch; twelve more the slot, and one is left for a slot that is not free.
     expect(intake.put(bytes(17, 24), 0)).toBe(7);
     expect(intake.put(bytes(24, 40), 0)).toBe(12);
+    expect([...slots[1]]).toEqual([...bytes(12, 36)]);
   }
   free();
   const left = depth === 2 ? bytes(36, 60) : bytes(17, 60);
