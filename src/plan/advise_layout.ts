@@ -1,8 +1,15 @@
 import { assert } from "../base/assert.js";
 import { isMillraceError, MillraceError } from "../base/errors.js";
 import { ceilDiv, isCount } from "../base/integers.js";
-import { CHUNK_BYTES_MAX, CHUNKS_PER_SHARD_MAX, OPEN_SHARD_FILES_MAX } from "../base/limits.js";
-import { type CodecSpec, defaultCodec } from "../codec/codec.js";
+import {
+  CHUNK_BYTES_MAX,
+  CHUNKS_PER_SHARD_MAX,
+  OPEN_SHARD_FILES_MAX,
+  PIPELINE_DEPTH_MAX,
+  PIPELINE_DEPTH_MIN,
+} from "../base/limits.js";
+import { checkCallback, describeValue, optionsObject } from "../base/option_values.js";
+import { type CodecSpec, defaultCodec, resolveCodec } from "../codec/codec.js";
 import { type ArrayGeometry, type DimensionOptions, describeGeometry } from "../geometry/array_geometry.js";
 import { epochsFor, innerChunkGrid } from "../geometry/chunk_grid.js";
 import { type DType, itemBytes } from "../geometry/dtype.js";
@@ -37,8 +44,8 @@ export interface LayoutRequest {
   readonly concurrentShardsMax?: number;
   /** Default: no bound. */
   readonly memoryBudgetBytes?: number;
-  /** Default: that of the dtype. Only its size bound matters. */
-  readonly codec?: CodecSpec;
+  /** Default: that of the dtype. Only its size bound matters. Also in the command line's spelling: "blosc", "zstd:5". */
+  readonly codec?: CodecSpec | string;
   /** Default: the writer's. */
   readonly depth?: number;
   /** Default 1. */
@@ -106,6 +113,8 @@ interface Wanted {
 }
 
 function checkRequest(request: LayoutRequest): Wanted {
+  optionsObject("adviseLayout", request);
+  checkCallback("sinkMemoryBytes", request.sinkMemoryBytes);
   // Checks dtype, names and sizes; chunks of one element are always legal.
   describeGeometry(
     request.dtype,
@@ -145,8 +154,9 @@ function checkRequest(request: LayoutRequest): Wanted {
     concurrentShardsMax: count("concurrentShardsMax", request.concurrentShardsMax ?? OPEN_SHARD_FILES_MAX, 2),
     memoryBudgetBytes:
       request.memoryBudgetBytes === undefined ? undefined : count("memoryBudgetBytes", request.memoryBudgetBytes, 1),
-    codec: request.codec ?? defaultCodec(request.dtype),
-    depth: request.depth,
+    codec: request.codec === undefined ? defaultCodec(request.dtype) : resolveCodec(request.codec),
+    depth:
+      request.depth === undefined ? undefined : count("depth", request.depth, PIPELINE_DEPTH_MIN, PIPELINE_DEPTH_MAX),
     encodeThreads: count("encodeThreads", request.encodeThreads ?? 1, 1),
     sinkMemoryBytes: request.sinkMemoryBytes ?? (() => 0),
   };
@@ -272,7 +282,7 @@ function count(option: string, value: unknown, min: number, max = Number.MAX_SAF
 }
 
 function invalid(option: string, expected: string, value: unknown): MillraceError {
-  return new MillraceError("INVALID_OPTION", `Option ${option} must be ${expected}, got ${String(value)}.`, {
-    context: { option, given: String(value) },
+  return new MillraceError("INVALID_OPTION", `Option ${option} must be ${expected}, got ${describeValue(value)}.`, {
+    context: { option, given: describeValue(value) },
   });
 }

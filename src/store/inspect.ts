@@ -1,4 +1,5 @@
 import type { JsonObject } from "../base/json.js";
+import { checkSignal, optionsObject } from "../base/option_values.js";
 import { memberKey, parseChunkKey } from "../zarr/chunk_key.js";
 import { arrayLayout, METADATA_NAME } from "./array_layout.js";
 import { type StoreTarget, withStore } from "./open_store.js";
@@ -54,6 +55,8 @@ export async function inspectStore(
   target: StoreTarget,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<InspectReport> {
+  optionsObject("inspectStore", options);
+  checkSignal(options.signal);
   return await withStore(target, (store) => inspectOpened(store, options.signal));
 }
 
