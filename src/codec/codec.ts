@@ -1,5 +1,6 @@
 import { MillraceError } from "../base/errors.js";
 import { floorDiv, isCount } from "../base/integers.js";
+import { describeValue } from "../base/option_values.js";
 import { type DType, itemBytes } from "../geometry/dtype.js";
 import { BLOCK_BYTES_MAX, bloscBound, zstdBound } from "./encoder/bounds.js";
 
@@ -101,7 +102,7 @@ export function resolveCodec(value: unknown): CodecSpec {
         "UNKNOWN_CODEC",
         `codec: expected one of ${CODEC_NAMES.join(", ")}, got ${describe(name)}.`,
         {
-          context: { option: "codec", name: String(name) },
+          context: { option: "codec", name: typeof name === "string" ? name : describeValue(name) },
         },
       );
   }

@@ -2,6 +2,7 @@ import { MillraceError } from "../base/errors.js";
 import { ceilDiv, exactDiv, product } from "../base/integers.js";
 import { CHUNK_BYTES_MAX, CHUNKS_PER_SHARD_MAX, RANK_MAX } from "../base/limits.js";
 import { nameHint } from "../base/nearest_name.js";
+import { describeValue } from "../base/option_values.js";
 import { DTYPE_NAMES, type DType, isDType, itemBytes } from "./dtype.js";
 
 /** One dimension as the user gives it. Sizes in elements. */
@@ -79,8 +80,8 @@ export function describeGeometry(dtype: DType, dimensions: readonly DimensionOpt
   if (!isDType(dtype)) {
     const given = typeof dtype === "string" ? JSON.stringify(dtype) : typeof dtype;
     throw new MillraceError("UNKNOWN_DTYPE", `Option array.dtype: unknown element type ${given}.`, {
-      context: { option: "array.dtype", given: String(dtype) },
-      hint: nameHint(String(dtype), DTYPE_NAMES),
+      context: { option: "array.dtype", given: typeof dtype === "string" ? dtype : describeValue(dtype) },
+      hint: nameHint(typeof dtype === "string" ? dtype : "", DTYPE_NAMES),
     });
   }
   checkDimensions(dimensions);
@@ -207,7 +208,7 @@ function checkElements(value: unknown, option: string, name: string, hint?: stri
     "INVALID_OPTION",
     `Option ${option} of dimension ${JSON.stringify(name)} must be a whole number of elements, at least 1, ` +
       `got ${describe(value)}.`,
-    { context: { option, dimension: name, given: String(value) }, hint },
+    { context: { option, dimension: name, given: typeof value === "string" ? value : describeValue(value) }, hint },
   );
 }
 

@@ -1,7 +1,14 @@
 import { assert } from "../base/assert.js";
 import { isMillraceError, MillraceError } from "../base/errors.js";
 import { ceilDiv, isCount } from "../base/integers.js";
-import { CHUNK_BYTES_MAX, CHUNKS_PER_SHARD_MAX, OPEN_SHARD_FILES_MAX } from "../base/limits.js";
+import {
+  CHUNK_BYTES_MAX,
+  CHUNKS_PER_SHARD_MAX,
+  OPEN_SHARD_FILES_MAX,
+  PIPELINE_DEPTH_MAX,
+  PIPELINE_DEPTH_MIN,
+} from "../base/limits.js";
+import { checkCallback, describeValue, optionsObject } from "../base/option_values.js";
 import { type CodecSpec, defaultCodec, resolveCodec } from "../codec/codec.js";
 import { type ArrayGeometry, type DimensionOptions, describeGeometry } from "../geometry/array_geometry.js";
 import { epochsFor, innerChunkGrid } from "../geometry/chunk_grid.js";
@@ -39,7 +46,7 @@ export interface LayoutRequest {
   readonly concurrentShardsMax?: number;
   /** Default: no bound. */
   readonly memoryBudgetBytes?: number;
-  /** As in the options of an array, text included. Default: that of the dtype. Only its size bound matters. */
+  /** Default: that of the dtype. Only its size bound matters. Also in the command line's spelling: "blosc", "zstd:5". */
   readonly codec?: CodecSpec | string;
   /** Default: the writer's. */
   readonly depth?: number;
@@ -109,6 +116,8 @@ interface Wanted {
 }
 
 function checkRequest(request: LayoutRequest): Wanted {
+  optionsObject("adviseLayout", request);
+  checkCallback("sinkMemoryBytes", request.sinkMemoryBytes);
   // Checks dtype, names and sizes; chunks of one element are always legal.
   describeGeometry(
     request.dtype,
@@ -149,7 +158,8 @@ function checkRequest(request: LayoutRequest): Wanted {
     memoryBudgetBytes:
       request.memoryBudgetBytes === undefined ? undefined : count("memoryBudgetBytes", request.memoryBudgetBytes, 1),
     codec: request.codec === undefined ? defaultCodec(request.dtype) : resolveCodec(request.codec),
-    depth: request.depth,
+    depth:
+      request.depth === undefined ? undefined : count("depth", request.depth, PIPELINE_DEPTH_MIN, PIPELINE_DEPTH_MAX),
     encodeThreads: count("encodeThreads", request.encodeThreads ?? 1, 1),
     sinkMemoryBytes: request.sinkMemoryBytes ?? (() => 0),
   };
@@ -275,7 +285,7 @@ function count(option: string, value: unknown, min: number, max = Number.MAX_SAF
 }
 
 function invalid(option: string, expected: string, value: unknown): MillraceError {
-  return new MillraceError("INVALID_OPTION", `Option ${option} must be ${expected}, got ${String(value)}.`, {
-    context: { option, given: String(value) },
+  return new MillraceError("INVALID_OPTION", `Option ${option} must be ${expected}, got ${describeValue(value)}.`, {
+    context: { option, given: describeValue(value) },
   });
 }

@@ -2,6 +2,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { MillraceError } from "../base/errors.js";
 import { folderOfUrl, refuseMisreadPath } from "../base/folder_path.js";
+import { checkCallback, checkSignal, describeValue, invalidValue, optionsObject } from "../base/option_values.js";
 import type { SinkSpec } from "../handoff/sink.js";
 import { checkS3Options, isS3Url, parseS3Url, type S3Place } from "../s3/s3_options.js";
 import { openSdkApi } from "../s3/sdk_api.js";
@@ -42,6 +43,7 @@ const SOCKETS = 16;
  *   codes. The signal's reason when it aborts.
  */
 export async function recoverStore(target: RecoverTarget, options: RecoverOptions = {}): Promise<RecoverReport> {
+  checkOptions(options);
   const place = placeOf(target);
   if (typeof place === "string") return await recoverFolder(place, options);
   const api = await openSdkApi(place, SOCKETS);
@@ -50,6 +52,18 @@ export async function recoverStore(target: RecoverTarget, options: RecoverOption
   } finally {
     api.close();
   }
+}
+
+function checkOptions(options: RecoverOptions): void {
+  const given = optionsObject("recoverStore", options);
+  for (const option of ["dryRun", "discardDamaged", "force"] as const) {
+    const value = given[option];
+    if (value !== undefined && typeof value !== "boolean") {
+      throw invalidValue(`Option ${option}`, option, "true or false", value);
+    }
+  }
+  checkSignal(options.signal);
+  checkCallback("onProgress", options.onProgress);
 }
 
 /** A place on S3, or the absolute path of a folder. */
@@ -64,7 +78,8 @@ function placeOf(target: RecoverTarget): S3Place | string {
   }
   if (target?.kind === "s3") return (target.options as { readonly place: S3Place }).place;
   if (target?.kind === "file") return target.location;
-  throw wrongTarget(String(target?.kind ?? target));
+  const kind: unknown = (target as Partial<SinkSpec> | undefined)?.kind;
+  throw wrongTarget(typeof kind === "string" ? kind : describeValue(target));
 }
 
 function wrongTarget(given: string): MillraceError {

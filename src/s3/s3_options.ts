@@ -1,4 +1,5 @@
 import { MillraceError } from "../base/errors.js";
+import { describeValue } from "../base/option_values.js";
 
 /** Long-lived or temporary keys, written out. Better left to the chain of the AWS SDK, which also renews them. */
 export interface S3Credentials {
@@ -76,7 +77,7 @@ export const KEY_BYTES_MAX = 1024;
 
 /** @param what the function the option was given to, for the message. */
 export function invalidS3Option(what: string, option: string, expected: string, got: unknown): MillraceError {
-  const shown = typeof got === "string" ? JSON.stringify(got) : String(got);
+  const shown = describeValue(got);
   return new MillraceError(
     "INVALID_OPTION",
     `${what} ${option} must be ${expected}, but is ${shown} (${typeof got}).`,

@@ -1,4 +1,5 @@
 import { MillraceError, toWireError } from "../base/errors.js";
+import { invalidValue } from "../base/option_values.js";
 import type { OpenMode, SinkSpec } from "../handoff/sink.js";
 import { type MemoryReply, type MemoryRequest, openChannel, type Port } from "./memory_port.js";
 
@@ -48,6 +49,7 @@ export class MemorySinkSpec implements SinkSpec {
   /** A part of an object; shorter where the object ends before. */
   async getRange(key: string, range: ByteRange): Promise<Uint8Array | undefined> {
     const bytes = this.files.get(withoutSlash(key));
+    if (typeof range !== "object" || range === null) throw invalidValue("A range", "range", "an object", range);
     if (bytes === undefined) return undefined;
     if ("suffixLength" in range) return bytes.subarray(Math.max(0, bytes.byteLength - range.suffixLength));
     return bytes.subarray(range.offset, range.offset + range.length);
@@ -136,5 +138,6 @@ export class MemorySinkSpec implements SinkSpec {
 }
 
 function withoutSlash(key: string): string {
+  if (typeof key !== "string") throw invalidValue("A key", "key", "a text", key);
   return key.startsWith("/") ? key.slice(1) : key;
 }

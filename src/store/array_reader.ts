@@ -1,5 +1,6 @@
 import { isMillraceError, MillraceError } from "../base/errors.js";
 import { floorDiv, isCount, product } from "../base/integers.js";
+import { checkSignal, invalidValue, optionsObject } from "../base/option_values.js";
 import type { ChunkDecoder } from "../codec/decode.js";
 import type { DType } from "../geometry/dtype.js";
 import { increment, ravel } from "../geometry/mixed_radix.js";
@@ -158,6 +159,7 @@ class OpenArray implements ArrayReader {
     options: ReadOptions = {},
   ): Promise<Region> {
     const { shape, fill } = this.metadata;
+    checkReadOptions(options);
     checkBounds(start, stop, shape);
     const { itemBytes, block } = this.layout;
     const extent = stop.map((to, d) => to - start[d]);
@@ -370,7 +372,18 @@ function cellsOf(
   return { first, count: stop.map((s, d) => floorDiv(s - 1, cell[d]) - first[d] + 1) };
 }
 
+function checkReadOptions(options: ReadOptions): void {
+  const { into, signal } = optionsObject("readRegion", options);
+  checkSignal(signal);
+  // Bytes, since elements of a wider typed array would be cut to their lowest one.
+  if (into === undefined || (into instanceof Uint8Array && !(into instanceof Uint8ClampedArray))) return;
+  throw invalidValue("Option into", "into", "a Uint8Array", into);
+}
+
 function checkBounds(start: readonly number[], stop: readonly number[], shape: readonly number[]): void {
+  for (const [option, bound] of Object.entries({ start, stop })) {
+    if (!Array.isArray(bound)) throw invalidValue(`readRegion ${option}`, option, "an array of numbers", bound);
+  }
   const fits =
     start.length === shape.length &&
     stop.length === shape.length &&

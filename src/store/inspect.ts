@@ -1,5 +1,6 @@
 import { isJsonObject, type JsonObject } from "../base/json.js";
 import { forEachLimited } from "../base/limited.js";
+import { checkSignal, optionsObject } from "../base/option_values.js";
 import { memberKey, parseChunkKey } from "../zarr/chunk_key.js";
 import { arrayLayout, METADATA_NAME } from "./array_layout.js";
 import { type LeftWriter, LeftWriters } from "./left_writer.js";
@@ -80,6 +81,8 @@ export async function inspectStore(
   target: StoreTarget,
   options: { readonly signal?: AbortSignal } = {},
 ): Promise<InspectReport> {
+  optionsObject("inspectStore", options);
+  checkSignal(options.signal);
   return await withStore(target, (store) => inspectOpened(store, options.signal));
 }
 

@@ -2,6 +2,7 @@ import { stat } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { MillraceError } from "../base/errors.js";
 import { folderOfUrl, misreadHint } from "../base/folder_path.js";
+import { invalidValue } from "../base/option_values.js";
 import { isS3Url, parseS3Url } from "../s3/s3_options.js";
 import { FileStore } from "./file_store.js";
 import { MemoryStore } from "./memory_store.js";
@@ -14,11 +15,12 @@ export type StoreTarget = string | URL | ReadonlyMap<string, Uint8Array> | Store
 /**
  * The store that a caller names. A reader is returned as it is. Of a store on S3 nothing is asked yet.
  * @throws MillraceError STORE_NOT_FOUND when there is no such folder, INVALID_OPTION for an s3:// URL that names no place, NOT_YET for
- *   another kind of URL
+ *   another kind of URL; INVALID_OPTION for what is no store at all
  */
 export async function openStore(target: StoreTarget): Promise<StoreReader> {
   if (target instanceof Map) return new MemoryStore(target);
-  if (typeof target !== "string" && !(target instanceof URL)) return target as StoreReader;
+  if (typeof target !== "string" && !(target instanceof URL)) return checkReader(target);
+  if (target === "") throw wrongTarget(target);
   const text = String(target);
   if (isS3Url(text)) return s3Store(parseS3Url(target));
   let folder = text;
@@ -43,6 +45,20 @@ export async function openStore(target: StoreTarget): Promise<StoreReader> {
     context: { path: folder },
     hint: scheme === "file" ? undefined : misreadHint(text),
   });
+}
+
+/** Enough of it to be a reader; a Map of another realm is none. */
+function checkReader(target: unknown): StoreReader {
+  const reader = target as Partial<StoreReader> | null | undefined;
+  for (const method of ["get", "getRange", "getSuffix", "size", "list"] as const) {
+    if (typeof reader?.[method] !== "function") throw wrongTarget(target);
+  }
+  return target as StoreReader;
+}
+
+function wrongTarget(target: unknown): MillraceError {
+  const expected = "a folder, a file: URL, s3://bucket/prefix, a Map of objects, or a reader such as s3Store returns";
+  return invalidValue("A store", "target", expected, target);
 }
 
 /** Runs `use` on the store that a caller names, and then closes it; a reader that the caller brought stays open. */

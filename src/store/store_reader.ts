@@ -1,4 +1,5 @@
 import { type ErrorCode, isMillraceError, MillraceError } from "../base/errors.js";
+import { invalidValue } from "../base/option_values.js";
 
 /** One object of a store. */
 export interface StoreEntry {
@@ -59,6 +60,7 @@ export function isAboutOneObject(error: unknown): error is MillraceError {
  * @throws MillraceError INVALID_OPTION
  */
 export function checkPath(path: string): string {
+  if (typeof path !== "string") throw invalidValue("A path inside a store", "path", "a text", path);
   const names = path.split("/");
   if (path === "" || names.every((name) => name !== "" && name !== "." && name !== ".." && !/[\\\0]/.test(name)))
     return path;

@@ -1,6 +1,7 @@
 import { availableParallelism } from "node:os";
 import { MillraceError } from "../base/errors.js";
 import { isCount } from "../base/integers.js";
+import { checkCallback, checkSignal, describeValue, optionsObject } from "../base/option_values.js";
 import { unlessAborted } from "../base/unless_aborted.js";
 import { CheckPool } from "./check_pool.js";
 import { LeftWriters } from "./left_writer.js";
@@ -87,12 +88,16 @@ const MEMORY_BYTES_MIN = 2 ** 20;
 const MEMORY_BYTES_DEFAULT = 2 ** 30;
 
 function checkOptions(options: VerifyOptions): CheckedOptions {
+  optionsObject("verifyStore", options);
+  checkSignal(options.signal);
+  checkCallback("onProgress", options.onProgress);
+  checkCallback("onFinding", options.onFinding);
   const bounded = (option: "concurrency" | "threads" | "memoryBytes", min: number, max: number, byDefault: number) => {
     const value = options[option] ?? byDefault;
     if (isCount(value) && value >= min && value <= max) return value;
     throw new MillraceError(
       "INVALID_OPTION",
-      `${option}: expected a whole number from ${min} to ${max}, got ${value}.`,
+      `${option}: expected a whole number from ${min} to ${max}, got ${describeValue(value)}.`,
       {
         context: { option },
       },

@@ -1,5 +1,5 @@
 import { MillraceError } from "../base/errors.js";
-import { checkSignal, optionsObject } from "../base/option_values.js";
+import { checkSignal, describeValue, optionsObject } from "../base/option_values.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import type { DType } from "../geometry/dtype.js";
 import type { AppendOptions } from "./writer_types.js";
@@ -74,7 +74,7 @@ function bytesOfBuffer(data: unknown): Uint8Array {
       throw detached(cause);
     }
   }
-  const given = typeof data === "object" && data !== null ? tag : String(data);
+  const given = typeof data === "object" && data !== null ? tag : describeValue(data);
   throw new MillraceError("INVALID_DATA", `append takes a typed array, or bytes in a Buffer or a view, got ${given}.`, {
     context: { given },
     hint: "Numbers in a plain array go into a typed array of the dtype's kind first.",
@@ -130,15 +130,15 @@ export function checkByteCount(call: string, byteLength: number, itemBytes: numb
   const upTo = max === Number.POSITIVE_INFINITY ? "" : `, at most the ${max} bytes reserved`;
   throw new MillraceError(
     "INVALID_DATA",
-    `${call}(byteLength) takes a multiple of ${itemBytes} from ${min}${upTo}, got ${byteLength}.`,
-    { context: { byteLength, itemBytes } },
+    `${call}(byteLength) takes a multiple of ${itemBytes} from ${min}${upTo}, got ${describeValue(byteLength)}.`,
+    { context: { byteLength: typeof byteLength === "number" ? byteLength : describeValue(byteLength), itemBytes } },
   );
 }
 
 export function checkRowCount(rows: number): void {
   if (Number.isSafeInteger(rows) && rows >= 0) return;
-  throw new MillraceError("INVALID_DATA", `skip(rows) takes a whole number of rows, got ${rows}.`, {
-    context: { given: String(rows) },
+  throw new MillraceError("INVALID_DATA", `skip(rows) takes a whole number of rows, got ${describeValue(rows)}.`, {
+    context: { given: describeValue(rows) },
   });
 }
 

@@ -40,7 +40,7 @@ import { streamInit } from "./stream_init.js";
 import { StreamLink } from "./stream_link.js";
 import { ROW_MARKS, readWatermarks } from "./watermarks.js";
 import { drainSource, type WriterEnd, writableOf } from "./write_from.js";
-import type { AppendOptions, AppendSource, WriterEvents } from "./writer_types.js";
+import { type AppendOptions, type AppendSource, EVENT_NAMES, type WriterEvents } from "./writer_types.js";
 
 const PROGRESS_INTERVAL_MS = 100;
 
@@ -92,7 +92,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   }
 
   private constructor(platform: Platform, checked: CheckedOptions, plan: MemoryPlan, firstRow: number) {
-    super();
+    super(EVENT_NAMES);
     this.plan = plan;
     this.#platform = platform;
     this.geometry = checked.geometry;

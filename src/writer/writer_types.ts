@@ -23,3 +23,11 @@ export type WriterEvents = {
   /** Something works, but not as well as it could. */
   warning: { readonly message: string };
 };
+
+// A new event that is missing here does not compile.
+export const EVENT_NAMES = Object.keys({
+  shard: true,
+  progress: true,
+  error: true,
+  warning: true,
+} satisfies Record<keyof WriterEvents, true>) as (keyof WriterEvents)[];

@@ -31,6 +31,7 @@ afterEach(() => {
 
 const REQUEST: EncodeRequest = {
   stagingIndex: 0,
+  stagingEpoch: 0,
   outputIndex: 1,
   epochCount: 2,
   lastEpochRows: 3,

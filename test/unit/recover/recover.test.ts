@@ -5,7 +5,7 @@ import { fileSink, memorySink, throttledSink } from "../../../src/sinks/specs.js
 
 it.each([
   ["run.zarr"],
-  ["C:\\run.zarr"],
+  ["./C:\\run.zarr"],
   [pathToFileURL("/not/there/run.zarr")],
   [String(pathToFileURL("/not/there/run.zarr"))],
   [fileSink("run.zarr")],
