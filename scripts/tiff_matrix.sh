@@ -17,7 +17,7 @@ if [ ! -f dist/tiff/tiff_file.js ]; then
 fi
 if ! cmp -s "$requirements" "$venv/requirements.txt"; then
   rm -rf "$venv"
-  "${INTEROP_PYTHON:-python3}" -m venv "$venv"
+  "$(sh scripts/python.sh)" -m venv "$venv"
   "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements"
   # Last, so that an interrupted install is not taken for a finished one.
   cp "$requirements" "$venv/requirements.txt"

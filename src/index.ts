@@ -73,6 +73,7 @@ export {
   type StoredArray,
 } from "./store/array_reader.js";
 export { type InspectedArray, type InspectedDimension, type InspectReport, inspectStore } from "./store/inspect.js";
+export type { LeftWriter } from "./store/left_writer.js";
 export type { StoreTarget } from "./store/open_store.js";
 export { type S3Store, s3Store } from "./store/s3_store.js";
 export type { StoreEntry, StoreReader } from "./store/store_reader.js";

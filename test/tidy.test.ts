@@ -354,6 +354,13 @@ describe("files", () => {
     expect([`expect(a).${call}()`, `expect(a).not.${call}()`].map((text) => bare.test(text))).toEqual([true, false]);
   });
 
+  it("sets tests no limit in seconds: a machine that is slow enough reaches any, and PATIENCE_MS ends what hangs", () => {
+    const tests = code.filter((path) => path.startsWith("test/") && path.endsWith(".ts") && !path.includes(".wide."));
+    const limit = new RegExp(`\\btimeout: ?\\d|test${"Timeout"}: ?\\d|^\\}, \\d[\\d_]+\\);$|^ +\\d+_000,$`);
+    expect(grep(tests, limit)).toEqual([]);
+    expect(limit.test(`it("a", { timeout: ${1}000 }, f);`)).toBe(true);
+  });
+
   it("compares no property with a bare pattern: toMatchObject takes any string for one", () => {
     const bare = code
       .filter((path) => path.startsWith("test/") && path.endsWith(".ts"))

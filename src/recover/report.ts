@@ -43,6 +43,7 @@ export interface CrashedWriter {
 export interface RecoveredStore {
   /** Below the place that was asked for; "" is that place itself. */
   readonly path: string;
+  /** As of the whole report, of this store alone. */
   readonly status: RecoverReport["status"];
   /** Undefined: its marker could not be read. */
   readonly writer: CrashedWriter | undefined;

@@ -57,6 +57,7 @@ export interface ArrayReader {
   readonly layout: ArrayLayout;
   /** Elements per dimension, slowest first. */
   readonly shape: readonly number[];
+  /** What an element is. */
   readonly dtype: DType;
   /**
    * The elements from `start` up to, not including, `stop`, per dimension. Missing chunks read as the fill value. Up to

@@ -1,3 +1,4 @@
+import { sleep } from "../base/clock.js";
 import { deferred } from "../base/deferred.js";
 import { fromWireError, type MillraceError } from "../base/errors.js";
 import { unlessAborted } from "../base/unless_aborted.js";
@@ -6,6 +7,9 @@ import { guardExit } from "../pipeline/exit_handshake.js";
 import type { DeliveryNews, FromEngine, ToEngine } from "../pipeline/messages.js";
 import type { StreamThreads } from "../pipeline/stream_threads.js";
 import type { WriterEvents } from "./writer_types.js";
+
+/** How long an opening that was aborted may take to undo what it has begun. */
+const UNDO_WAIT_MS = 1000;
 
 /** What the writer hears of its threads. */
 export interface LinkEvents {
@@ -122,12 +126,18 @@ export class StreamLink {
   }
 
   /**
-   * Of a stream that could not open: waits for its end, or for the signal. What the threads wait for may never answer;
-   * they are left to it then, do not keep the process, and the slots are released when they have ended.
+   * Of a stream that could not open: waits for its end, after the signal a second at most. A sink that answers takes its marker
+   * away in that time, and who opens the store again does not meet it. What the threads wait for may never answer: they are left
+   * to it then, do not keep the process, and the slots are released when they have ended.
    */
   async untilGone(end: Promise<void> | undefined, signal: AbortSignal | undefined): Promise<void> {
-    await unlessAborted(end ?? this.stopped, signal).catch(() => {});
+    const gone = (end ?? this.stopped).catch(() => {});
+    await unlessAborted(gone, signal).catch(() => {});
     if (!signal?.aborted) return;
+    const ended = new AbortController();
+    const hasEnded = gone.then(() => ended.abort());
+    await Promise.race([hasEnded, sleep(UNDO_WAIT_MS, ended.signal).catch(() => {})]);
+    if (ended.signal.aborted) return;
     this.#isLeft = true;
     this.#threads.keepAlive(false);
   }

@@ -7,6 +7,7 @@ import { pipeline } from "node:stream/promises";
 import { promisify } from "node:util";
 import { createBrotliDecompress } from "node:zlib";
 import { cachedFolder, chromiumPackage, unpackTar } from "../../scripts/swiftshader.js";
+import { PATIENCE_MS } from "../helpers/patience.js";
 import { makeTempFolder } from "../helpers/temp_folder.js";
 
 /** A Chromium that can be started. */
@@ -37,7 +38,7 @@ export async function findChromium(): Promise<Chromium | string> {
     env: { ...process.env, LD_LIBRARY_PATH: libraries.join(":") },
   };
   try {
-    await promisify(execFile)(chromium.command, ["--version"], { env: chromium.env, timeout: 20_000 });
+    await promisify(execFile)(chromium.command, ["--version"], { env: chromium.env, timeout: PATIENCE_MS });
   } catch (error) {
     const { stderr = "", message } = error as Error & { stderr?: string };
     return `Chromium does not start here: ${(stderr || message).trim().split("\n")[0]}`;

@@ -27,7 +27,13 @@ const CALLERS_OWN: Readonly<Record<string, string>> = {
 };
 
 /** Files that ask for `process`, and do without where there is none. */
-const ASKS_FOR_PROCESS = ["base/channels.ts", "base/clock.ts", "pipeline/exit_handshake.ts", "sinks/specs.ts"];
+const ASKS_FOR_PROCESS = [
+  "base/channels.ts",
+  "base/clock.ts",
+  "base/folder_path.ts",
+  "pipeline/exit_handshake.ts",
+  "sinks/specs.ts",
+];
 
 interface Reached {
   /** Files under src/. */
@@ -117,8 +123,8 @@ it("has no exception that is not needed", () => {
   expect([...reached.process].sort()).toEqual(ASKS_FOR_PROCESS);
 });
 
-it("uses no global that only Node has", () => {
-  expect([...reached.globals]).toEqual([]);
+it("uses no global that only Node has, but for one that it looks for first", () => {
+  expect([...reached.globals]).toEqual(["base/event_loop.ts: setImmediate"]);
 });
 
 it("finds what it looks for", () => {

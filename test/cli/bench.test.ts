@@ -12,7 +12,7 @@ afterEach(() => rm(out, { recursive: true }));
 
 const SMALL = ["bench", "smallepoch", "--prefill", "--rounds", "1", "--codec", "none"];
 
-describe("bench", { timeout: 60_000 }, () => {
+describe("bench", () => {
   it.each<[string[], number, RegExp]>([
     [["orca"], 2, /INVALID_OPTION.*orca2/],
     [["orca2_multiscale"], 2, /NOT_YET/],

@@ -27,7 +27,7 @@ beforeEach(async () => {
 });
 afterEach(() => removeFolder(folder));
 
-describe("bench/gpu.js", { timeout: 120_000 }, () => {
+describe("bench/gpu.js", () => {
   it.each<[string, RegExp]>([
     ["--fast", /--fast/],
     ["--scenarios=orca", /no orca; there are orca2/],

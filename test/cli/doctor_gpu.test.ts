@@ -24,7 +24,7 @@ async function doctor(env: NodeJS.ProcessEnv): Promise<{ findings: readonly Find
 
 const named = (findings: readonly Finding[], name: string): Finding[] => findings.filter((f) => f.name === name);
 
-describe("doctor, of WebGPU", { timeout: 60_000 }, () => {
+describe("doctor, of WebGPU", () => {
   it("says how to install the package", async () => {
     const { findings, text } = await doctor(NO_PACKAGE);
     expect(named(findings, "webgpu")).toMatchObject([

@@ -26,7 +26,7 @@ async function emptyProject(): Promise<string> {
   return project;
 }
 
-describe("pack:portable", { timeout: 60_000 }, () => {
+describe("pack:portable", () => {
   it.each([
     [["--fast"], /--fast/],
     [["--limit", "60M"], /--limit: expected bytes, got 60M/],

@@ -62,7 +62,7 @@ const rowsPublished = async (): Promise<number> => {
   }
 };
 
-it.skipIf(process.platform === "win32")("README's story of a crash is true", { timeout: 180_000 }, async () => {
+it.skipIf(process.platform === "win32")("README's story of a crash is true", async () => {
   const readme = await readFile(join(root, "README.md"), "utf8");
   const story = /## After a crash\s+```sh\n(?<lines>[^`]+)```/.exec(readme)?.groups?.lines.trimEnd().split("\n") ?? [];
   expect(story).toHaveLength(3);

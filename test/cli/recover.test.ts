@@ -86,7 +86,7 @@ async function checkStore(rows: number): Promise<void> {
   }
 }
 
-describe("millrace recover", { timeout: 60_000 }, () => {
+describe("millrace recover", () => {
   it.each([
     ["none", "none", 0],
     ["none", "blosc", 7],

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openArray, s3Store } from "../../src/index.js";
+import { PATIENCE_MS } from "../helpers/patience.js";
 import { TestBucket } from "../helpers/s3_client.js";
 import { randomPrefix, type S3Server, s3Servers, startS3Server } from "../helpers/s3_server.js";
 import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
@@ -54,7 +55,7 @@ async function closedEndpoint(): Promise<string> {
   return `http://127.0.0.1:${port}`;
 }
 
-describe.each(s3Servers())("the command line on %s", { timeout: 60_000 }, (kind) => {
+describe.each(s3Servers())("the command line on %s", (kind) => {
   let server: S3Server;
   let bucket: TestBucket;
   let env: NodeJS.ProcessEnv;
@@ -229,7 +230,7 @@ describe.each(s3Servers())("the command line on %s", { timeout: 60_000 }, (kind)
     `;
     const surroundings = { ...process.env, ...env, AWS_ENDPOINT_URL_S3: server.endpoint, AWS_REGION: server.region };
     const args = ["--input-type=module", "--eval", script];
-    const child = spawn(process.execPath, args, { env: surroundings, timeout: 50_000 });
+    const child = spawn(process.execPath, args, { env: surroundings, timeout: PATIENCE_MS });
     let said = "";
     child.stdout.on("data", (part) => {
       said += part;

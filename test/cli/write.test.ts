@@ -234,7 +234,7 @@ describe("millrace write", () => {
     const refused = await runCli(["write", store, ...ARGS, "--input", png, "--json"]);
     expect(refused).toMatchObject({ code: 1, stderr: expect.stringContaining("is a PNG image, which is not read") });
     expect(lastJson(refused)).toMatchObject({ error: { code: "INVALID_DATA", context: { content: "a PNG image" } } });
-    await expect(openArray(store)).rejects.toThrow();
+    await expect(openArray(store)).rejects.toMatchObject({ code: "STORE_NOT_FOUND" });
     const told = await runCli(["write", store, ...ARGS, "--input", png, "--input-format", "raw", "--json"]);
     expect(lastJson(told)).toMatchObject({ rows: 2 });
   });

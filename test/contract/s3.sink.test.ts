@@ -6,7 +6,7 @@ import { randomPrefix, type S3Server, s3Servers } from "../helpers/s3_server.js"
 import { withS3Server } from "../helpers/with_s3_server.js";
 import { sinkContract } from "./sink.contract.js";
 
-describe.each(s3Servers())("on %s", { timeout: 60_000 }, (kind) => {
+describe.each(s3Servers())("on %s", (kind) => {
   let server: S3Server;
   let bucket: TestBucket;
   withS3Server(kind, (started, opened) => {

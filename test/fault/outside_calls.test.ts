@@ -1,6 +1,7 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { useClock } from "../../src/base/clock.js";
 import { deferred } from "../../src/base/deferred.js";
 import type { Sink } from "../../src/handoff/sink.js";
 import { startInline } from "../../src/pipeline/start_inline.js";
@@ -22,10 +23,14 @@ import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
  */
 
 let folder: string;
+let restoreClock: () => void;
 beforeEach(async () => {
+  // What does not answer is left behind after a second, which has passed here.
+  restoreClock = useClock({ nowNs: () => performance.now() * 1e6, wallMs: () => 0, sleep: async () => {} });
   folder = await makeTempFolder();
 });
 afterEach(() => {
+  restoreClock();
   vi.restoreAllMocks();
   return removeFolder(folder);
 });

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Sink } from "../../src/handoff/sink.js";
 import { MARKER_KEY } from "../../src/journal/writer_marker.js";
 import type { ArrayOptions, WriterOptions } from "../../src/options.js";
@@ -18,9 +18,6 @@ import { codeOf, failureOf } from "../helpers/outcome.js";
 import { appended, contentOfFolder, differing, rowBytes, streamOn } from "../helpers/resume_stream.js";
 import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 import { spread, spreadCalls } from "../helpers/wide.js";
-
-// Many small streams, on machines that do much else.
-vi.setConfig({ testTimeout: 180_000 });
 
 /** A stream in a folder that is resumed, and goes wrong. */
 

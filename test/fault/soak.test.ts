@@ -2,12 +2,9 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readdir, rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, expect, it, vi } from "vitest";
+import { afterAll, beforeAll, expect, it } from "vitest";
 import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 import { isWide, times } from "../helpers/wide.js";
-
-// Each kill is a process or two, on machines that do much else.
-vi.setConfig({ testTimeout: 300_000 });
 
 /** `npm run soak`, for seconds: what the long runs do works, and finds what they are there for. */
 let folder: string;

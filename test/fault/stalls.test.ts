@@ -14,6 +14,7 @@ import {
 } from "../../dist/index.js";
 import { Gate } from "../helpers/faulty_sink.js";
 import { codeOf } from "../helpers/outcome.js";
+import { PATIENCE_MS } from "../helpers/patience.js";
 import { elementBytes } from "../helpers/stream_model.js";
 import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 import { testCodecs } from "../helpers/zstd.js";
@@ -78,7 +79,7 @@ const waits = (w: ArrayWriter): string[] => w.metrics().waiting.map(({ owner, ru
 
 /** Until these waits go on, and no owner waits under another rule; a batch that is done behind a held one may wait for its turn. */
 async function until(w: ArrayWriter, expected: readonly string[]): Promise<void> {
-  const deadline = Date.now() + 15_000;
+  const deadline = Date.now() + PATIENCE_MS / 2;
   for (;;) {
     const now = waits(w).filter((wait) => expected.includes(wait) || wait !== "delivery DELIVER_OLDEST_FIRST");
     if (now.length === expected.length && expected.every((wait) => now.includes(wait))) return;
@@ -341,7 +342,7 @@ it.each(["none", testCodecs[testCodecs.length - 1]])(
     });
     // All four slots.
     expect(w.tryAppend(rows(0, 16))).toBe(16 * ROW_BYTES);
-    const busyUntil = Date.now() + 60_000;
+    const busyUntil = Date.now() + PATIENCE_MS / 2;
     let turned = false;
     setImmediate(() => {
       turned = true;
@@ -358,7 +359,6 @@ it.each(["none", testCodecs[testCodecs.length - 1]])(
     await w.close();
     expect(await checkPublished()).toBe(32);
   },
-  90_000,
 );
 
 it("a failure is found by the next call after the caller's thread was busy", async () => {
@@ -369,7 +369,7 @@ it("a failure is found by the next call after the caller's thread was busy", asy
   });
   const failed = new Promise((resolve) => w.on("error", resolve));
   w.tryAppend(data);
-  const busyUntil = Date.now() + 15_000;
+  const busyUntil = Date.now() + PATIENCE_MS / 2;
   // Shared memory has no error; the slots of a failed stream come back all the same.
   while (w.metrics().stagingSlotsBusy > 0) if (Date.now() > busyUntil) throw new Error(`still at ${waits(w)}`);
   expect(isMillraceError(await failed, "DISK_FULL")).toBe(true);

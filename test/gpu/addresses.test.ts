@@ -7,7 +7,7 @@ import { describeGeometry } from "../../src/geometry/array_geometry.js";
 import type { DType } from "../../src/geometry/dtype.js";
 import { type KernelName, type KernelParams, PARAM_NAMES, paramWords } from "../../src/gpu/kernels.js";
 import type { GpuLayout } from "../../src/plan/gpu_layout.js";
-import { GPU_TIMEOUT_MS, holdDevice, noGpu } from "../helpers/gpu.js";
+import { holdDevice, noGpu } from "../helpers/gpu.js";
 import { largestLayout } from "../helpers/largest_layout.js";
 
 const folder = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), "src", "gpu", "kernels");
@@ -99,13 +99,11 @@ describe.skipIf(noGpu)("addresses", () => {
     });
   }
 
-  it("of bits are a word and a bit of it, in any buffer", { timeout: GPU_TIMEOUT_MS }, async () => {
+  it("of bits are a word and a bit of it, in any buffer", async () => {
     expect(await missed(functionsOf("literals"))).toEqual([]);
   });
 
-  it("counted in bits alone would be wrong from 512 MiB on, which is seen here", {
-    timeout: GPU_TIMEOUT_MS,
-  }, async () => {
+  it("counted in bits alone would be wrong from 512 MiB on, which is seen here", async () => {
     const inBits = "to_word = (8u * byte + bits) >> 5u;\n  filled = (8u * byte + bits) & 31u;";
     const mutant = functionsOf("literals").replace(/to_word = \(byte[^;]*;\s*filled = [^;]*;/, inBits);
     expect(mutant).toContain(inBits);
@@ -126,7 +124,6 @@ describe.skipIf(noGpu)("addresses", () => {
   ];
   it.each(arrays)(
     "of blocks and their sections are exact in the largest batch: %s, %s, %d elements a chunk",
-    { timeout: GPU_TIMEOUT_MS },
     async (name, dtype, elements) => {
       const g = describeGeometry(dtype, [{ name: "t", size: null, chunk: elements, shard: elements }]);
       const l = largestLayout(g, { name }) as GpuLayout;

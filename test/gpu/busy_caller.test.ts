@@ -1,15 +1,16 @@
 import { describe, expect, it } from "vitest";
 // Worker threads run compiled code: these tests use what `npm run build` made.
 import { discardSink, openWriter } from "../../dist/index.js";
-import { GPU_TIMEOUT_MS, noGpu } from "../helpers/gpu.js";
+import { noGpu } from "../helpers/gpu.js";
 import { coordinateRows } from "../helpers/outcome.js";
+import { PATIENCE_MS } from "../helpers/patience.js";
 
 /** The engine's thread drives its device alone: a caller that is busy, for however long, does not hold up what it has handed over. */
 const ROW_BYTES = 2 * 3000;
 const SLOTS = 4;
 const rows = coordinateRows(ROW_BYTES);
 
-describe.skipIf(noGpu)("a caller that is busy", { timeout: GPU_TIMEOUT_MS }, () => {
+describe.skipIf(noGpu)("a caller that is busy", () => {
   it("finds what it has handed over encoded on the GPU, delivered and published, and slots free again", async () => {
     const writer = await openWriter({
       sink: discardSink(),
@@ -27,7 +28,7 @@ describe.skipIf(noGpu)("a caller that is busy", { timeout: GPU_TIMEOUT_MS }, () 
         ],
       },
     });
-    const deadline = Date.now() + 120_000;
+    const deadline = Date.now() + PATIENCE_MS / 2;
     let turned = false;
     setImmediate(() => {
       turned = true;

@@ -2,7 +2,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { leaseDevice } from "../../src/gpu/device_lease.js";
 import { memorySink } from "../../src/sinks/specs.js";
-import { GPU_TIMEOUT_MS, noGpu, openGpuWriter } from "../helpers/gpu.js";
+import { noGpu, openGpuWriter } from "../helpers/gpu.js";
 import { FaultyHost } from "../helpers/gpu_faults.js";
 import { elementBytes } from "../helpers/stream_model.js";
 
@@ -38,7 +38,7 @@ async function open(host: FaultyHost) {
 
 const NOTHING = { maxBufferSize: 0, maxStorageBufferBindingSize: 0 };
 
-describe.skipIf(noGpu)("streams that share a device", { timeout: GPU_TIMEOUT_MS }, () => {
+describe.skipIf(noGpu)("streams that share a device", () => {
   it("take the same one, and go on together when it is lost", async () => {
     const host = new FaultyHost();
     const streams = await Promise.all([open(host), open(host)]);
@@ -94,7 +94,7 @@ describe.skipIf(noGpu)("streams that share a device", { timeout: GPU_TIMEOUT_MS 
   });
 });
 
-describe.skipIf(noGpu)("a device", { timeout: GPU_TIMEOUT_MS }, () => {
+describe.skipIf(noGpu)("a device", () => {
   it("is not given away while its last stream gives it back", async () => {
     const host = new FaultyHost();
     // Each time the one that waits is a little further when the other lets go.

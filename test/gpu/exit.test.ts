@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { afterEach, describe, expect, it } from "vitest";
-import { GPU_TIMEOUT_MS, noGpu } from "../helpers/gpu.js";
+import { noGpu } from "../helpers/gpu.js";
 import { times } from "../helpers/wide.js";
 
 /**
@@ -78,7 +78,7 @@ async function run(
   return { code, killedBy, stdout, stderr };
 }
 
-describe.skipIf(noGpu)("a process with a GPU stream", { timeout: 60_000 }, () => {
+describe.skipIf(noGpu)("a process with a GPU stream", () => {
   it.each<[string, string, number]>([
     [
       "that closes it",
@@ -147,18 +147,14 @@ describe.skipIf(noGpu)("a process with a GPU stream", { timeout: 60_000 }, () =>
     expect(stderr).toContain("boom");
   });
 
-  it(
-    "waits for kernels that are being compiled",
-    async () => {
-      // The encoder's take longer than a leaving process waits for anything else.
-      const array = `{ dtype: "uint16", codec: "blosc", dimensions: [
+  it("waits for kernels that are being compiled", async () => {
+    // The encoder's take longer than a leaving process waits for anything else.
+    const array = `{ dtype: "uint16", codec: "blosc", dimensions: [
       { name: "t", size: null, chunk: 4, shard: 8 }, { name: "x", size: 4000, chunk: 1000, shard: 2000 }] }`;
-      const ending = `open({ array: ${array} }).catch(() => {}); await pause(1000); process.exit(13);`;
-      const { code, killedBy, stderr } = await run(ending);
-      expect({ code, killedBy, stderr }).toEqual({ code: 13, killedBy: null, stderr: "" });
-    },
-    GPU_TIMEOUT_MS,
-  );
+    const ending = `open({ array: ${array} }).catch(() => {}); await pause(1000); process.exit(13);`;
+    const { code, killedBy, stderr } = await run(ending);
+    expect({ code, killedBy, stderr }).toEqual({ code: 13, killedBy: null, stderr: "" });
+  });
 
   it.each([
     ["closes at the first Ctrl-C", ["SIGINT"], "closed"],

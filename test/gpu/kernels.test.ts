@@ -4,7 +4,7 @@ import { analyzeBlock } from "../../src/codec/encoder/block.js";
 import { encodeBlosc, encodeZstd } from "../../src/codec/encoder/index.js";
 import { type ArrayGeometry, describeGeometry } from "../../src/geometry/array_geometry.js";
 import { CHUNK_KINDS, makeChunk } from "../helpers/encoder_corpus.js";
-import { GPU_TIMEOUT_MS, holdDevice, noGpu } from "../helpers/gpu.js";
+import { holdDevice, noGpu } from "../helpers/gpu.js";
 import { type GpuRun, runOnGpu } from "../helpers/gpu_encode.js";
 
 const DTYPE_OF = { 1: "uint8", 2: "uint16", 4: "uint32", 8: "uint64" } as const;
@@ -81,13 +81,13 @@ describe.skipIf(noGpu)("kernels", () => {
 
   const kinds = Object.keys(CHUNK_KINDS);
 
-  it("compile without a complaint", { timeout: GPU_TIMEOUT_MS }, async () => {
+  it("compile without a complaint", async () => {
     await compare("blosc", 2, 100, ["camera"]);
   });
 
   for (const itemBytes of [1, 2, 4, 8] as const) {
     for (const codec of ["blosc", "zstd"] as const) {
-      it(`give the encoder's bytes: ${codec}, ${itemBytes} bytes an element`, { timeout: GPU_TIMEOUT_MS }, async () => {
+      it(`give the encoder's bytes: ${codec}, ${itemBytes} bytes an element`, async () => {
         // Every kind in short chunks; the lengths go round, so that each kind meets odd ones with some width.
         const lengths = [1, 2, 3, 4, 5, 17, 63, 64, 127, 255, 256, 257, 300, 1001, 4096];
         for (const [i, elements] of lengths.entries()) {
@@ -109,7 +109,7 @@ describe.skipIf(noGpu)("kernels", () => {
     }
   }
 
-  it("give the encoder's bytes for whole blocks and what is left over", { timeout: GPU_TIMEOUT_MS }, async () => {
+  it("give the encoder's bytes for whole blocks and what is left over", async () => {
     await compare("blosc", 2, 32768 + 1000, ["camera", "noise", "labels", "constant", "runsLong", "fibonacci"]);
     await compare("zstd", 2, 32768, ["bright", "colours3", "runsMixed"]);
     await compare("blosc", 1, 65536 + 32768 + 5, ["camera", "noise"]);
@@ -117,18 +117,16 @@ describe.skipIf(noGpu)("kernels", () => {
     await compare("blosc", 8, 33000, ["staircase"]);
   });
 
-  it("declare a window for frames above 8 MiB", { timeout: GPU_TIMEOUT_MS }, async () => {
+  it("declare a window for frames above 8 MiB", async () => {
     await compare("zstd", 2, 4 * 2 ** 20 + 1, ["zeros"]);
     await compare("zstd", 2, 4 * 2 ** 20, ["zeros"]);
   });
 
-  it("store noise as it is, in one piece and unshuffled", { timeout: GPU_TIMEOUT_MS }, async () => {
+  it("store noise as it is, in one piece and unshuffled", async () => {
     for (const itemBytes of [1, 2, 4, 8] as const) await compare("blosc", itemBytes, 20000, ["noise"]);
   });
 
-  it("gather every element from its own place, at every edge, for every width", {
-    timeout: GPU_TIMEOUT_MS,
-  }, async () => {
+  it("gather every element from its own place, at every edge, for every width", async () => {
     for (const itemBytes of [1, 2, 4, 8] as const) {
       for (const { sizes, chunk, rows } of [
         { sizes: [5], chunk: [2], rows: 3 },
@@ -188,7 +186,7 @@ describe.skipIf(noGpu)("kernels", () => {
     expect(run.totalBytes).toBe(at);
   }
 
-  it("go into a second dimension of workgroups", { timeout: GPU_TIMEOUT_MS }, async () => {
+  it("go into a second dimension of workgroups", async () => {
     const chunks = 4100;
     const g = describeGeometry("uint16", [
       { name: "t", size: null, chunk: 1, shard: 1 },
@@ -203,7 +201,7 @@ describe.skipIf(noGpu)("kernels", () => {
     expect(Buffer.compare(joined(run.chunks as Uint8Array[]), input)).toBe(0);
   });
 
-  it("do not let a neighbour, the batch or an earlier run into the bytes", { timeout: GPU_TIMEOUT_MS }, async () => {
+  it("do not let a neighbour, the batch or an earlier run into the bytes", async () => {
     const elements = 3000;
     const chunks = ["camera", "labels", "noise", "runs5"].map((kind) => makeChunk(kind, 2, elements));
     const g = lines(2, elements);

@@ -4,7 +4,7 @@ import { memorySink } from "../../src/sinks/specs.js";
 import type { ArrayWriter } from "../../src/writer/array_writer.js";
 import { nodePlatform } from "../../src/writer/node_platform.js";
 import { openWriter } from "../../src/writer/open_writer.js";
-import { GPU_TIMEOUT_MS, noGpu, openGpuWriter } from "../helpers/gpu.js";
+import { noGpu, openGpuWriter } from "../helpers/gpu.js";
 import { type FaultyDevice, FaultyHost } from "../helpers/gpu_faults.js";
 import { elementBytes } from "../helpers/stream_model.js";
 
@@ -124,15 +124,13 @@ async function sameAsCpu(shape: Shape, files: Files): Promise<void> {
   }
 }
 
-const GPU = { timeout: GPU_TIMEOUT_MS };
-
 /** Destroying a device unmaps its memory under the addon's copies, which a crash does not: see {@link FaultyDevice}. */
 const WAYS: readonly [string, boolean, (device: FaultyDevice) => void][] = [
   ["crashes", true, (device) => device.crash()],
   ["is destroyed", false, ({ device }) => device.destroy()],
 ];
 
-describe.skipIf(noGpu).each(WAYS)("a device that %s", GPU, (_, addon, end) => {
+describe.skipIf(noGpu).each(WAYS)("a device that %s", (_, addon, end) => {
   it("before the first batch", () => survives(new FaultyHost(), { addon, opened: (_, host) => end(host.device) }));
 
   it.each([1, 5])("between unmap and submit of batch %i", (nth) => {
@@ -229,7 +227,7 @@ describe.skipIf(noGpu).each(WAYS)("a device that %s", GPU, (_, addon, end) => {
   });
 });
 
-describe.skipIf(noGpu)("a device that is lost while its memory stays mapped", GPU, () => {
+describe.skipIf(noGpu)("a device that is lost while its memory stays mapped", () => {
   it("while the producer fills a slot, half of it copied to mapped memory", () =>
     survives(new FaultyHost(), {
       shape: LARGE,
@@ -275,7 +273,7 @@ describe.skipIf(noGpu)("a device that is lost while its memory stays mapped", GP
     ));
 });
 
-describe.skipIf(noGpu)("a device that refuses", GPU, () => {
+describe.skipIf(noGpu)("a device that refuses", () => {
   it.each([1, 3])("submit %i, which throws", (nth) => {
     const host = new FaultyHost();
     host.at("submit", nth, () => {
@@ -348,7 +346,7 @@ describe.skipIf(noGpu)("a device that refuses", GPU, () => {
   });
 });
 
-describe.skipIf(noGpu)("a device that gives back", GPU, () => {
+describe.skipIf(noGpu)("a device that gives back", () => {
   it.each([
     ["another batch", 1, 7],
     ["more bytes than there can be", 0, 0xffffffff],

@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { OrderingRule } from "../../src/slots/ordering.js";
-import { GPU_TIMEOUT_MS, noGpu, openGpuWriter } from "../helpers/gpu.js";
+import { noGpu, openGpuWriter } from "../helpers/gpu.js";
 import { FaultyHost } from "../helpers/gpu_faults.js";
 import { LateSink } from "../helpers/late_pipeline.js";
 import { compareRules, driveRules, RULE_ARRAY } from "../helpers/rule_stream.js";
@@ -79,11 +79,11 @@ function lateDevice(): void {
 /** Files of a run with every rule on. */
 let reference: Map<string, Uint8Array>;
 
-describe.skipIf(noGpu)("a stream on a GPU", { timeout: GPU_TIMEOUT_MS }, () => {
+describe.skipIf(noGpu)("a stream on a GPU", () => {
   beforeAll(async () => {
     host = new FaultyHost();
     reference = await stream();
-  }, GPU_TIMEOUT_MS);
+  });
 
   it("passes with every rule on, with the same bytes", async () => {
     await stream(reference);

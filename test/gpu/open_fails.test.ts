@@ -9,7 +9,7 @@ import { openGpuBackend } from "../../src/pipeline/open_gpu_backend.js";
 import { startInline } from "../../src/pipeline/start_inline.js";
 import { nodePlatform } from "../../src/writer/node_platform.js";
 import { openWriterOn } from "../../src/writer/open_writer_on.js";
-import { GPU_TIMEOUT_MS, noGpu, openGpuWriter } from "../helpers/gpu.js";
+import { noGpu, openGpuWriter } from "../helpers/gpu.js";
 
 const ELEMENTS = 4096;
 const OPTIONS: WriterOptions = {
@@ -51,42 +51,34 @@ function forbidding(maps: number): GpuHost {
 }
 
 describe.skipIf(noGpu).each([0, 1])("mapped memory that cannot be reached, after %i ranges", (maps) => {
-  it(
-    "is BACKEND_UNAVAILABLE for backend gpu",
-    async () => {
-      const opened = openGpuWriter({ ...OPTIONS, sink: memorySink() }, { host: forbidding(maps) });
-      await expect(opened).rejects.toMatchObject({
-        code: "BACKEND_UNAVAILABLE",
-        message: expect.stringMatching(/does not work: External buffers are not allowed\..*Electron/),
-      });
-    },
-    GPU_TIMEOUT_MS,
-  );
+  it("is BACKEND_UNAVAILABLE for backend gpu", async () => {
+    const opened = openGpuWriter({ ...OPTIONS, sink: memorySink() }, { host: forbidding(maps) });
+    await expect(opened).rejects.toMatchObject({
+      code: "BACKEND_UNAVAILABLE",
+      message: expect.stringMatching(/does not work: External buffers are not allowed\..*Electron/),
+    });
+  });
 
-  it(
-    "makes auto encode on the CPU, and warn",
-    async () => {
-      const host = forbidding(maps);
-      const writer = await openWriterOn(
-        {
-          ...nodePlatform,
-          gpuHost: async () => host,
-          startThreads: async (_, init) =>
-            startInline(init, (engine, counters, order, warn) => {
-              if (engine.gpu === undefined) throw new Error("the stream was planned for the CPU");
-              const gpu = { ...engine.gpu, required: false };
-              return openGpuBackend({ ...engine, gpu }, { host, addon: nodePlatform.addon(), counters, order, warn });
-            }),
-        },
-        { ...OPTIONS, sink: memorySink(), backend: "gpu", allowSoftwareAdapter: true, threads: "inline" },
-      );
-      expect(writer.backend).toBe("cpu");
-      await writer.append(Uint16Array.from({ length: 3 * ELEMENTS }, (_, i) => i));
-      await writer.close();
-      expect(writer.metrics().chunksByRoute).toEqual({ cpu: 3, gpu: 0 });
-    },
-    GPU_TIMEOUT_MS,
-  );
+  it("makes auto encode on the CPU, and warn", async () => {
+    const host = forbidding(maps);
+    const writer = await openWriterOn(
+      {
+        ...nodePlatform,
+        gpuHost: async () => host,
+        startThreads: async (_, init) =>
+          startInline(init, (engine, counters, order, warn) => {
+            if (engine.gpu === undefined) throw new Error("the stream was planned for the CPU");
+            const gpu = { ...engine.gpu, required: false };
+            return openGpuBackend({ ...engine, gpu }, { host, addon: nodePlatform.addon(), counters, order, warn });
+          }),
+      },
+      { ...OPTIONS, sink: memorySink(), backend: "gpu", allowSoftwareAdapter: true, threads: "inline" },
+    );
+    expect(writer.backend).toBe("cpu");
+    await writer.append(Uint16Array.from({ length: 3 * ELEMENTS }, (_, i) => i));
+    await writer.close();
+    expect(writer.metrics().chunksByRoute).toEqual({ cpu: 3, gpu: 0 });
+  });
 });
 
 it("lets auto take the CPU where the budget is too small for a GPU", async () => {

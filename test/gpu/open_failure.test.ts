@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { WriterOptions } from "../../src/options.js";
 import { fileSink, memorySink } from "../../src/sinks/specs.js";
 import type { ArrayWriter } from "../../src/writer/array_writer.js";
-import { GPU_TIMEOUT_MS, noGpu, openGpuWriter } from "../helpers/gpu.js";
+import { noGpu, openGpuWriter } from "../helpers/gpu.js";
 import { FaultyHost } from "../helpers/gpu_faults.js";
 import { inlineSpec, MapSink } from "../helpers/map_sink.js";
 import { elementBytes } from "../helpers/stream_model.js";
@@ -113,7 +113,7 @@ async function heard(writer: ArrayWriter): Promise<string[]> {
   return warnings;
 }
 
-describe.skipIf(noGpu)("backend gpu", { timeout: GPU_TIMEOUT_MS }, () => {
+describe.skipIf(noGpu)("backend gpu", () => {
   it.each(LATE)("does not open with %s", async (_, makeHost, code, message) => {
     const host = makeHost();
     const sink = new MapSink();
@@ -175,7 +175,7 @@ describe.skipIf(noGpu)("backend gpu", { timeout: GPU_TIMEOUT_MS }, () => {
   });
 });
 
-describe.skipIf(noGpu)("backend auto", { timeout: GPU_TIMEOUT_MS }, () => {
+describe.skipIf(noGpu)("backend auto", () => {
   it.each(LATE)("goes on without a GPU, with one warning, after %s", async (_, makeHost, __, message) => {
     const host = makeHost();
     host.faults = { ...host.faults, hardware: true };

@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { memorySink } from "../../src/sinks/specs.js";
 import { openArray } from "../../src/store/array_reader.js";
 import type { ArrayWriter } from "../../src/writer/array_writer.js";
-import { GPU_TIMEOUT_MS, noGpu, openGpuWriter } from "../helpers/gpu.js";
+import { noGpu, openGpuWriter } from "../helpers/gpu.js";
 import { FaultyHost, type GpuStep } from "../helpers/gpu_faults.js";
 import { elementBytes } from "../helpers/stream_model.js";
 
@@ -55,7 +55,7 @@ async function standsStill(writer: ArrayWriter): Promise<void> {
 const never = (): Promise<never> => new Promise(() => {});
 const SILENT: readonly GpuStep[] = ["map readback", "map upload"];
 
-describe.skipIf(noGpu)("a device that does not answer", { timeout: GPU_TIMEOUT_MS }, () => {
+describe.skipIf(noGpu)("a device that does not answer", () => {
   it.each(SILENT)("[device-map] to %s: append waits, metrics say for what, and abort ends", async (step) => {
     const host = new FaultyHost();
     const { sink, writer, warnings } = await open(host);

@@ -11,6 +11,7 @@ import { openWriter } from "../../src/writer/open_writer.js";
 import { canStrike, type DiskCall, FAULTS, type Fault, type FaultKind, FaultyDisk } from "./faulty_disk.js";
 import { checkRecoveredFolder, expectContent, ROOT, rowsOf } from "./folder_crashes.js";
 import { inlineSpec } from "./map_sink.js";
+import { PATIENCE_MS } from "./patience.js";
 import { type OpenWriter, rowBytes } from "./resume_stream.js";
 import { elementBytes } from "./stream_model.js";
 
@@ -34,8 +35,8 @@ export const CONTENT = elementBytes(0, (ROWS * ROW_BYTES) / 2, 2);
 const CRASHED = { content: CONTENT, rowBytes: ROW_BYTES, writer: undefined as never };
 /** All but lies, of which nobody can know. */
 const LOUD = FAULTS.filter((kind) => kind !== "lie");
-/** A call that takes longer never settles. */
-const HANG_MS = 20_000;
+/** A call that takes longer never settles. Before the test's own limit, which would not say which call it was. */
+const HANG_MS = PATIENCE_MS / 2;
 
 export interface FaultScene {
   readonly durability: Durability;

@@ -69,10 +69,10 @@ export class Gate {
     while (Atomics.load(this.#words, 0) === 0) await pause(1);
   }
 
-  /** Resolves when `count` calls stand at the gate. Rejects after `timeoutMs`. */
-  async arrived(count = 1, timeoutMs = 10_000): Promise<void> {
+  /** Resolves when `count` calls stand at the gate. Rejects after `turns` looks, of a millisecond or more each. */
+  async arrived(count = 1, turns = 300_000): Promise<void> {
     for (let waited = 0; this.arrivedCount < count; waited++) {
-      if (waited > timeoutMs) throw new Error(`only ${this.arrivedCount} of ${count} calls came to the gate`);
+      if (waited > turns) throw new Error(`only ${this.arrivedCount} of ${count} calls came to the gate`);
       await pause(1);
     }
   }

@@ -25,9 +25,6 @@ export const noGpu: string | undefined = await findAdapter(nodeGpu, true).then(
 );
 if (noGpu !== undefined) console.warn(`GPU tests are skipped: ${noGpu}`);
 
-/** Bound of a test with kernels of the encoder: compiling them for a software device takes ten seconds, on a machine that does much else five times that. */
-export const GPU_TIMEOUT_MS = 300_000;
-
 const ANY_SIZE = { maxBufferSize: 0, maxStorageBufferBindingSize: 0 };
 
 /**
@@ -37,7 +34,7 @@ export function holdDevice(host: GpuHost = nodeGpu): () => DeviceLease {
   let lease: DeviceLease | undefined;
   beforeAll(async () => {
     if (noGpu === undefined) lease = await leaseDevice(host, true, ANY_SIZE);
-  }, GPU_TIMEOUT_MS);
+  });
   afterAll(() => lease?.release());
   return () => lease as DeviceLease;
 }

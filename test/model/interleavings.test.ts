@@ -2,4 +2,4 @@
 import { SMALL } from "./configurations.js";
 import { exploreAll } from "./explore_all.js";
 
-exploreAll(SMALL, 20, 120_000);
+exploreAll(SMALL, 20);

@@ -2,4 +2,4 @@
 import { SMALL_FAULTS } from "./configurations.js";
 import { exploreAll } from "./explore_all.js";
 
-exploreAll(SMALL_FAULTS, 20, 120_000);
+exploreAll(SMALL_FAULTS, 20);

@@ -1,6 +1,7 @@
 import { execFile } from "node:child_process";
 import { Worker } from "node:worker_threads";
 import { addonStatus, loadAddon } from "../../src/native/binding.js";
+import { PATIENCE_MS } from "../helpers/patience.js";
 
 /**
  * For `describe.runIf`. Where the addon is not built these tests are reported as skipped; MILLRACE_ADDON=require makes
@@ -63,7 +64,7 @@ export function runProgram(source: string, nodeArgs: readonly string[] = []): Pr
     const child = execFile(
       process.execPath,
       [...nodeArgs, "-e", PRELUDE + source],
-      { timeout: 15_000 },
+      { timeout: PATIENCE_MS },
       (_error, stdout, stderr) => resolve({ code: child.exitCode ?? child.signalCode, stdout, stderr }),
     );
   });

@@ -40,7 +40,7 @@ const LASTING: readonly (readonly [S3ErrorCode, ErrorCode])[] = [
 
 const isOfShard = ({ key }: S3Request, shard: number) => key.endsWith(`/c/${shard}/0/0`);
 
-describe.each(s3Servers())("a stream to %s", { timeout: 60_000 }, (kind) => {
+describe.each(s3Servers())("a stream to %s", (kind) => {
   let server: S3Server;
   let bucket: TestBucket;
   let proxy: S3Proxy;

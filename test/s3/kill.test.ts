@@ -41,7 +41,7 @@ for (let row = 0; row < ${ROWS}; row++) {
 setInterval(() => console.log(writer.watermarks.durable), 5);
 `;
 
-describe.each(s3Servers())("a writer on %s that is killed", { timeout: 60_000 }, (kind) => {
+describe.each(s3Servers())("a writer on %s that is killed", (kind) => {
   const prefix = randomPrefix();
   let server: S3Server;
   let bucket: TestBucket;

@@ -21,7 +21,7 @@ const REFUSALS: readonly (readonly [string, Fault])[] = [
   ["InvalidRequest, as where only an MD5 will do", { refuse: "InvalidRequest" }],
 ];
 
-describe("a server without DeleteObjects", { timeout: 60_000 }, () => {
+describe("a server without DeleteObjects", () => {
   let server: S3Server;
   let bucket: TestBucket;
   let proxy: S3Proxy;

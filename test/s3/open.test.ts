@@ -23,7 +23,7 @@ async function closedPort(): Promise<number> {
   return port;
 }
 
-describe.each(s3Servers())("opening a store on %s", { timeout: 60_000 }, (kind) => {
+describe.each(s3Servers())("opening a store on %s", (kind) => {
   let server: S3Server;
   let bucket: TestBucket;
   withS3Server(kind, (started, opened) => {

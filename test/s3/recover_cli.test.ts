@@ -7,7 +7,7 @@ import type { TestBucket } from "../helpers/s3_client.js";
 import { randomPrefix, type S3Server, s3Servers } from "../helpers/s3_server.js";
 import { withS3Server } from "../helpers/with_s3_server.js";
 
-describe.each(s3Servers())("millrace recover on %s", { timeout: 60_000 }, (kind) => {
+describe.each(s3Servers())("millrace recover on %s", (kind) => {
   let server: S3Server;
   let bucket: TestBucket;
   let prefix: string;

@@ -22,7 +22,7 @@ const array = (shardRows: number): ArrayOptions => ({
   ],
 });
 
-describe.each(s3Servers())("a stream into %s that is resumed", { timeout: 60_000 }, (kind) => {
+describe.each(s3Servers())("a stream into %s that is resumed", (kind) => {
   let server: S3Server;
   let bucket: TestBucket;
   withS3Server(kind, (theServer, theBucket) => {

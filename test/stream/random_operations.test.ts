@@ -42,7 +42,7 @@ it("stores what a trivial model holds, for any sequence of operations", async ()
     }),
     { numRuns: times(40, 150) },
   );
-}, 120_000);
+});
 
 it("stores the same bytes for any batch size, depth and split of the appends", async () => {
   await fc.assert(
@@ -78,4 +78,4 @@ it("stores the same bytes for any batch size, depth and split of the appends", a
     ),
     { numRuns: times(25, 80) },
   );
-}, 120_000);
+});

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
-import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { fillPattern } from "../../src/base/fill_pattern.js";
 import { crc32c } from "../../src/codec/crc32c.js";
 import { readJournal } from "../../src/journal/read_journal.js";
@@ -30,9 +30,6 @@ import { streamCases } from "../helpers/stream_model.js";
 import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 import { spread, times } from "../helpers/wide.js";
 import { testCodecs } from "../helpers/zstd.js";
-
-// Many small streams, on machines that do much else.
-vi.setConfig({ testTimeout: 180_000 });
 
 let folder: string;
 let root: string;
@@ -91,7 +88,7 @@ describe("a stream that is cut and resumed", () => {
       ),
       { numRuns: times(30, 150) },
     );
-  }, 180_000);
+  });
 
   // Shard rows end at 12, 24; epochs every 4.
   const seams = [0, 1, 3, 4, 5, 8, 11, 12, 13, 16, 22, 24, 25];

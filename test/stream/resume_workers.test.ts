@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { afterEach, beforeEach, expect, it } from "vitest";
 // Worker threads run compiled code: these tests use what `npm run build` made.
 import { fileSink, memorySink, openArray, openWriter, throttledSink, type WriterOptions } from "../../dist/index.js";
 import {
@@ -12,9 +12,6 @@ import {
   streamOn,
 } from "../helpers/resume_stream.js";
 import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
-
-// Many small streams, on machines that do much else.
-vi.setConfig({ testTimeout: 180_000 });
 
 let folder: string;
 beforeEach(async () => {

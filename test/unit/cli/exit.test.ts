@@ -56,6 +56,7 @@ describe("reportError", () => {
       "CODEC_NOT_ON_BACKEND",
       "BAD_GEOMETRY",
       "MEMORY_BUDGET_EXCEEDED",
+      "OUT_OF_MEMORY",
       "BACKEND_UNAVAILABLE",
       "ADDON_UNAVAILABLE",
       "NOT_YET",

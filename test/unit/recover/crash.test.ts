@@ -143,7 +143,6 @@ it.each([
     }
     expect(interruptions).toBeGreaterThan(times(100, 500));
   },
-  60_000,
 );
 
 it("leaves the old store, nothing or the new store when an overwrite crashes, and never takes away the way on", async () => {
@@ -190,4 +189,4 @@ it("recovers every durable row of any stream, wherever it crashes and in whichev
     }),
     { numRuns: times(8, 40) },
   );
-}, 120_000);
+});

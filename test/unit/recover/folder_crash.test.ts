@@ -183,7 +183,6 @@ it.each<[string, FolderStream, Feed]>([
     }
     expect(interruptions).toBeGreaterThan(times(100, 1000));
   },
-  120_000,
 );
 
 it("leaves the old store, nothing or the new store when an overwrite crashes, and never takes away the way on", async () => {
@@ -215,7 +214,7 @@ it("leaves the old store, nothing or the new store when an overwrite crashes, an
     }
   }
   expect([...met]).toEqual(["old", "half removed", "new"]);
-}, 60_000);
+});
 
 /** Images of one random stream that are recovered: a few streams have thousands, of which each takes milliseconds. */
 const IMAGES_MAX = 150;
@@ -241,4 +240,4 @@ it("recovers every durable row of any stream, wherever it crashes and in whichev
     }),
     { numRuns: times(6, 25) },
   );
-}, 120_000);
+});

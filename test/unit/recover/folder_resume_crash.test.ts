@@ -1,4 +1,4 @@
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { MARKER_KEY } from "../../../src/journal/writer_marker.js";
 import type { ArrayOptions, Durability } from "../../../src/options.js";
 import { openArray } from "../../../src/store/array_reader.js";
@@ -14,9 +14,6 @@ import {
 } from "../../helpers/folder_crashes.js";
 import { RecordingFs } from "../../helpers/recording_fs.js";
 import { differing, feedOn, type Stretch } from "../../helpers/resume_stream.js";
-
-// Many small streams, on machines that do much else.
-vi.setConfig({ testTimeout: 180_000 });
 
 /** A store in a folder that is resumed: what a crash leaves of it, and what becomes of that. */
 

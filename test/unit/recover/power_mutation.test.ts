@@ -88,23 +88,19 @@ const OF_RECOVERY: readonly LeftOutLater[] = [
 ];
 
 describe("a recovery, after its writer's process has ended, that leaves out the sync of", () => {
-  it.each(OF_RECOVERY)(
-    "%s, durability %s, is noticed",
-    async (...args) => {
-      const [, durability, writes, path, when = () => true] = args as unknown as LeftOutLater;
-      const stream = await recordCase({ ...writes, durability });
-      for (const round of ROUNDS) {
-        for (let operations = 0; operations <= stream.log.length; operations++) {
-          const ended = await endedAndRecovered(stream, operations, (fs) => recoverImage(fs, true), when);
-          if (ended === undefined || rowsOf(ended.end) === 0) continue;
-          const left = chosen(ended, path, operations);
-          if (left.size > 0 && (await whatNotices(ended, left, operations, round)) !== undefined) return;
-        }
+  it.each(OF_RECOVERY)("%s, durability %s, is noticed", async (...args) => {
+    const [, durability, writes, path, when = () => true] = args as unknown as LeftOutLater;
+    const stream = await recordCase({ ...writes, durability });
+    for (const round of ROUNDS) {
+      for (let operations = 0; operations <= stream.log.length; operations++) {
+        const ended = await endedAndRecovered(stream, operations, (fs) => recoverImage(fs, true), when);
+        if (ended === undefined || rowsOf(ended.end) === 0) continue;
+        const left = chosen(ended, path, operations);
+        if (left.size > 0 && (await whatNotices(ended, left, operations, round)) !== undefined) return;
       }
-      throw new Error("nothing notices it");
-    },
-    60_000,
-  );
+    }
+    throw new Error("nothing notices it");
+  });
 });
 
 /** Places of syncs in the log. @param nth counted from 0, or from the end; all of them by default */

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { MARKER_KEY } from "../../../src/journal/writer_marker.js";
 import type { ArrayOptions } from "../../../src/options.js";
 import { S3Sink } from "../../../src/sinks/s3.js";
@@ -21,9 +21,6 @@ import { FakeS3, type S3Call, s3Failure } from "../../helpers/fake_s3.js";
 import { inlineSpec } from "../../helpers/map_sink.js";
 import { feedOn, type Stretch } from "../../helpers/resume_stream.js";
 import { spread, spreadCalls, times } from "../../helpers/wide.js";
-
-// Many small streams, on machines that do much else.
-vi.setConfig({ testTimeout: 180_000 });
 
 /** A store on S3 that is resumed: what a crash leaves of it, and what becomes of that. */
 
@@ -232,4 +229,4 @@ it("recovers every durable row of any stream that was resumed, wherever it crash
     ),
     { numRuns: times(8, 40) },
   );
-}, 120_000);
+});

@@ -8,6 +8,7 @@ import type { SinkSpec } from "../../../src/handoff/sink.js";
 import { makeSink } from "../../../src/sinks/make_sink.js";
 import { memorySink } from "../../../src/sinks/specs.js";
 import { coordinateBytes } from "../../contract/sink.contract.js";
+import { PATIENCE_MS } from "../../helpers/patience.js";
 import { makeTempFolder, removeFolder } from "../../helpers/temp_folder.js";
 import { transpileSrc } from "../../helpers/transpile_src.js";
 
@@ -117,7 +118,7 @@ describe("memorySink and processes", () => {
     const path = join(folder, "main.js");
     await writeFile(path, source);
     // A process that stays alive for an idle port runs into the timeout and fails here.
-    const { stdout } = await promisify(execFile)(process.execPath, [path], { timeout: 15_000 });
+    const { stdout } = await promisify(execFile)(process.execPath, [path], { timeout: PATIENCE_MS });
     return stdout.trim();
   }
 

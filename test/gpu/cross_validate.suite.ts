@@ -12,7 +12,7 @@ import type { ArrayWriter } from "../../src/writer/array_writer.js";
 import { openWriter } from "../../src/writer/open_writer.js";
 import { fillValue } from "../../src/zarr/fill_value.js";
 import { makeChunk } from "../helpers/encoder_corpus.js";
-import { GPU_TIMEOUT_MS, holdDevice, noGpu, openGpuWriter } from "../helpers/gpu.js";
+import { holdDevice, noGpu, openGpuWriter } from "../helpers/gpu.js";
 import { inlineSpec, MapSink } from "../helpers/map_sink.js";
 import { elementBytes, type Operation, type StreamCase, StreamModel, streamCases } from "../helpers/stream_model.js";
 import { filesBelow, makeDiskFolder, removeFolder } from "../helpers/temp_folder.js";
@@ -118,9 +118,9 @@ describe.skipIf(noGpu)("GPU and CPU store the same bytes", () => {
   // Not in the time of a test that counts its own.
   beforeAll(async () => {
     for (const name of KERNELS) await lease().pipeline(name);
-  }, GPU_TIMEOUT_MS);
+  });
 
-  it("for any array and any sequence of operations", { timeout: GPU_TIMEOUT_MS }, async () => {
+  it("for any array and any sequence of operations", async () => {
     await fc.assert(
       fc.asyncProperty(cases, async (c) => {
         const same = { ...c, operations: withoutTiming(c.operations) };
@@ -130,7 +130,7 @@ describe.skipIf(noGpu)("GPU and CPU store the same bytes", () => {
     );
   });
 
-  it("or what a trivial model holds, where the content depends on timing", { timeout: GPU_TIMEOUT_MS }, async () => {
+  it("or what a trivial model holds, where the content depends on timing", async () => {
     await fc.assert(
       fc.asyncProperty(cases, async (c) => {
         const { sink, model } = await runCase(c, onGpu, expectOnGpu);
@@ -147,7 +147,7 @@ describe.skipIf(noGpu)("GPU and CPU store the same bytes", () => {
     );
   });
 
-  it("for every dtype and codec, with edges and a fill value", { timeout: GPU_TIMEOUT_MS }, async () => {
+  it("for every dtype and codec, with edges and a fill value", async () => {
     const small = { y: 13, x: 20 };
     for (const dtype of Object.keys(DTYPES) as DType[]) {
       // The encoder knows widths only; one dtype of each goes through it.
@@ -169,7 +169,7 @@ describe.skipIf(noGpu)("GPU and CPU store the same bytes", () => {
     }
   });
 
-  it("for any split, depth, batch and way to copy", { timeout: GPU_TIMEOUT_MS }, async () => {
+  it("for any split, depth, batch and way to copy", async () => {
     const array: ArrayOptions = {
       dtype: "uint16",
       dimensions: [
@@ -188,7 +188,7 @@ describe.skipIf(noGpu)("GPU and CPU store the same bytes", () => {
     }
   });
 
-  it("when batches come back longer than the first copy is", { timeout: GPU_TIMEOUT_MS }, async () => {
+  it("when batches come back longer than the first copy is", async () => {
     // Zeros teach the reader of the output to expect little; then comes noise, and more of it than one step.
     const row = 60_000;
     const array: ArrayOptions = {
@@ -208,7 +208,7 @@ describe.skipIf(noGpu)("GPU and CPU store the same bytes", () => {
     }
   });
 
-  it("for two streams on one device at the same time", { timeout: GPU_TIMEOUT_MS }, async () => {
+  it("for two streams on one device at the same time", async () => {
     const arrays: ArrayOptions[] = ["uint16", "float32"].map((dtype) => ({
       dtype: dtype as DType,
       dimensions: [
@@ -234,7 +234,7 @@ describe.skipIf(noGpu)("GPU and CPU store the same bytes", () => {
     }
   });
 
-  it("in the memory that the plan says, allocated once", { timeout: GPU_TIMEOUT_MS }, async () => {
+  it("in the memory that the plan says, allocated once", async () => {
     const { device } = lease();
     const created = vi.spyOn(device, "createBuffer");
     const array: ArrayOptions = {
@@ -267,7 +267,7 @@ describe.skipIf(noGpu)("GPU and CPU store the same bytes", () => {
     }
   });
 
-  it("through direct I/O, whose tail stays on the host between batches", { timeout: GPU_TIMEOUT_MS }, async () => {
+  it("through direct I/O, whose tail stays on the host between batches", async () => {
     const folder = await makeDiskFolder();
     try {
       const array: ArrayOptions = {

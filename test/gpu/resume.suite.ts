@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import type { ArrayOptions } from "../../src/options.js";
 import { memorySink } from "../../src/sinks/specs.js";
 import { openWriter } from "../../src/writer/open_writer.js";
-import { GPU_TIMEOUT_MS, holdDevice, noGpu, openGpuWriter } from "../helpers/gpu.js";
+import { noGpu, openGpuWriter } from "../helpers/gpu.js";
 import { appended, differing, type OpenWriter, streamOn } from "../helpers/resume_stream.js";
 
 const array = (codec: string): ArrayOptions => ({
@@ -15,9 +15,7 @@ const array = (codec: string): ArrayOptions => ({
   ],
 });
 
-describe.skipIf(noGpu)("a stream on a GPU that is resumed", { timeout: GPU_TIMEOUT_MS }, () => {
-  holdDevice();
-
+describe.skipIf(noGpu)("a stream on a GPU that is resumed", () => {
   const onGpu =
     (addon: boolean): OpenWriter =>
     (options) =>
