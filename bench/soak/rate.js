@@ -160,7 +160,7 @@ export async function soakRate({ minutes, seed, folder, codec, durability, onPro
   let framesCompared = 0;
   let bytesStored = 0;
   const compare = async (row) => {
-    const { bytes: data } = await (await openArray(path)).readRegion([row, 0, 0], [row + 1, ...FRAME]);
+    const { data } = await (await openArray(path)).readRegion([row, 0, 0], [row + 1, ...FRAME]);
     if (Buffer.compare(data, ring[row % ringRows]) !== 0) throw new Error(`frame ${row} reads back wrong`);
     framesCompared++;
   };

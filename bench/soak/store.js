@@ -31,7 +31,7 @@ export async function checkedRows(path, columns) {
     throw error;
   }
   const [rows] = array.metadata.shape;
-  const { bytes: data } = await array.readRegion();
+  const { data } = await array.readRegion();
   const expected = content(0, rows * columns * 2, columns);
   if (Buffer.compare(data, expected) !== 0) {
     const at = expected.findIndex((byte, i) => byte !== data[i]);

@@ -25,9 +25,9 @@ export interface Region {
    * By the array's dtype: Uint16Array of uint16, BigInt64Array of int64 and so on. float16 is a Float16Array where the
    * runtime has one, else its bit patterns are in a Uint16Array. Over the memory of `into` where it was given.
    */
-  readonly data: TypedElements;
+  readonly values: TypedElements;
   /** The same memory as bytes; elements are little-endian. */
-  readonly bytes: Uint8Array;
+  readonly data: Uint8Array;
   /** Elements per dimension. */
   readonly shape: readonly number[];
   /** Chunks that were read. Those that are not stored are the fill value in `data`. */
@@ -182,10 +182,10 @@ class OpenArray implements ArrayReader {
       );
     }
     const region: Box = { bytes: into ?? new Uint8Array(bytes), shape: extent };
-    const data = typedElements(region.bytes, this.dtype);
+    const values = typedElements(region.bytes, this.dtype);
     fillElements(region.bytes, fill.bytes);
     const chunksRead = bytes === 0 ? 0 : await this.#readBlocks(start, stop, region, options.signal, block);
-    return { data, bytes: region.bytes, shape: extent, chunksRead };
+    return { values, data: region.bytes, shape: extent, chunksRead };
   }
 
   /** Several at once, since each takes a few round trips. Settles when all have, so that nothing writes to the region afterwards. */

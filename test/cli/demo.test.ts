@@ -29,7 +29,7 @@ describe("millrace demo", () => {
     const camera = new SyntheticCamera({ size: 150, seed: 1 });
     const expected = new Uint16Array(camera.frameElements);
     camera.expose(36, expected);
-    const { bytes: data } = await (await openArray(store)).readRegion([36, 0, 0], [37, 150, 150]);
+    const { data } = await (await openArray(store)).readRegion([36, 0, 0], [37, 150, 150]);
     expect(Buffer.compare(data, Buffer.from(expected.buffer))).toBe(0);
 
     const kept = await runCli(["demo", store, ...SMALL, "--keep"]);

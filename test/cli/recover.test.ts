@@ -81,7 +81,7 @@ async function checkStore(rows: number): Promise<void> {
   const array = await openArray(store);
   expect(array.metadata.shape).toEqual([rows, ROW_ELEMENTS]);
   for (const row of [0, 1, rows >> 1, rows - 1]) {
-    const { bytes: data } = await array.readRegion([row, 0], [row + 1, ROW_ELEMENTS]);
+    const { data } = await array.readRegion([row, 0], [row + 1, ROW_ELEMENTS]);
     expect(Buffer.compare(data, rowsFrom(row, 1)), `row ${row}`).toBe(0);
   }
 }

@@ -86,7 +86,7 @@ describe.each(s3Servers())("the command line on %s", (kind) => {
   const readAll = async (prefix: string): Promise<number[]> => {
     const { bucket, endpoint, region, credentials } = server;
     await using store = s3Store({ bucket, prefix, endpoint, region, credentials });
-    const { bytes: data } = await (await openArray(store)).readRegion();
+    const { data } = await (await openArray(store)).readRegion();
     return [...new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)];
   };
   const doctor = async (url: string, more: readonly string[], env: NodeJS.ProcessEnv) => {

@@ -29,7 +29,7 @@ afterAll(() => rm(folder, { recursive: true }));
 const newStore = () => join(folder, `run-${storeCount++}.zarr`);
 
 async function readAll(store: string): Promise<number[]> {
-  const { bytes: data } = await (await openArray(store)).readRegion();
+  const { data } = await (await openArray(store)).readRegion();
   return [...new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2)];
 }
 

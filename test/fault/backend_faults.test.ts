@@ -99,7 +99,7 @@ function open(sink: RecordingSink) {
 async function publishedRows(map: MapSink): Promise<number> {
   const array = await openArray(map.files);
   const rows = array.metadata.shape[0];
-  expect(Buffer.compare((await array.readRegion()).bytes, data.subarray(0, rows * ROW_BYTES))).toBe(0);
+  expect(Buffer.compare((await array.readRegion()).data, data.subarray(0, rows * ROW_BYTES))).toBe(0);
   expect((await verifyStore(map.files)).defects).toEqual([]);
   return rows;
 }

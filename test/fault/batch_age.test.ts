@@ -65,7 +65,7 @@ it.each([
   await recoverStore(store);
   const array = await openArray(store);
   expect(array.metadata.shape).toEqual([ROWS, 64]);
-  const { data } = await array.readRegion();
+  const { values: data } = await array.readRegion();
   const values = new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2);
   expect(Array.from(values)).toEqual(Array.from(values, (_, i) => 1 + Math.floor(i / 64)));
 });

@@ -163,7 +163,7 @@ describe("a call that reports success and has done nothing", () => {
     const read = await openArray(files)
       .then((array) => array.readRegion())
       .catch(() => undefined);
-    return read !== undefined && Buffer.compare(read.bytes, CONTENT) === 0;
+    return read !== undefined && Buffer.compare(read.data, CONTENT) === 0;
   }
 
   it("is found out where it can be", async () => {

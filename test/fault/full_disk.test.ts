@@ -54,7 +54,7 @@ async function streamInto(sink: SinkSpec, path: string): Promise<number> {
   const array = await openArray(path);
   const rows = array.metadata.shape[0];
   expect(rows).toBe(writer.watermarks.published);
-  expect(Buffer.compare((await array.readRegion()).bytes, data.subarray(0, rows * ROW_BYTES))).toBe(0);
+  expect(Buffer.compare((await array.readRegion()).data, data.subarray(0, rows * ROW_BYTES))).toBe(0);
   return rows;
 }
 
@@ -149,7 +149,7 @@ async function expectRecovered(path: string, rows: number, durable: number): Pro
   expect(rows).toBeGreaterThanOrEqual(durable);
   const array = await openArray(path);
   expect(array.metadata.shape[0]).toBe(rows);
-  expect(Buffer.compare((await array.readRegion()).bytes, data.subarray(0, rows * ROW_BYTES))).toBe(0);
+  expect(Buffer.compare((await array.readRegion()).data, data.subarray(0, rows * ROW_BYTES))).toBe(0);
   const report = await verifyStore(path);
   expect([...report.defects, ...report.warnings]).toEqual([]);
 }

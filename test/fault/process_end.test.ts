@@ -165,7 +165,7 @@ interface FilesEnd {
 /** What readers see is right; returns how many rows that are. */
 async function checkStore(path: string): Promise<number> {
   const array = await openArray(path);
-  const { bytes: data } = await array.readRegion();
+  const { data } = await array.readRegion();
   const values = new Uint16Array(data.buffer, data.byteOffset, data.byteLength / 2);
   expect(values.every((value, i) => value === i % 65_536)).toBe(true);
   expect((await verifyStore(path)).defects).toEqual([]);

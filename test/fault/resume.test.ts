@@ -61,7 +61,7 @@ function hooked(hook: FsHook): WriterOptions["sink"] {
 async function readRows(rows: number): Promise<Uint8Array> {
   const array = await openArray(root);
   expect(array.metadata.shape[0]).toBeGreaterThanOrEqual(rows);
-  return (await array.readRegion([0, 0, 0], [rows, 7, 5])).bytes;
+  return (await array.readRegion([0, 0, 0], [rows, 7, 5])).data;
 }
 
 describe.each(spread([5, 12, 14, 16, 20], 3))("a store of %i rows that is resumed", (rows) => {

@@ -66,7 +66,7 @@ async function bucketBefore(mode: Mode): Promise<FakeS3> {
 async function checkReadable(s3: FakeS3, published: number): Promise<void> {
   expect(rowsOf(s3)).toBeGreaterThanOrEqual(published);
   if (s3.bytes("zarr.json") === undefined) return;
-  const { bytes: data } = await (await openArray(storeOf(s3))).readRegion();
+  const { data } = await (await openArray(storeOf(s3))).readRegion();
   expect(Buffer.compare(data, CONTENT.subarray(0, rowsOf(s3) * ROW_BYTES))).toBe(0);
 }
 

@@ -69,7 +69,7 @@ async function checkVisible(map: MapSink): Promise<number> {
   const array = await openArray(map.files);
   const rows = array.metadata.shape[0];
   const read = await array.readRegion();
-  expect(Buffer.compare(read.bytes, data.subarray(0, rows * ROW_BYTES))).toBe(0);
+  expect(Buffer.compare(read.data, data.subarray(0, rows * ROW_BYTES))).toBe(0);
   const report = await verifyStore(map.files);
   expect(report.defects).toEqual([]);
   return rows;

@@ -34,7 +34,7 @@ async function open({ faults = [], size = null, ...over }: Options = {}) {
 }
 type Options = Partial<WriterOptions> & { readonly faults?: readonly SinkFault[]; readonly size?: number | null };
 
-const stored = async (map: MapSink): Promise<Uint8Array> => (await (await openArray(map.files)).readRegion()).bytes;
+const stored = async (map: MapSink): Promise<Uint8Array> => (await (await openArray(map.files)).readRegion()).data;
 
 /** Yields `count` rows and then nothing more; `waits` resolves when it is asked for the row that never comes. */
 function unplugged(count: number) {

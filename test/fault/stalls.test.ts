@@ -124,7 +124,7 @@ async function stall(threads: Threads, published: 0 | 8 = 0) {
 async function checkPublished(): Promise<number> {
   const array = await openArray(path);
   const count = array.metadata.shape[0];
-  expect(Buffer.compare((await array.readRegion()).bytes, rows(0, count))).toBe(0);
+  expect(Buffer.compare((await array.readRegion()).data, rows(0, count))).toBe(0);
   expect((await verifyStore(path)).defects).toEqual([]);
   return count;
 }

@@ -73,7 +73,7 @@ function open(over: Partial<WriterOptions>, codec: string): Promise<ArrayWriter>
 async function publishedRows(): Promise<number> {
   const array = await openArray(path);
   const rows = array.metadata.shape[0];
-  expect(Buffer.compare((await array.readRegion()).bytes, data.subarray(0, rows * ROW_BYTES))).toBe(0);
+  expect(Buffer.compare((await array.readRegion()).data, data.subarray(0, rows * ROW_BYTES))).toBe(0);
   expect((await verifyStore(path)).defects).toEqual([]);
   return rows;
 }

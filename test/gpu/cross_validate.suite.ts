@@ -141,7 +141,7 @@ describe.skipIf(noGpu)("GPU and CPU store the same bytes", () => {
           shape.map(() => 0),
           shape,
         );
-        expect(Buffer.compare(read.bytes, model.content())).toBe(0);
+        expect(Buffer.compare(read.data, model.content())).toBe(0);
       }),
       { numRuns: times(5, 10) },
     );

@@ -69,7 +69,7 @@ describe.skipIf(noGpu)("a device that does not answer", () => {
     await expect(waiting).rejects.toMatchObject({ code: "WRITER_ABORTED", cause: { message: "enough" } });
     expect(writer.metrics().waiting).toEqual([]);
     expect(warnings.filter((message) => message.includes("GPU"))).toEqual([]);
-    expect(Buffer.compare((await (await openArray(sink.files)).readRegion()).bytes, frames(0, 4))).toBe(0);
+    expect(Buffer.compare((await (await openArray(sink.files)).readRegion()).data, frames(0, 4))).toBe(0);
     // The next stream finds a device.
     const next = await open(host);
     await next.writer.append(frames(0, 9));
@@ -100,6 +100,6 @@ describe.skipIf(noGpu)("a device that does not answer", () => {
     await writer.close();
     expect(warnings.filter((message) => message.includes("nothing was lost")).length).toBe(1);
     expect(writer.metrics().chunksByRoute.cpu).toBeGreaterThan(0);
-    expect(Buffer.compare((await (await openArray(sink.files)).readRegion()).bytes, frames(0, 40))).toBe(0);
+    expect(Buffer.compare((await (await openArray(sink.files)).readRegion()).data, frames(0, 40))).toBe(0);
   });
 });

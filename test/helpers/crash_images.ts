@@ -152,7 +152,7 @@ export async function checkRecovered(image: CrashImage, stream: CrashedStream, r
     shape,
   );
   const expected = stream.content.subarray(0, rows * stream.rowBytes);
-  expect(Buffer.compare(read.bytes, expected), "recovered values").toBe(0);
+  expect(Buffer.compare(read.data, expected), "recovered values").toBe(0);
   return s3;
 }
 

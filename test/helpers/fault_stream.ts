@@ -197,7 +197,7 @@ async function checkReadable(fs: FaultyDisk["cache"], published: number): Promis
   }
   const rows = rowsOf(fs);
   expect(rows, "rows that readers were told of").toBeGreaterThanOrEqual(published);
-  const { bytes: data } = await (await openArray(files)).readRegion();
+  const { data } = await (await openArray(files)).readRegion();
   expect(Buffer.compare(data, CONTENT.subarray(0, rows * ROW_BYTES)), "values of published rows").toBe(0);
   return rows;
 }

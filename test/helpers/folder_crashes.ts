@@ -185,7 +185,7 @@ export async function expectContent(
   resumed = false,
 ): Promise<void> {
   await expectVerified(files, resumed);
-  const { bytes: data } = await (await openArray(files)).readRegion();
+  const { data } = await (await openArray(files)).readRegion();
   expect(Buffer.compare(data, expected), "recovered values").toBe(0);
 }
 

@@ -29,7 +29,7 @@ async function checkReadable(fs: RecordingFs, content: Uint8Array, rowBytes: num
   const files = fs.files(ROOT);
   const rows = rowsOf(fs);
   expect(rows * rowBytes, `rows ${when}`).toBeLessThanOrEqual(content.length);
-  const { bytes: data } = await (await openArray(files)).readRegion();
+  const { data } = await (await openArray(files)).readRegion();
   expect(Buffer.compare(data, content.subarray(0, rows * rowBytes)), `values ${when}`).toBe(0);
   const { defects } = await verifyStore(files, { threads: 0 });
   expect(defects, `defects ${when}`).toEqual([]);
@@ -144,7 +144,7 @@ function isSame(a: Uint8Array, b: Uint8Array | undefined): boolean {
 async function checkAdded(fs: RecordingFs, from: number, { content, rowBytes }: PowerStream): Promise<void> {
   const array = await openArray(fs.files(ROOT));
   const { shape } = array.metadata;
-  const { bytes: data } = await array.readRegion([from, ...shape.slice(1).map(() => 0)], shape);
+  const { data } = await array.readRegion([from, ...shape.slice(1).map(() => 0)], shape);
   const expected = content.subarray(from * rowBytes, shape[0] * rowBytes);
   expect(Buffer.compare(data, expected), "rows that recovery has added").toBe(0);
 }

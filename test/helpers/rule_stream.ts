@@ -53,7 +53,7 @@ export async function compareRules(
   reference: ReadonlyMap<string, Uint8Array> | undefined,
 ): Promise<void> {
   const array = await openArray(files);
-  const { bytes: data } = await array.readRegion([0, 0, 0], [FRAMES, 24, 40]);
+  const { data } = await array.readRegion([0, 0, 0], [FRAMES, 24, 40]);
   if (Buffer.compare(data, EXPECTED) !== 0) throw new Error("values differ");
   for (const [key, bytes] of reference ?? []) {
     if (Buffer.compare(bytes, files.get(key) as Uint8Array) !== 0) throw new Error(`bytes of ${key} differ`);

@@ -99,7 +99,7 @@ export async function readBack(bucket: TestBucket, prefix: string): Promise<numb
     if (!files.has(`c/${shard}/0/0`)) throw new Error(`${rows} rows are published, but shard ${shard} is missing`);
   }
   for (let frame = 0; frame < rows; frame++) {
-    const { bytes: data } = await array.readRegion([frame, 0, 0], [frame + 1, 1024, 2048]);
+    const { data } = await array.readRegion([frame, 0, 0], [frame + 1, 1024, 2048]);
     if (Buffer.compare(data, frameBytes(frame)) !== 0) throw new Error(`frame ${frame} differs`);
   }
   return rows;

@@ -54,7 +54,7 @@ export async function checkCase({ store, objects, damage }: FuzzCase): Promise<b
     if (report.ok) expect(region).toBeDefined();
   }
   if (report.ok && damage.bytesOnly && store.checked) {
-    const { bytes: data } = await (await openArray(objects)).readRegion();
+    const { data } = await (await openArray(objects)).readRegion();
     expect(Buffer.compare(data, store.expected)).toBe(0);
   }
   return !report.ok;

@@ -16,7 +16,7 @@ async function check({ path, node = "", dtype, shape, expectedFile, fillHex }) {
   if (metadata.dtype !== dtype) throw new Error(`dtype ${metadata.dtype}, expected ${dtype}`);
   const region = await reader.readRegion();
   if (region.shape.join() !== shape.join()) throw new Error(`shape ${region.shape}, expected ${shape}`);
-  if (Buffer.compare(region.bytes, readFileSync(expectedFile)) !== 0) throw new Error("the data differs");
+  if (Buffer.compare(region.data, readFileSync(expectedFile)) !== 0) throw new Error("the data differs");
   const fill = Buffer.from(metadata.fill.bytes).toString("hex");
   if (fill !== fillHex) throw new Error(`fill value ${fill}, expected ${fillHex}`);
   const report = await verifyStore(path);

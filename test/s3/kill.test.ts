@@ -101,7 +101,7 @@ describe.each(s3Servers())("a writer on %s that is killed", (kind) => {
     expect(await verifyStore(store)).toMatchObject({ ok: true, defects: [], warnings: [], notes: [] });
     const array = await openArray(store);
     for (const row of [0, SHARD_ROWS - 1, rowsAfter - 1]) {
-      const { bytes: data } = await array.readRegion([row, 0], [row + 1, ROW_ELEMENTS]);
+      const { data } = await array.readRegion([row, 0], [row + 1, ROW_ELEMENTS]);
       const expected = new Uint32Array(ROW_ELEMENTS).map((_, x) => row * 1000003 + x);
       expect(Buffer.compare(data, new Uint8Array(expected.buffer)), `row ${row}`).toBe(0);
     }

@@ -54,7 +54,7 @@ async function fill(writer: Awaited<ReturnType<typeof openHeld>>["writer"], gate
 
 async function storedRows(map: MapSink): Promise<Uint8Array> {
   expect((await verifyStore(map.files)).defects).toEqual([]);
-  return (await (await openArray(map.files)).readRegion()).bytes;
+  return (await (await openArray(map.files)).readRegion()).data;
 }
 
 it("completes appends without a turn of the event loop while a slot is free, and not after", async () => {
@@ -285,7 +285,7 @@ it.each<[string, ArrayOptions["dimensions"], number[]]>([
   await writer.close();
   const read = await openArray(sink.files);
   expect(read.metadata.shape).toEqual(shape);
-  expect(Buffer.compare((await read.readRegion()).bytes, data)).toBe(0);
+  expect(Buffer.compare((await read.readRegion()).data, data)).toBe(0);
 });
 
 it("hands over the last batch of a bounded array without waiting for close", async () => {

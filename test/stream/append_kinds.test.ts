@@ -73,7 +73,7 @@ describe("the kind of what is appended", () => {
     }
     expect(writer.watermarks.accepted).toBe(rows);
     await writer.close();
-    const { bytes: data } = await (await openArray(sink.files)).readRegion();
+    const { data } = await (await openArray(sink.files)).readRegion();
     for (let row = 0; row < rows; row++)
       expect(data.subarray(row * bytes.length, (row + 1) * bytes.length)).toEqual(bytes);
   });
@@ -134,7 +134,7 @@ describe("bytes", () => {
     const stream = writer.writable.getWriter();
     await stream.write(wrap(row(3)));
     await stream.close();
-    const { bytes: data } = await (await openArray(sink.files)).readRegion();
+    const { data } = await (await openArray(sink.files)).readRegion();
     expect(Buffer.compare(data, Buffer.concat([row(0), row(1), row(2), row(3)]))).toBe(0);
   });
 

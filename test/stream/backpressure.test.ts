@@ -67,7 +67,7 @@ describe.each(["workers", "inline"] as const)("with threads %s", (threads) => {
     look();
     expect(before).toEqual([120, 120, 120, 120, 120]);
     expect(seen.size).toBeGreaterThan(20);
-    expect(Buffer.compare((await (await openArray(inner.files)).readRegion()).bytes, rows(0, 120))).toBe(0);
+    expect(Buffer.compare((await (await openArray(inner.files)).readRegion()).data, rows(0, 120))).toBe(0);
   });
 
   it("serves tryAppend, reserve and append in turns without losing a byte", async () => {
@@ -94,7 +94,7 @@ describe.each(["workers", "inline"] as const)("with threads %s", (threads) => {
     expect(m.bytesIn).toBe(all.byteLength);
     expect(m.stagingSlotsBusyPeak).toBe(2);
     expect(m.stagingSlotsBusy + m.outputSlotsBusy).toBe(0);
-    expect(Buffer.compare((await (await openArray(inner.files)).readRegion()).bytes, all)).toBe(0);
+    expect(Buffer.compare((await (await openArray(inner.files)).readRegion()).data, all)).toBe(0);
   });
 });
 

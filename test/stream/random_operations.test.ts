@@ -36,7 +36,7 @@ it("stores what a trivial model holds, for any sequence of operations", async ()
         array.metadata.shape.map(() => 0),
         array.metadata.shape,
       );
-      expect(Buffer.compare(read.bytes, model.content())).toBe(0);
+      expect(Buffer.compare(read.data, model.content())).toBe(0);
       const w = writer.watermarks;
       expect([w.accepted, w.encoded, w.delivered, w.durable, w.published]).toEqual(new Array(5).fill(model.rows));
     }),

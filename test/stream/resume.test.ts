@@ -172,7 +172,7 @@ describe("a stream that is cut and resumed", () => {
     const whole = memorySink();
     await streamOn({ sink: whole, ...options }, [skipped(2), appended(1), skipped(1)]);
     expect(differing(parts.files, whole.files)).toEqual([]);
-    const { bytes: data } = await (await openArray(parts.files)).readRegion([0, 0, 0], [2, 7, 5]);
+    const { data } = await (await openArray(parts.files)).readRegion([0, 0, 0], [2, 7, 5]);
     const expected = new Uint8Array(2 * 7 * 5 * 2);
     fillPattern(expected, fillValue("uint16", 513).bytes);
     expect(data).toEqual(expected);

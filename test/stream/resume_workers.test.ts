@@ -66,7 +66,7 @@ it("readers that hold a store open see its rows at every moment of being resumed
   const poll = async (): Promise<void> => {
     while (goesOn) {
       for (const reader of [early, await openArray(path)]) {
-        const { bytes: data } = await reader.readRegion([0, 0, 0], [17, 30, 50]);
+        const { data } = await reader.readRegion([0, 0, 0], [17, 30, 50]);
         expected ??= data;
         expect(Buffer.compare(data, expected)).toBe(0);
         reads++;

@@ -109,7 +109,7 @@ it("a slow sink slows the producer down, with bounded memory pending", async () 
   expect(m.sinkPendingBytesPeak).toBeGreaterThan(0);
   expect(m.sinkPendingBytesPeak).toBeLessThanOrEqual(writer.plan.output);
   expect(m.waits.some((wait) => wait.rule === "STAGING_FREE")).toBe(true);
-  expect(Buffer.compare((await (await openArray(inner.files)).readRegion()).bytes, data)).toBe(0);
+  expect(Buffer.compare((await (await openArray(inner.files)).readRegion()).data, data)).toBe(0);
 });
 
 const faulty = (options: object) => moduleSink(new URL("../helpers/faulty_sink_module.js", import.meta.url), options);

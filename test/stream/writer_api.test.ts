@@ -36,7 +36,7 @@ const rows = coordinateRows(ROW_BYTES);
 
 async function stored(files: ReadonlyMap<string, Uint8Array>): Promise<Uint8Array> {
   const array = await openArray(files);
-  return (await array.readRegion()).bytes;
+  return (await array.readRegion()).data;
 }
 
 function same(actual: Uint8Array, expected: Uint8Array): void {

@@ -225,7 +225,7 @@ async function countWrong(
   let wrong = 0;
   for (let row = 0; row < rows; row += CHUNK_FRAMES) {
     const stop = Math.min(row + CHUNK_FRAMES, rows);
-    const { data: slab } = await array.readRegion([row, 0, 0], [stop, size, size], { signal });
+    const { values: slab } = await array.readRegion([row, 0, 0], [stop, size, size], { signal });
     for (let i = row; i < stop; i++) {
       camera.expose(i, expected);
       const offset = (i - row) * expected.length;

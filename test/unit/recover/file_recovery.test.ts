@@ -79,7 +79,7 @@ async function recoverTo(fs: RecordingFs, rows: number, options: RecoverOptions 
 }
 
 async function expectValues(fs: RecordingFs, rows: number): Promise<void> {
-  const { bytes: data } = await (await openArray(fs.files(ROOT))).readRegion();
+  const { data } = await (await openArray(fs.files(ROOT))).readRegion();
   expect(Buffer.compare(data, content(rows))).toBe(0);
 }
 

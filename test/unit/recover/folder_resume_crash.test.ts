@@ -72,7 +72,7 @@ describe.each(LEVELS)("a stream at durability %s that is resumed", (durability) 
     for (const image of crashed.images) {
       await (async () => {
         expect(rowsOf(image.fs)).toBeGreaterThanOrEqual(rowsOf(b.fs));
-        const seen = (await (await openArray(image.fs.files(ROOT))).readRegion()).bytes;
+        const seen = (await (await openArray(image.fs.files(ROOT))).readRegion()).data;
         expect(Buffer.compare(seen, crashed.content.subarray(0, seen.byteLength)), "before recovery").toBe(0);
         await checkRecoveredFolder(image, crashed, true, true);
       })().catch((cause) => {

@@ -66,7 +66,7 @@ async function begin(path: string, rows: number): Promise<ArrayWriter> {
 }
 
 async function expectRows(path: string, rows: number): Promise<void> {
-  const { bytes: data, shape } = await (await openArray(path)).readRegion();
+  const { data, shape } = await (await openArray(path)).readRegion();
   expect(shape).toEqual([rows, ELEMENTS]);
   expect(Buffer.compare(data, elementBytes(0, rows * ELEMENTS, 2))).toBe(0);
 }

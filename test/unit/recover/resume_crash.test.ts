@@ -60,7 +60,7 @@ const rows = (...counts: number[]): Stretch[] => counts.map((count, i) => ({ row
 /** That the old rows can be read from a bucket as it is, before anybody recovers it. */
 async function checkReadable(s3: FakeS3, content: Uint8Array): Promise<void> {
   const { shape } = (await openArray(storeOf(s3))).metadata;
-  const { bytes: data } = await (await openArray(storeOf(s3))).readRegion();
+  const { data } = await (await openArray(storeOf(s3))).readRegion();
   expect(Buffer.compare(data, content.subarray(0, data.byteLength))).toBe(0);
   expect(shape[0]).toBeGreaterThan(0);
 }
@@ -112,7 +112,7 @@ describe.each(SCENES)("a stream that is resumed %s and crashes at any call", (_,
       const final = again.images.at(-1)!.s3;
       const verified = await verifyStore(storeOf(final));
       expect(verified, `crashed ${image.at}`).toMatchObject({ ok: true, defects: [], warnings: [] });
-      const { bytes: data } = await (await openArray(storeOf(final))).readRegion();
+      const { data } = await (await openArray(storeOf(final))).readRegion();
       expect(Buffer.compare(data, again.content), `crashed ${image.at}`).toBe(0);
       expect(final.objects.has(MARKER_KEY)).toBe(false);
     }

@@ -49,7 +49,7 @@ async function recovered(s3: FakeS3, expected: Uint8Array, options: RecoverOptio
   const report = await recoverS3(s3, options);
   const array = await openArray(storeOf(s3));
   const { shape } = array.metadata;
-  const { bytes: data } = await array.readRegion(
+  const { data } = await array.readRegion(
     shape.map(() => 0),
     shape,
   );

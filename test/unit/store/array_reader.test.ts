@@ -88,11 +88,11 @@ describe("readRegion", () => {
         const reader = await openArray(objects);
         const whole = await reader.readRegion();
         expect(whole.shape).toEqual(array.shape);
-        expect(Buffer.compare(whole.bytes, expected)).toBe(0);
+        expect(Buffer.compare(whole.data, expected)).toBe(0);
         const region = await reader.readRegion(start, stop);
         expect(region.shape).toEqual(stop.map((to, d) => to - start[d]));
         const wanted = cut(expected, array.shape, start, stop, itemBytes(array.dtype));
-        expect(Buffer.compare(region.bytes, wanted)).toBe(0);
+        expect(Buffer.compare(region.data, wanted)).toBe(0);
       }),
       { numRuns: 150 },
     );
@@ -123,7 +123,7 @@ describe("readRegion", () => {
       }
       objects.set(key, new Uint8Array(Buffer.concat([index, shard.subarray(0, -(8 * 16 + 4))])));
     }
-    const { bytes: data } = await (await openArray(objects)).readRegion();
+    const { data } = await (await openArray(objects)).readRegion();
     expect(Buffer.compare(data, expected)).toBe(0);
   });
 
@@ -136,7 +136,7 @@ describe("readRegion", () => {
     ] as const) {
       const objects = new Map<string, Uint8Array>([[key, Uint8Array.of(1, 2, 3, 4, 5, 6)]]);
       objects.set("zarr.json", plain([4, 3], [2, 3], encoding));
-      const { bytes: data } = await (await openArray(objects)).readRegion();
+      const { data } = await (await openArray(objects)).readRegion();
       expect([...data]).toEqual([9, 9, 9, 9, 9, 9, 1, 2, 3, 4, 5, 6]);
     }
     const scalar = new Map([
@@ -150,7 +150,7 @@ describe("readRegion", () => {
       shape: [],
     });
     scalar.delete("c");
-    expect((await (await openArray(scalar)).readRegion()).bytes).toEqual(Uint8Array.of(9));
+    expect((await (await openArray(scalar)).readRegion()).data).toEqual(Uint8Array.of(9));
   });
 
   it("sees a shard that appears later", async () => {
@@ -158,9 +158,9 @@ describe("readRegion", () => {
     const shard = objects.get(keys[0])!;
     objects.delete(keys[0]);
     const reader = await openArray(objects);
-    expect((await reader.readRegion([0, 0, 0], [1, 1, 1])).bytes).toEqual(Uint8Array.of(0, 0));
+    expect((await reader.readRegion([0, 0, 0], [1, 1, 1])).data).toEqual(Uint8Array.of(0, 0));
     objects.set(keys[0], shard);
-    expect((await reader.readRegion([0, 0, 0], [1, 1, 1])).bytes).toEqual(expected.subarray(0, 2));
+    expect((await reader.readRegion([0, 0, 0], [1, 1, 1])).data).toEqual(expected.subarray(0, 2));
   });
 
   /** A store of three rows, and its shards once two more were appended: the chunk that was not full is another one, at the same place. */
@@ -175,9 +175,9 @@ describe("readRegion", () => {
   it("reads a shard anew that was replaced behind an index it has kept", async () => {
     const { before, after, rows } = await grown();
     const reader = await openArray(before.objects);
-    expect((await reader.readRegion()).bytes).toEqual(before.expected);
+    expect((await reader.readRegion()).data).toEqual(before.expected);
     before.objects.set("c/0/0/0", after.objects.get("c/0/0/0")!);
-    expect((await reader.readRegion()).bytes).toEqual(rows(after.expected));
+    expect((await reader.readRegion()).data).toEqual(rows(after.expected));
   });
 
   it.each([1, 2, 3, 4])("reads a shard anew that is replaced before its %ith look at it", async (nth) => {
@@ -201,7 +201,7 @@ describe("readRegion", () => {
         return await memory.getRange(key, offset, length);
       },
     };
-    expect((await (await openArray(store)).readRegion()).bytes).toEqual(rows(after.expected));
+    expect((await (await openArray(store)).readRegion()).data).toEqual(rows(after.expected));
   });
 
   it("gives up on a shard that is never the same twice", async () => {
@@ -225,7 +225,7 @@ describe("readRegion", () => {
     const { objects, expected } = await craftStore(ARRAY);
     const reader = await openArray(objects);
     const into = new Uint8Array(new SharedArrayBuffer(expected.byteLength + 8), 4, expected.byteLength).fill(0xee);
-    const { bytes: data, chunksRead } = await reader.readRegion(undefined, undefined, { into });
+    const { data, chunksRead } = await reader.readRegion(undefined, undefined, { into });
     expect(data).toBe(into);
     expect(Buffer.compare(into, expected)).toBe(0);
     expect(chunksRead).toBeGreaterThan(1);
@@ -239,7 +239,7 @@ describe("readRegion", () => {
     const { objects, expected } = await craftStore({ ...ARRAY, dtype: dtype as DType });
     const reader = await openArray(objects);
     expect(reader).toMatchObject({ dtype, shape: ARRAY.shape });
-    const { data, bytes } = await reader.readRegion();
+    const { values: data, data: bytes } = await reader.readRegion();
     expect(data).toBeInstanceOf(Kind);
     expect(data.length).toBe(product(ARRAY.shape));
     expect([data.buffer, data.byteOffset]).toEqual([bytes.buffer, bytes.byteOffset]);
@@ -269,7 +269,7 @@ describe("readRegion", () => {
       },
     };
     const reader = await openNode(slow, "");
-    expect((await reader.readRegion()).bytes).toEqual(expected);
+    expect((await reader.readRegion()).data).toEqual(expected);
     expect(most).toBe(8);
   });
 
@@ -324,7 +324,7 @@ describe("readRegion", () => {
     ]) {
       await expect(reader.readRegion(start, stop)).rejects.toMatchObject({ code: "INVALID_OPTION" });
     }
-    expect((await reader.readRegion([3, 3, 3], [3, 5, 5])).data.length).toBe(0);
+    expect((await reader.readRegion([3, 3, 3], [3, 5, 5])).values.length).toBe(0);
     await expect(reader.readRegion(undefined, undefined, { signal: AbortSignal.abort() })).rejects.toThrow(/abort/i);
   });
 
@@ -356,7 +356,7 @@ describe("openArray", () => {
   });
   it("opens an array below a group", async () => {
     const { objects, expected } = await craftStore({ dtype: "int8", shape: [3], chunk: [2], shard: [2], path: "a/b" });
-    expect((await (await openArray(objects, "a/b")).readRegion()).bytes).toEqual(expected);
+    expect((await (await openArray(objects, "a/b")).readRegion()).data).toEqual(expected);
   });
 });
 

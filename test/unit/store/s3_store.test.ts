@@ -105,7 +105,7 @@ describe("a store on S3", () => {
   it("reads, verifies and inspects like one in memory", async () => {
     const { objects, expected } = await craftStore(ARRAY);
     const { store, fake } = fakeStore(objects);
-    expect((await (await openArray(store)).readRegion()).bytes).toEqual(expected);
+    expect((await (await openArray(store)).readRegion()).data).toEqual(expected);
     expect({ ...(await verifyStore(store)), location: "" }).toEqual({ ...(await verifyStore(objects)), location: "" });
     expect({ ...(await inspectStore(store)), location: "" }).toEqual({
       ...(await inspectStore(objects)),

@@ -20,7 +20,7 @@ describe("a damaged store", () => {
       const report = await verifyStore(objects);
       expect(report, name).toMatchObject({ ok: true, warnings: [], defects: [] });
       if (array === undefined) continue;
-      expect(Buffer.compare((await (await openArray(objects)).readRegion()).bytes, expected), name).toBe(0);
+      expect(Buffer.compare((await (await openArray(objects)).readRegion()).data, expected), name).toBe(0);
     }
   });
 
@@ -83,7 +83,7 @@ describe("one flipped bit", () => {
       for (const bit of passed) {
         const objects = cloneObjects(store.objects);
         objects.get(key)![bit >> 3] ^= 1 << (bit & 7);
-        const { bytes: data } = await (await openArray(objects)).readRegion();
+        const { data } = await (await openArray(objects)).readRegion();
         expect(Buffer.compare(data, store.expected), `${name}, bit ${bit}`).toBe(0);
       }
       // Fields of headers that mean nothing to a decoder: time and system of gzip, the unused bit of zstd.
