@@ -11,6 +11,7 @@ import { type CodecSpec, codecBound } from "../codec/codec.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { epochsFor, shardRowsFor } from "../geometry/chunk_grid.js";
 import type { OutputLayout } from "../handoff/host_batch.js";
+import { smallerEpoch } from "./smaller_epoch.js";
 
 /** One slot is one buffer, and a view over 2^32 bytes is the longest that every supported Node can make. */
 export const SLOT_BYTES_MAX = 2 ** 32;
@@ -70,7 +71,7 @@ export function planBatch(g: ArrayGeometry, request: BatchRequest): BatchPlan {
         `but a slot holds at most ${SLOT_BYTES_MAX}.`,
       {
         context: { epochBytes: g.epochBytes, epochOutputBytes, limit: SLOT_BYTES_MAX, dimension: g.names[0] },
-        hint: `Make chunk of dimension ${JSON.stringify(g.names[0])} smaller.`,
+        hint: smallerEpoch(g),
       },
     );
   }

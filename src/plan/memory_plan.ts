@@ -15,6 +15,7 @@ import { commitFrameBytes } from "../journal/journal_format.js";
 import { type BatchPlan, openShardRowsMax, planBatch } from "./batch_plan.js";
 import { formatBytes } from "./format_bytes.js";
 import { exceededLimit, type GpuLimits, gpuLayout, gpuLimitsNeeded, gpuMemory, limitTooSmall } from "./gpu_layout.js";
+import { smallerEpoch } from "./smaller_epoch.js";
 
 /** Slot tables, counters and metadata buffers of a stream: everything whose size does not depend on the array. */
 const CONTROL_FIXED_BYTES = 64 * 1024;
@@ -254,6 +255,6 @@ function whatToShrink(request: MemoryRequest, plan: MemoryPlan, items: Readonly<
         return `Lower batchEpochs (now ${plan.epochsPerBatch}) or leave it out.`;
       }
       if (request.depth !== undefined && request.depth > 1) return `Lower depth (now ${request.depth}).`;
-      return `Make chunk of dimension ${append} smaller (now ${g.chunk[0]}): an epoch is ${formatBytes(g.epochBytes)}.`;
+      return smallerEpoch(g);
   }
 }

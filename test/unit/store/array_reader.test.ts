@@ -146,7 +146,7 @@ describe("readRegion", () => {
     expect(await (await openArray(scalar)).readRegion()).toEqual({
       chunksRead: 1,
       data: Uint8Array.of(42),
-      bytes: Uint8Array.of(42),
+      values: Uint8Array.of(42),
       shape: [],
     });
     scalar.delete("c");
