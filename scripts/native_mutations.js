@@ -1,14 +1,15 @@
 // Takes one lock, one wake-up or one memory order at a time out of the C++ core, and requires schedule_test to notice under
 // ThreadSanitizer: what no test misses is either not needed or not tested. Exits non-zero when one is not missed.
 //
-// Usage: node scripts/native_mutations.js [SECONDS]     (at most so long a mutation, default 60; most take one)
+// Usage: node scripts/native_mutations.js [SECONDS]     (at most so long a mutation, default 300; most take one, on a
+// busy machine some take many)
 import { spawnSync } from "node:child_process";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { root } from "./run_node.js";
 
-const seconds = process.argv[2] ?? "60";
+const seconds = process.argv[2] ?? "300";
 /** A program that waits for ever ends itself; this is for one that cannot. */
 const TIMEOUT_MS = (Number(seconds) + 120) * 1000;
 

@@ -262,8 +262,6 @@ export class Delivery {
       this.#current ??= await this.#openRow(row);
       await this.#append(this.#current, batch, from, to, encoded);
       const rowTo = Math.min(batch.rowTo, (batch.firstEpoch + to) * this.#g.epochRows);
-      // Before the seal, which may be done before the rest of the batch: durable rows are delivered ones.
-      this.#counters.raise("rowsDelivered", rowTo);
       await this.#commit(this.#current, epoch - row * epochsPerShard, to - from, rowTo);
       if (batch.firstEpoch + to === (row + 1) * epochsPerShard) await this.#sealCurrent(rowTo);
       from = to;
@@ -290,13 +288,17 @@ export class Delivery {
 
   /** The epochs are with the sink: enters them into the journal, and at durability "batch" makes both survive a power cut. */
   async #commit(row: ShardRow, firstEpoch: number, epochCount: number, rowTo: number): Promise<void> {
-    if (row.journal === undefined) return;
-    const committed = allSettled([
-      row.journal.commit(firstEpoch, epochCount, rowTo),
-      row.sync((sync) => this.#countSync(sync)),
-    ]);
-    await this.#order.wait("DURABLE_AFTER_COMMIT", committed, undefined);
-    if (this.#init.durability === "batch") this.#durableUpTo(rowTo);
+    if (row.journal !== undefined) {
+      const committed = allSettled([
+        row.journal.commit(firstEpoch, epochCount, rowTo),
+        row.sync((sync) => this.#countSync(sync)),
+      ]);
+      await this.#order.wait("DURABLE_AFTER_COMMIT", committed, undefined);
+    }
+    // Behind the journal, which recovery goes by: what counts as delivered outlives the process. And before the seal, which
+    // may be done before the rest of the batch: durable rows are delivered ones.
+    this.#counters.raise("rowsDelivered", rowTo);
+    if (row.journal !== undefined && this.#init.durability === "batch") this.#durableUpTo(rowTo);
   }
 
   async #countSync(sync: () => Promise<void>): Promise<void> {
