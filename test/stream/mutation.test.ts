@@ -42,8 +42,7 @@ const HARM: Readonly<Record<Rule, RegExp>> = {
   // Two jobs at once on one row of shards: it is entered twice, left while it is in use, or not whole.
   DELIVER_OLDEST_FIRST:
     /^assertion failed: a (chunk is delivered once|commit has room for its batch)|^could not append to late: |differ$/,
-  OUTPUT_RELEASED:
-    /^(delivery failed|could not append to late): |^assertion failed: a chunk is delivered once|differ$/,
+  OUTPUT_RELEASED: /^(delivery failed|could not append to late): |^assertion failed: a chunk is delivered once|differ$/,
   JOURNAL_AFTER_DATA: /^a commit (of row \d+ names bytes that are not there|names \d+ chunks)$/,
   DURABLE_AFTER_COMMIT: /^\d+ rows were published before row \d+ was sealed$/,
   PUBLISH_AFTER_DURABLE: /^\d+ rows were published over \d+ of \d+ shards$/,
