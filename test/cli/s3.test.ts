@@ -226,7 +226,7 @@ describe.each(s3Servers())("the command line on %s", (kind) => {
       const [url, bucket, prefix] = ${JSON.stringify([url, server.bucket, url.slice(`s3://${server.bucket}/`.length)])};
       const array = await openArray(url);
       const report = await verifyStore(s3Store({ bucket, prefix }));
-      console.log(report.ok, (await array.readRegion()).bytes.length);
+      console.log(report.ok, (await array.readRegion()).data.length);
     `;
     const surroundings = { ...process.env, ...env, AWS_ENDPOINT_URL_S3: server.endpoint, AWS_REGION: server.region };
     const args = ["--input-type=module", "--eval", script];
