@@ -53,10 +53,19 @@ function scratchInMemory() {
   }
 }
 
-/** Tests that a wide run does more in: they take their measure from test/helpers/wide.ts, or are wide by name. */
+/** Tests that a wide run does more in: wide by name, or by test/helpers/wide.ts, which they or a suite that they import use. */
 function wideTests() {
-  const files = readdirSync(join(root, "test"), { recursive: true }).filter((name) => name.endsWith(".test.ts"));
-  const isWideTest = (name) =>
-    name.endsWith(".wide.test.ts") || readFileSync(join(root, "test", name), "utf8").includes("helpers/wide.js");
-  return files.filter(isWideTest).map((name) => join("test", name));
+  const folder = join(root, "test");
+  const usesMeasure = (path) => readFileSync(path, "utf8").includes("helpers/wide.js");
+  const suitesOf = (path) =>
+    [...readFileSync(path, "utf8").matchAll(/"(\.\/[\w/]+\.suite)\.js"/g)].map(([, name]) =>
+      join(dirname(path), `${name}.ts`),
+    );
+  return readdirSync(folder, { recursive: true })
+    .filter((name) => name.endsWith(".test.ts"))
+    .filter((name) => {
+      const path = join(folder, name);
+      return name.endsWith(".wide.test.ts") || [path, ...suitesOf(path)].some(usesMeasure);
+    })
+    .map((name) => join("test", name));
 }
