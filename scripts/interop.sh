@@ -13,21 +13,13 @@ cd "$root"
 what=${1:-both}
 case $what in both | write | read | s3) ;; *) echo "usage: scripts/interop.sh [both|write|read|s3]" >&2; exit 2 ;; esac
 folder=${INTEROP_FOLDER:-build/interop}
-venv=build/interop-venv
-requirements=test/interop/requirements.txt
 
 if [ ! -f dist/index.js ]; then
   echo "interop: dist/ is missing; run npm run build first" >&2
   exit 2
 fi
-if ! cmp -s "$requirements" "$venv/requirements.txt"; then
-  rm -rf "$venv"
-  "$(sh scripts/python.sh)" -m venv "$venv"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements"
-  # Last, so that an interrupted install is not taken for a finished one.
-  cp "$requirements" "$venv/requirements.txt"
-fi
-echo "interop: $("$venv/bin/python" --version), zarr $("$venv/bin/python" -c 'import zarr; print(zarr.__version__)')"
+python=$(sh scripts/python_env.sh interop test/interop/requirements.txt)
+echo "interop: $("$python" --version), zarr $("$python" -c 'import zarr; print(zarr.__version__)')"
 mkdir -p "$folder"
 log="$folder/interop.log"
 : >"$log"
@@ -43,18 +35,18 @@ reader() {
 }
 
 if [ "$what" = s3 ]; then
-  reader node test/interop/s3.js "$venv/bin/python" "$folder/s3"
+  reader node test/interop/s3.js "$python" "$folder/s3"
 fi
 if [ "$what" = both ] || [ "$what" = write ]; then
   node test/interop/write_matrix.js "$folder/ours"
-  reader "$venv/bin/python" test/interop/read_store.py "$folder/ours/manifest.jsonl"
+  reader "$python" test/interop/read_store.py "$folder/ours/manifest.jsonl"
   node test/interop/write_chunks.js "$folder/chunks"
-  reader "$venv/bin/python" test/interop/decode_chunks.py "$folder/chunks"
+  reader "$python" test/interop/decode_chunks.py "$folder/chunks"
 fi
 if [ "$what" = both ] || [ "$what" = read ]; then
-  "$venv/bin/python" test/interop/write_stores.py "$folder/theirs"
+  "$python" test/interop/write_stores.py "$folder/theirs"
   # First their own readers: a store that they cannot read back proves nothing.
-  reader "$venv/bin/python" test/interop/read_store.py "$folder/theirs/manifest.jsonl"
+  reader "$python" test/interop/read_store.py "$folder/theirs/manifest.jsonl"
   reader node test/interop/read_stores.js "$folder/theirs/manifest.jsonl"
 fi
 echo "all readers:"

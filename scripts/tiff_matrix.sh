@@ -8,20 +8,12 @@ set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"
 folder=${TIFF_FOLDER:-build/tiff-matrix}
-venv=build/tiff-venv
-requirements=test/interop/tiff_requirements.txt
 
 if [ ! -f dist/tiff/tiff_file.js ]; then
   echo "tiff_matrix: dist/ is missing or old; run npm run build first" >&2
   exit 2
 fi
-if ! cmp -s "$requirements" "$venv/requirements.txt"; then
-  rm -rf "$venv"
-  "$(sh scripts/python.sh)" -m venv "$venv"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check -r "$requirements"
-  # Last, so that an interrupted install is not taken for a finished one.
-  cp "$requirements" "$venv/requirements.txt"
-fi
+python=$(sh scripts/python_env.sh tiff test/interop/tiff_requirements.txt)
 rm -rf "$folder"
-"$venv/bin/python" test/interop/tiff_matrix.py "$folder"
+"$python" test/interop/tiff_matrix.py "$folder"
 node test/interop/tiff_matrix.js "$folder"

@@ -1,11 +1,11 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import type { ErrorCode } from "../../src/base/errors.js";
 import type { TestBucket } from "../helpers/s3_client.js";
-import { type Fault, type S3ErrorCode, S3Proxy, type S3Request } from "../helpers/s3_proxy.js";
-import { randomPrefix, type S3Server, s3Servers } from "../helpers/s3_server.js";
+import type { Fault, S3ErrorCode, S3Proxy, S3Request } from "../helpers/s3_proxy.js";
+import { type S3Server, s3Servers } from "../helpers/s3_server.js";
 import { FRAMES, FRAMES_PER_SHARD, placeOn, readBack, streamFrames } from "../helpers/s3_stream.js";
 import { isWide } from "../helpers/wide.js";
-import { withS3Server } from "../helpers/with_s3_server.js";
+import { withProxiedServer } from "../helpers/with_s3_server.js";
 
 /**
  * A real server behind a proxy that does to requests what networks and servers do. Whatever happens: the store is whole and nobody was told
@@ -45,21 +45,8 @@ describe.each(s3Servers())("a stream to %s", (kind) => {
   let bucket: TestBucket;
   let proxy: S3Proxy;
   let prefix: string;
-  withS3Server(kind, (started, opened) => {
-    server = started;
-    bucket = opened;
-  });
-  beforeAll(async () => {
-    proxy = await S3Proxy.start(server.endpoint);
-  });
-  afterAll(() => proxy?.stop());
-  beforeEach(() => {
-    prefix = randomPrefix();
-    proxy.clear();
-  });
-  afterEach(async () => {
-    proxy.setPlan(() => undefined);
-    await bucket.removeBelow(prefix);
+  withProxiedServer(kind, (place) => {
+    ({ server, bucket, proxy, prefix } = place);
   });
 
   const place = () => placeOn(server, prefix, proxy.endpoint);

@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { encodeMarker, MARKER_KEY } from "../../src/journal/writer_marker.js";
 import { recoverStore } from "../../src/recover/recover.js";
 import { s3Sink } from "../../src/sinks/s3_spec.js";
@@ -7,10 +7,10 @@ import { verifyStore } from "../../src/store/verify.js";
 import type { ArrayWriter } from "../../src/writer/array_writer.js";
 import { openWriter } from "../../src/writer/open_writer.js";
 import type { TestBucket } from "../helpers/s3_client.js";
-import { type Fault, S3Proxy } from "../helpers/s3_proxy.js";
-import { randomPrefix, type S3Server } from "../helpers/s3_server.js";
+import type { Fault, S3Proxy } from "../helpers/s3_proxy.js";
+import type { S3Server } from "../helpers/s3_server.js";
 import { placeOn } from "../helpers/s3_stream.js";
-import { withS3Server } from "../helpers/with_s3_server.js";
+import { withProxiedServer } from "../helpers/with_s3_server.js";
 
 /** A server without DeleteObjects: every object is removed by a request of its own, wherever something is removed. */
 const REFUSALS: readonly (readonly [string, Fault])[] = [
@@ -26,21 +26,8 @@ describe("a server without DeleteObjects", () => {
   let bucket: TestBucket;
   let proxy: S3Proxy;
   let prefix: string;
-  withS3Server("s3rver", (started, opened) => {
-    server = started;
-    bucket = opened;
-  });
-  beforeAll(async () => {
-    proxy = await S3Proxy.start(server.endpoint);
-  });
-  afterAll(() => proxy?.stop());
-  beforeEach(() => {
-    prefix = randomPrefix();
-    proxy.clear();
-  });
-  afterEach(async () => {
-    proxy.setPlan(() => undefined);
-    await bucket.removeBelow(prefix);
+  withProxiedServer("s3rver", (place) => {
+    ({ server, bucket, proxy, prefix } = place);
   });
 
   const sink = () => s3Sink(placeOn(server, prefix, proxy.endpoint));
