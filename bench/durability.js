@@ -1,5 +1,6 @@
-// What durability costs: the same stream into a folder at "none", "shard" and "batch", in turns, each run in a process of its own, and what
-// the journal's checksums take. Needs `npm run build` and `npm run build:native`, a disk to measure, and a machine with nothing else to do.
+// What durability costs: the same stream into a folder at "none", "shard" and "batch", in turns, each run in a process
+// of its own, and what the journal's checksums take. Needs `npm run build` and `npm run build:native`, a disk to
+// measure, and a machine with nothing else to do.
 //
 //   node bench/durability.js [--out bench/results] [--scratch FOLDER] [--seconds 4] [--rounds 5] [--only TITLE] [--machine NAME] [--json]
 import { spawnSync } from "node:child_process";

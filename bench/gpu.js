@@ -1,11 +1,12 @@
-// What a GPU brings on this machine: the machine, memory copies, single kernels, and scenarios of `millrace bench` on the CPU and on the
-// GPU in turns. Prints one table at its end; needs `npm run build` (and `npm run build:native`), and a machine with nothing else to do.
+// What a GPU brings on this machine: the machine, memory copies, single kernels, and scenarios of `millrace bench` on
+// the CPU and on the GPU in turns. Prints one table at its end; needs `npm run build` (and `npm run build:native`), and
+// a machine with nothing else to do.
 //
 //   node bench/gpu.js [--out FILE] [--rounds 3] [--seconds-per-run 2] [--total-seconds 480] [--scenarios A,B] [--codecs none,blosc]
 //                     [--backends cpu,gpu] [--fill camera] [--allow-software-adapter]
 //
-// Every measurement is a process of its own with a time limit. What fails is a row that says so; the rest goes on. Exit code 0, 1 when the
-// GPU's output differs from the CPU's, 2 for wrong options.
+// Every measurement is a process of its own with a time limit. What fails is a row that says so; the rest goes on. Exit
+// code 0, 1 when the GPU's output differs from the CPU's, 2 for wrong options.
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
@@ -74,8 +75,8 @@ function step(what, path, args, seconds) {
 }
 
 /**
- * All configurations in turns, round after round, CPU and GPU next to each other and the other way round in the next round. Time that runs
- * out costs rounds, not scenarios. What has failed in its first round is not tried again.
+ * All configurations in turns, round after round, CPU and GPU next to each other and the other way round in the next
+ * round. Time that runs out costs rounds, not scenarios. What has failed in its first round is not tried again.
  */
 async function measureScenarios() {
   for (let round = 0; round < options.rounds; round++) {

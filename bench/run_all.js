@@ -1,5 +1,6 @@
-// The project's own figures, all of them, in one go: runs a fixed list of `millrace bench`, one after the other, writes one JSON file
-// and prints the table that docs/benchmarks.md holds. Needs `npm run build` and `npm run build:native`, and a machine with nothing else to do.
+// The project's own figures, all of them, in one go: runs a fixed list of `millrace bench`, one after the other, writes
+// one JSON file and prints the table that docs/benchmarks.md holds. Needs `npm run build` and `npm run build:native`,
+// and a machine with nothing else to do.
 //
 //   node bench/run_all.js --out bench/results [--machine NAME] [--scratch FOLDER] [--seconds 3] [--rounds 5] [--only TITLE]
 import { spawn } from "node:child_process";

@@ -1,4 +1,5 @@
-// Builds dist/ from src/: TypeScript, the kernels, and the native addon where a compiler is found. `--no-native` leaves the addon alone.
+// Builds dist/ from src/: TypeScript, the kernels, and the native addon where a compiler is found. `--no-native` leaves
+// the addon alone.
 import { spawnSync } from "node:child_process";
 import { cpSync, existsSync, mkdirSync, readdirSync, rmSync, statSync } from "node:fs";
 import { createRequire } from "node:module";

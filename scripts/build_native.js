@@ -1,4 +1,5 @@
-// Builds build/Release/millrace.node with CMake, or with the compiler alone where CMake is missing. Plain Node, nothing to install.
+// Builds build/Release/millrace.node with CMake, or with the compiler alone where CMake is missing. Plain Node, nothing
+// to install.
 //
 // Usage: node scripts/build_native.js [--require] [--force] [--verbose]
 //   --require  fail (exit code 1) where the addon cannot be built; without it Millrace just runs slower, and so the exit code is 0

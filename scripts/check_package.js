@@ -1,5 +1,5 @@
-// Checks the package as users get it: what `npm pack` puts in, what it leaves out, and that a project that installs the tarball can
-// import it, run the command and write a store that verifies. Needs a built dist/.
+// Checks the package as users get it: what `npm pack` puts in, what it leaves out, and that a project that installs the
+// tarball can import it, run the command and write a store that verifies. Needs a built dist/.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -76,7 +76,9 @@ function expectWholeMaps(paths) {
   }
 }
 
-/** In an empty project: install, import, run. Without install scripts, as careful users do; the addon-free path must do. */
+/**
+ * In an empty project: install, import, run. Without install scripts, as careful users do; the addon-free path must do.
+ */
 function tryInstalled(tarball, folder) {
   const project = join(folder, "project");
   mkdirSync(project);
@@ -112,7 +114,10 @@ function tryInstalled(tarball, folder) {
   tryRequire(project);
 }
 
-/** A program with the strictest settings that users have, by `import` and by `require`, for Node and through a bundler for a page. */
+/**
+ * A program with the strictest settings that users have, by `import` and by `require`, for Node and through a bundler
+ * for a page.
+ */
 const CONSUMER = `
 import { type ArrayWriter, fileSink, isMillraceError, memorySink, openWriter, type Sink, type WriterOptions } from "millrace";
 import type { MillraceError } from "millrace";

@@ -78,7 +78,8 @@ for (const file of readdirSync(folder).sort()) {
 }
 for (const { step, text } of failedSteps) {
   remarks.push(`step failed: ${text}`);
-  // A step that failed because of its tests is counted by them; one that failed in another way has nobody else to count it.
+  // A step that failed because of its tests is counted by them; one that failed in another way has nobody else to count
+  // it.
   if (!failedReports.some((file) => file.startsWith(`${step}.`) || file.startsWith(`${step}-`))) total.failed++;
 }
 console.log("\n=== result ===");

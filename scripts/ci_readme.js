@@ -1,5 +1,5 @@
-// Checks what README.md promises: the two commands a newcomer types, that every npm script it names exists, and that its links
-// into the project lead somewhere. Used by .ci/run.
+// Checks what README.md promises: the two commands a newcomer types, that every npm script it names exists, and that
+// its links into the project lead somewhere. Used by .ci/run.
 import { existsSync, readFileSync } from "node:fs";
 
 const readme = readFileSync("README.md", "utf8");

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Fuzzes the block encoder under AddressSanitizer + UndefinedBehaviorSanitizer: generated chunks, every instruction set this machine
-# has, random room for the output; what comes out is decoded again by a strict decoder and compared. Exits non-zero on the first finding.
+# Fuzzes the block encoder under AddressSanitizer + UndefinedBehaviorSanitizer: generated chunks, every instruction set
+# this machine has, random room for the output; what comes out is decoded again by a strict decoder and compared. Exits
+# non-zero on the first finding.
 # Usage: scripts/fuzz.sh [SECONDS [SEED]]       (120 seconds, a seed of the clock; the seed is printed)
 set -eu
 cd "$(dirname "$0")/.."

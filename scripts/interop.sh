@@ -1,12 +1,13 @@
 #!/bin/sh
-# Other implementations read our stores, and we read theirs, every value compared. Needs Python 3.11 or newer and a package index; the
-# environment lands in build/interop-venv and is made anew when test/interop/requirements.txt changes.
+# Other implementations read our stores, and we read theirs, every value compared. Needs Python 3.11 or newer and a
+# package index; the environment lands in build/interop-venv and is made anew when test/interop/requirements.txt
+# changes.
 #   scripts/interop.sh            both directions
 #   scripts/interop.sh write      only: we write, zarr-python and TensorStore read
 #   scripts/interop.sh read       only: they write, we read
 #   scripts/interop.sh s3         we write into an S3 server (MILLRACE_VERSITYGW, see scripts/versitygw.sh), they read from it
-# The last line is the sum over all readers: "N passed, N failed, N skipped".
-# INTEROP_PYTHON names another interpreter for the environment (scripts/python.sh), INTEROP_FOLDER another place for the stores.
+# The last line is the sum over all readers: "N passed, N failed, N skipped". INTEROP_PYTHON names another interpreter
+# for the environment (scripts/python.sh), INTEROP_FOLDER another place for the stores.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 cd "$root"

@@ -55,7 +55,9 @@ function makeTree(folder) {
   }
 }
 
-/** Writes a source file and what is built of it: tests import the one, worker threads and the commands run the other. */
+/**
+ * Writes a source file and what is built of it: tests import the one, worker threads and the commands run the other.
+ */
 function put(tree, file, text) {
   writeFileSync(join(tree, file), text);
   const built = join(tree, file.replace(/^src/, "dist").replace(/\.ts$/, ".js"));
@@ -117,7 +119,9 @@ function say(result, line) {
   process.stdout.write(`${word}  ${line.replace(/\s+/g, " ").slice(0, 300)}\n`);
 }
 
-/** Test files of which something ran without a mutation. One that ran nothing here, such as for a GPU, notices nothing. */
+/**
+ * Test files of which something ran without a mutation. One that ran nothing here, such as for a GPU, notices nothing.
+ */
 let able = new Set();
 
 async function tryOut(tree, { number, what, file, text, instead, tests }) {

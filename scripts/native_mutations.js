@@ -1,5 +1,5 @@
-// Takes one lock, one wake-up or one memory order at a time out of the C++ core, and requires schedule_test to notice under
-// ThreadSanitizer: what no test misses is either not needed or not tested. Exits non-zero when one is not missed.
+// Takes one lock, one wake-up or one memory order at a time out of the C++ core, and requires schedule_test to notice
+// under ThreadSanitizer: what no test misses is either not needed or not tested. Exits non-zero when one is not missed.
 //
 // Usage: node scripts/native_mutations.js [SECONDS]     (at most so long a mutation, default 300; most take one, on a
 // busy machine some take many)

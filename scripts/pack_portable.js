@@ -1,10 +1,11 @@
-// `npm run pack:portable`: one tar.gz that runs on a machine of this platform with neither Node nor a network: this Node, dist/, the addon,
-// the packages of production and `webgpu`, and launchers. Needs a built dist/.
+// `npm run pack:portable`: one tar.gz that runs on a machine of this platform with neither Node nor a network: this
+// Node, dist/, the addon, the packages of production and `webgpu`, and launchers. Needs a built dist/.
 //
 //   node scripts/pack_portable.js [--out build/millrace-portable-<platform>-<arch>.tar.gz] [--limit 60000000]
 //
-// The system's `tar` writes the archive: whoever unpacks it has one too, and no package has to be kept for it (tar-fs is here only as long
-// as an optional dependency happens to bring it). zlib compresses, because gzip is what the other machine surely has.
+// The system's `tar` writes the archive: whoever unpacks it has one too, and no package has to be kept for it (tar-fs
+// is here only as long as an optional dependency happens to bring it). zlib compresses, because gzip is what the other
+// machine surely has.
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import {
@@ -176,7 +177,10 @@ function addPackage(top, path, optional, isWanted = () => true) {
   return addTree(join(root, path), join(top, path), (p) => !/(^|[\\/])node_modules([\\/]|$)/.test(p) && isWanted(p));
 }
 
-/** Paths in the lock file of the packages named and of all that they need, as Node finds them from the package at `from`. */
+/**
+ * Paths in the lock file of the packages named and of all that they need, as Node finds them from the package at
+ * `from`.
+ */
 function closure(lock, from, names, optional = {}) {
   const found = new Set();
   const visit = (path, name) => {
@@ -233,7 +237,8 @@ function addLauncher(path, script) {
 }
 
 /**
- * Writes the folder TOP of `folder` to `out` and returns the archive's bytes. Over the limit it stops there: no archive is left.
+ * Writes the folder TOP of `folder` to `out` and returns the archive's bytes. Over the limit it stops there: no archive
+ * is left.
  * @throws PackError with the biggest entries
  */
 async function archive(folder, out, limit) {

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Streams into a model of a disk, cuts the power at any moment, of the stream and of its recovery, and checks that what was promised is there:
-# test/helpers/power_medium.ts says what a power cut may leave. Streams are random. Exits non-zero on the first failure, which names the
-# seed of its stream: give it as SEED to begin with that one.
+# Streams into a model of a disk, cuts the power at any moment, of the stream and of its recovery, and checks that what
+# was promised is there: test/helpers/power_medium.ts says what a power cut may leave. Streams are random. Exits
+# non-zero on the first failure, which names the seed of its stream: give it as SEED to begin with that one.
 # Usage: scripts/power_cuts.sh [MINUTES [SEED]]       (5 minutes, a seed of the clock; the seeds are printed)
 set -eu
 cd "$(dirname "$0")/.."

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Prints the Python that tests against other implementations run on: INTEROP_PYTHON, else the newest 3.12 or later that is installed
-# (on the path, or by pyenv), else python3. On 3.11 pip gives versions of zarr-python that are a year behind, without a word.
+# Prints the Python that tests against other implementations run on: INTEROP_PYTHON, else the newest 3.12 or later that
+# is installed (on the path, or by pyenv), else python3. On 3.11 pip gives versions of zarr-python that are a year
+# behind, without a word.
 set -eu
 if [ -n "${INTEROP_PYTHON:-}" ]; then
   echo "$INTEROP_PYTHON"

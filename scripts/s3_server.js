@@ -1,7 +1,7 @@
 // Runs an S3 server in the foreground, for people and benchmarks:
 //   node scripts/s3_server.js [s3rver|versitygw] [--port N] [--folder DIR]
-// Prints what a client needs, as lines for a shell. Ctrl-C ends it, and removes what was stored, unless --folder says where to.
-// versitygw's binary is the one that MILLRACE_VERSITYGW names, or what scripts/versitygw.sh has installed.
+// Prints what a client needs, as lines for a shell. Ctrl-C ends it, and removes what was stored, unless --folder says
+// where to. versitygw's binary is the one that MILLRACE_VERSITYGW names, or what scripts/versitygw.sh has installed.
 import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";

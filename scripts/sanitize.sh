@@ -1,10 +1,11 @@
 #!/bin/sh
-# Builds the C++ core and its tests under AddressSanitizer + UndefinedBehaviorSanitizer, then under ThreadSanitizer, and runs
-# them. Exits non-zero on the first report. Usage: scripts/sanitize.sh [address|thread]
+# Builds the C++ core and its tests under AddressSanitizer + UndefinedBehaviorSanitizer, then under ThreadSanitizer, and
+# runs them. Exits non-zero on the first report. Usage: scripts/sanitize.sh [address|thread]
 set -eu
 cd "$(dirname "$0")/.."
 
-# ThreadSanitizer of older compilers does not know the address layout of kernels with more random bits; setarch takes them away.
+# ThreadSanitizer of older compilers does not know the address layout of kernels with more random bits; setarch takes
+# them away.
 run="env"
 if setarch "$(uname -m)" -R true 2>/dev/null; then run="setarch $(uname -m) -R"; fi
 

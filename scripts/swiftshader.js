@@ -1,4 +1,5 @@
-// SwiftShader, a Vulkan device in software: unpacked once from a development package, so that GPU tests run on machines without a GPU.
+// SwiftShader, a Vulkan device in software: unpacked once from a development package, so that GPU tests run on machines
+// without a GPU.
 import { createReadStream, existsSync, readFileSync } from "node:fs";
 import { mkdir, mkdtemp, rename, rm } from "node:fs/promises";
 import { createRequire } from "node:module";
@@ -10,9 +11,9 @@ import { createBrotliDecompress } from "node:zlib";
 const cache = join(dirname(dirname(fileURLToPath(import.meta.url))), "node_modules", ".cache", "millrace");
 
 /**
- * Where the package that carries Chromium and SwiftShader is: `folder` with its compressed files in `bin/`, its `version`, and a
- * `require` that resolves what it depends on. undefined where it is not installed or its binaries cannot run: they are for Linux on x64.
- * Its own code is not loaded: that wants a newer Node than this project does.
+ * Where the package that carries Chromium and SwiftShader is: `folder` with its compressed files in `bin/`, its
+ * `version`, and a `require` that resolves what it depends on. undefined where it is not installed or its binaries
+ * cannot run: they are for Linux on x64. Its own code is not loaded: that wants a newer Node than this project does.
  */
 export function chromiumPackage() {
   if (process.platform !== "linux" || process.arch !== "x64") return undefined;
@@ -28,8 +29,8 @@ export function chromiumPackage() {
 }
 
 /**
- * The folder `name` of the cache, filled by `fill(folder)` where it is not there yet. Safe when several processes do it at once: each
- * fills a folder of its own, the first to finish gives it the name, the others throw theirs away.
+ * The folder `name` of the cache, filled by `fill(folder)` where it is not there yet. Safe when several processes do it
+ * at once: each fills a folder of its own, the first to finish gives it the name, the others throw theirs away.
  */
 export async function cachedFolder(name, fill) {
   const folder = join(cache, name);
@@ -58,8 +59,9 @@ export async function unpackTar(found, file, folder) {
 }
 
 /**
- * Environment variables for a child process that make SwiftShader its only Vulkan device; to be laid over `process.env`. The loader
- * reads LD_LIBRARY_PATH when a process starts: setting it in a running one does nothing. undefined where SwiftShader cannot run.
+ * Environment variables for a child process that make SwiftShader its only Vulkan device; to be laid over
+ * `process.env`. The loader reads LD_LIBRARY_PATH when a process starts: setting it in a running one does nothing.
+ * undefined where SwiftShader cannot run.
  */
 export async function swiftshaderEnv() {
   const found = chromiumPackage();

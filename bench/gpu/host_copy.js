@@ -1,5 +1,6 @@
-// How fast host memory is copied, as one line of JSON: by one thread, and as `append` does it, into shared memory by the addon's copy
-// threads. GB/s of bytes copied; each byte is read once and written once. The buffers are larger than caches.
+// How fast host memory is copied, as one line of JSON: by one thread, and as `append` does it, into shared memory by
+// the addon's copy threads. GB/s of bytes copied; each byte is read once and written once. The buffers are larger than
+// caches.
 import { availableParallelism } from "node:os";
 import { loadAddon } from "../../dist/native/binding.js";
 

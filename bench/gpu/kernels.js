@@ -1,5 +1,6 @@
-// Times of single kernels and a check of their output, as one line of JSON, where the build has them: dist/gpu/bench_kernels.js with
-// `benchKernels({ allowSoftwareAdapter, log })`. A process of its own, as for the adapter.
+// Times of single kernels and a check of their output, as one line of JSON, where the build has them:
+// dist/gpu/bench_kernels.js with `benchKernels({ allowSoftwareAdapter, log })`. A process of its own, as for the
+// adapter.
 import { existsSync } from "node:fs";
 
 const module = new URL("../../dist/gpu/bench_kernels.js", import.meta.url);

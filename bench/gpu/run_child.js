@@ -24,8 +24,9 @@ for (const [signal, code] of [
 }
 
 /**
- * Runs `node ARGS` for at most `seconds` and resolves with what its last line of stdout says, as JSON. Never rejects: where there is
- * no such line, the answer is `{ error: { code, message } }` with the reason. A process that answers and then crashes has answered.
+ * Runs `node ARGS` for at most `seconds` and resolves with what its last line of stdout says, as JSON. Never rejects:
+ * where there is no such line, the answer is `{ error: { code, message } }` with the reason. A process that answers and
+ * then crashes has answered.
  * @param {string[]} args
  * @param {number} seconds
  * @param {{ echo?: boolean }} [how] `echo`: its stderr is also ours

@@ -1,4 +1,5 @@
-// Cost of one append call, by size: what the caller's thread pays, backpressure included when the pipeline is the slower side.
+// Cost of one append call, by size: what the caller's thread pays, backpressure included when the pipeline is the
+// slower side.
 import { discardSink, openWriter } from "../../dist/index.js";
 
 const RING_BYTES = 64 * 2 ** 20;

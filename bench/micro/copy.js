@@ -1,5 +1,5 @@
-// Copying into staging, by size: where a call into the addon begins to pay. Source and destination are walked through rings
-// that no cache holds; staging is shared memory, where V8 copies word by word.
+// Copying into staging, by size: where a call into the addon begins to pay. Source and destination are walked through
+// rings that no cache holds; staging is shared memory, where V8 copies word by word.
 const RING_BYTES = 96 * 2 ** 20;
 const SIZES = [512, 4096, 16_384, 32_768, 65_536, 262_144, 2 ** 20, 4 * 2 ** 20, 16 * 2 ** 20];
 

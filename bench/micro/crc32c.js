@@ -1,4 +1,5 @@
-// Checksums: shard indexes need CRC-32C. zlib's crc32 is another polynomial; it shows what the library of Node's vendors reaches.
+// Checksums: shard indexes need CRC-32C. zlib's crc32 is another polynomial; it shows what the library of Node's
+// vendors reaches.
 import * as zlib from "node:zlib";
 import { crc32c } from "../../dist/codec/crc32c.js";
 

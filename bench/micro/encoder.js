@@ -3,7 +3,10 @@ import { openEncoder } from "../../dist/codec/open_encoder.js";
 import { makeChunk } from "../../test/helpers/encoder_corpus.js";
 
 const ELEMENTS = 131_072;
-/** One kind for each part that can dominate: codes of a noisy plane, sequences, the limit on code lengths, flat blocks, runs of everything. */
+/**
+ * One kind for each part that can dominate: codes of a noisy plane, sequences, the limit on code lengths, flat blocks,
+ * runs of everything.
+ */
 const KINDS = ["camera", "runsShort", "fibonacci", "noise", "constant", "labels"];
 
 /** Whole chunks of 256 KiB through the block encoder. */

@@ -1,5 +1,5 @@
-// Cutting one chunk out of an epoch: the addon, TypeScript, and a plain copy of as many bytes. Chunks are taken one after the
-// other, so source and destination are cold.
+// Cutting one chunk out of an epoch: the addon, TypeScript, and a plain copy of as many bytes. Chunks are taken one
+// after the other, so source and destination are cold.
 import { TypeScriptGather } from "../../dist/cpu/gather.js";
 import { describeGeometry } from "../../dist/geometry/array_geometry.js";
 import { epochTable } from "../../dist/geometry/epoch_table.js";

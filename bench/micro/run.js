@@ -1,5 +1,5 @@
-// Costs of the small parts, one table each. Not figures to compare between machines, nor to assert on: they tell which part to
-// look at. Needs `npm run build`; the rows of the addon need `npm run build:native`.
+// Costs of the small parts, one table each. Not figures to compare between machines, nor to assert on: they tell which
+// part to look at. Needs `npm run build`; the rows of the addon need `npm run build:native`.
 //
 //   npm run bench:micro                 all groups
 //   npm run bench:micro -- crc32c copy  some groups

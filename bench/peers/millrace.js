@@ -1,4 +1,5 @@
-// One stream through Millrace, in a process of its own; the counterpart of peer.py, with the same clock. Prints one JSON object.
+// One stream through Millrace, in a process of its own; the counterpart of peer.py, with the same clock. Prints one
+// JSON object.
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { fileSink, isMillraceError, openWriter } from "../../dist/index.js";

@@ -1,5 +1,5 @@
-// The same frames through Millrace, acquire-zarr, TensorStore and zarr-python, one after the other, again and again: A B C D A B C D …
-// Everything is written to the same disk. Needs `npm run build`, and once:
+// The same frames through Millrace, acquire-zarr, TensorStore and zarr-python, one after the other, again and again: A
+// B C D A B C D … Everything is written to the same disk. Needs `npm run build`, and once:
 //
 //   python3 -m venv build/bench-venv && build/bench-venv/bin/pip install -r bench/peers/requirements.txt
 //   node bench/peers/run.js --out bench/results --scratch FOLDER [--images FOLDER] [--rounds 3] [--megabytes 512]

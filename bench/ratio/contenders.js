@@ -15,7 +15,8 @@ import { loadAddon } from "../../dist/native/binding.js";
  * @property {string} name
  * @property {boolean} timed
  * @property {(set: import("./sets.js").ImageSet) => boolean} takes
- * @property {(set: import("./sets.js").ImageSet) => Promise<{ run: () => Promise<{ seconds: number, bytes: number }> }>} open
+ * @property {(set: import("./sets.js").ImageSet) => Promise<{ run: () => Promise<{ seconds: number, bytes: number }>
+ * }>} open
  */
 
 /** Each measurement encodes the set again until this much time has passed. */

@@ -1,5 +1,6 @@
-// Ratio and speed of the block encoder beside its peers, on one core, set by set: every round measures all of them in turns. Everything that
-// is measured is decoded and compared first. Needs `npm run build` and `npm run build:native`; libblosc's columns need a Python with numcodecs:
+// Ratio and speed of the block encoder beside its peers, on one core, set by set: every round measures all of them in
+// turns. Everything that is measured is decoded and compared first. Needs `npm run build` and `npm run build:native`;
+// libblosc's columns need a Python with numcodecs:
 //
 //   python3 -m venv build/ratio-venv && build/ratio-venv/bin/pip install numcodecs
 //   node bench/ratio/run.js --out bench/results [--images FOLDER] [--python PATH] [--rounds 5] [--chunk-bytes 262144]

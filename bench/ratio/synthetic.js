@@ -1,4 +1,5 @@
-// Image sets made from nothing: the same bytes on every machine, up to rounding of Math.exp and Math.log at the last place of a photon count.
+// Image sets made from nothing: the same bytes on every machine, up to rounding of Math.exp and Math.log at the last
+// place of a photon count.
 import { random32 } from "../../test/helpers/encoder_corpus.js";
 
 const SIDE = 512;

@@ -7,7 +7,10 @@ export function geometricMean(values) {
   return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 }
 
-/** The Markdown tables of docs/benchmarks.md. `rows`: { set, ratio: { contender: number }, gbPerSecond: { contender: { median } } } */
+/**
+ * The Markdown tables of docs/benchmarks.md. `rows`: { set, ratio: { contender: number }, gbPerSecond: { contender: {
+ * median } } }
+ */
 export function tables(rows, contenders) {
   const table = (title, names, cell) => [
     "",

@@ -1,5 +1,6 @@
-// A process that is killed: streams into a store, or recovers one. Says on its standard output what it was promised, line by line and
-// synchronously, so that a line that was written is there whatever happens next:  open  |  rows DURABLE PUBLISHED  |  closed
+// A process that is killed: streams into a store, or recovers one. Says on its standard output what it was promised,
+// line by line and synchronously, so that a line that was written is there whatever happens next: open | rows DURABLE
+// PUBLISHED | closed
 
 import { writeSync } from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";

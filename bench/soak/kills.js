@@ -1,6 +1,6 @@
-// Kills processes that write stores, and processes that recover them, at random moments (SIGKILL), and looks at what they leave behind:
-// whatever is published reads right at every moment; `recover` keeps every row that was said to be durable; it may be killed as well;
-// verify finds nothing; the store can be resumed, and that stream is killed again.
+// Kills processes that write stores, and processes that recover them, at random moments (SIGKILL), and looks at what
+// they leave behind: whatever is published reads right at every moment; `recover` keeps every row that was said to be
+// durable; it may be killed as well; verify finds nothing; the store can be resumed, and that stream is killed again.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";

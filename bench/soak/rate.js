@@ -1,5 +1,6 @@
-// One writer for as long as asked, fed as fast as it takes, with pauses of random length. Its shards are removed once they are published, some
-// after they were read back and compared, so that the disk stays empty. Watches what must not grow: memory, handles, threads.
+// One writer for as long as asked, fed as fast as it takes, with pauses of random length. Its shards are removed once
+// they are published, some after they were read back and compared, so that the disk stays empty. Watches what must not
+// grow: memory, handles, threads.
 
 import { closeSync, openSync, readdirSync, readSync } from "node:fs";
 import { rm } from "node:fs/promises";
@@ -31,7 +32,9 @@ const APPENDS_PER_COPY = 16;
 /** Where bare copies go, as cold as staging. */
 const COPY_FRAMES = 128;
 const CHECK_MS = 10_000;
-/** What may differ without a leak: the heap's own rhythm and pages of the allocator; files that are open for a moment. */
+/**
+ * What may differ without a leak: the heap's own rhythm and pages of the allocator; files that are open for a moment.
+ */
 const RSS_SLACK_BYTES = 64 * 2 ** 20;
 const RSS_SLACK = 0.05;
 /** Fewer say nothing about growth: two minutes. */
@@ -61,8 +64,8 @@ function sample(fromMs) {
 }
 
 /**
- * For how long, in all, the main thread was ready to run and had no core: the second number of schedstat (Linux: sched-stats.rst), in ns.
- * Undefined elsewhere.
+ * For how long, in all, the main thread was ready to run and had no core: the second number of schedstat (Linux:
+ * sched-stats.rst), in ns. Undefined elsewhere.
  */
 function openRunDelay() {
   let file;

@@ -1,7 +1,11 @@
-// What a soak's streams write and what is read back: rows of numbers that follow from their place, in an array small enough to be read whole.
+// What a soak's streams write and what is read back: rows of numbers that follow from their place, in an array small
+// enough to be read whole.
 import { openArray, verifyStore } from "../../dist/index.js";
 
-/** Bytes `from` to `to` of the endless stream of a store, both even: uint16, its value its index, with a step in every row so that no two rows are alike. */
+/**
+ * Bytes `from` to `to` of the endless stream of a store, both even: uint16, its value its index, with a step in every
+ * row so that no two rows are alike.
+ */
 export function content(from, to, columns) {
   const values = new Uint16Array((to - from) / 2);
   let index = from / 2;

@@ -143,7 +143,8 @@ void PoolBinding::deliver(napi_env env) {
   while (list != nullptr) {
     const std::unique_ptr<Pending> pending(list);
     list = list->next;
-    // Only keeps handles from piling up: a job whose callback was never called would leave a promise that never settles.
+    // Only keeps handles from piling up: a job whose callback was never called would leave a promise that never
+    // settles.
     napi_handle_scope scope = nullptr;
     const bool scoped = napi_open_handle_scope(env, &scope) == napi_ok;
     napi_value values[2];

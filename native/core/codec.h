@@ -13,8 +13,8 @@ struct ChunkInput {
   size_t bytes;
   uint32_t item_bytes;
   /**
-   * Null, or brings the bytes before `end` into data; those that were there before stay. What it brings is still in the cache when it
-   * is read right after. Another status than ok ends the encoding with it.
+   * Null, or brings the bytes before `end` into data; those that were there before stay. What it brings is still in the
+   * cache when it is read right after. Another status than ok ends the encoding with it.
    */
   Status (*fill)(void* context, size_t end) noexcept;
   void* context;

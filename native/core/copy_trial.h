@@ -20,7 +20,9 @@ class CopyTrial {
   /** Nothing smaller is worth a system call: serial copies of it take less time than a wake-up does. */
   static constexpr size_t kBytesMin = 512 * 1024;
 
-  /** Whether to cut this copy into slices. The first copies of a size alternate; later each 64th tries the other way. */
+  /**
+   * Whether to cut this copy into slices. The first copies of a size alternate; later each 64th tries the other way.
+   */
   bool choose_parallel(size_t size) noexcept {
     if (size < kBytesMin) return false;
     Class& c = classes_[class_of(size)];

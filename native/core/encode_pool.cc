@@ -205,7 +205,8 @@ Status EncodePool::encode_chunk(const EncodeJob& job, uint64_t chunk, Scratch& s
         gather(plan, job.src.data(), job.src.size(), src_offset, extents, job.dst.data(), job.dst.size(), dst_offset);
   } else {
     if (dst_offset > job.dst.size() || job.dst_capacity > job.dst.size() - dst_offset) return Status::out_of_range;
-    // Encoded where it lies if it can be; else gathered in steps, so that each is still in the cache when it is encoded.
+    // Encoded where it lies if it can be; else gathered in steps, so that each is still in the cache when it is
+    // encoded.
     const uint8_t* const whole = gather_in_place(plan, job.src.data(), job.src.size(), src_offset, extents);
     SteppedGather steps{&plan, job.src.data(), job.src.size(), src_offset, extents, scratch.chunk()};
     const auto fill = [](void* context, size_t end) noexcept {

@@ -47,8 +47,8 @@ inline void copy_overlapped(uint8_t* dst, const uint8_t* src, size_t size) noexc
   std::memcpy(dst + size - kBytes, tail, kBytes);
 }
 
-// Hardware prefetchers stop at the end of a page, and the rows of a chunk often lie in one page each. Asking for the row after
-// next is early enough for memory and leaves the cache to the rows in between.
+// Hardware prefetchers stop at the end of a page, and the rows of a chunk often lie in one page each. Asking for the
+// row after next is early enough for memory and leaves the cache to the rows in between.
 constexpr uint64_t kPrefetchRows = 2;
 constexpr uint64_t kPrefetchStrideMin = 4096;
 constexpr uint64_t kPrefetchBytesMax = 2048;  // longer rows give the hardware time to see them coming
@@ -72,7 +72,9 @@ inline void for_rows(uint8_t* dst, uint64_t dst_pitch, const uint8_t* src, uint6
   }
 }
 
-/** Single elements with a stride between them, laid down densely: eight bytes are put together before they are stored. */
+/**
+ * Single elements with a stride between them, laid down densely: eight bytes are put together before they are stored.
+ */
 template <typename T>
 void pick(uint8_t* dst, const uint8_t* src, uint64_t src_stride, uint64_t count) noexcept {
   constexpr uint64_t kPerWord = sizeof(uint64_t) / sizeof(T);
@@ -102,8 +104,8 @@ void pick_elements(uint8_t* dst, const uint8_t* src, uint64_t src_stride, uint64
 
 void copy_rows(uint8_t* dst, uint64_t dst_pitch, const uint8_t* src, uint64_t src_stride, uint64_t rows,
                size_t run) noexcept {
-  // Where several rows lie in one page the hardware sees them coming, and asking costs more than it saves (measured: −8 % at
-  // a stride of 1,392 bytes, +35 % at 8,192).
+  // Where several rows lie in one page the hardware sees them coming, and asking costs more than it saves (measured: −8
+  // % at a stride of 1,392 bytes, +35 % at 8,192).
   const uint64_t ahead = src_stride >= kPrefetchStrideMin && run >= 64 && run <= kPrefetchBytesMax ? run : 0;
   const auto each = [&](auto copy_row) { for_rows(dst, dst_pitch, src, src_stride, rows, ahead, copy_row); };
   if (run <= 8 && (run & (run - 1)) == 0 && dst_pitch == run) return pick_elements(dst, src, src_stride, rows, run);

@@ -39,7 +39,8 @@ Status gather(const GatherPlan& plan, const uint8_t* src, size_t src_size, uint6
               uint8_t* dst, size_t dst_size, uint64_t dst_offset) noexcept;
 
 /**
- * The chunk's bytes where they lie, when they lie together in the source and nothing of it is padding; else nullptr. Same checks as gather().
+ * The chunk's bytes where they lie, when they lie together in the source and nothing of it is padding; else nullptr.
+ * Same checks as gather().
  */
 const uint8_t* gather_in_place(const GatherPlan& plan, const uint8_t* src, size_t src_size, uint64_t src_offset,
                                const uint32_t* extents) noexcept;

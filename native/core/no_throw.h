@@ -7,9 +7,9 @@
 namespace millrace {
 
 /**
- * Runs `body` where no exception may pass: one that nobody catches inside noexcept ends the process. `failed(code, message)` makes the
- * result instead; NATIVE_NO_MEMORY, NATIVE_SYSTEM for a mutex or thread that the system refused, NATIVE_INTERNAL for what only a bug
- * throws.
+ * Runs `body` where no exception may pass: one that nobody catches inside noexcept ends the process.
+ * `failed(code, message)` makes the result instead; NATIVE_NO_MEMORY, NATIVE_SYSTEM for a mutex or thread that the
+ * system refused, NATIVE_INTERNAL for what only a bug throws.
  */
 template <typename Body, typename Failed>
 auto no_throw(Body body, Failed failed) noexcept -> decltype(body()) {

@@ -41,8 +41,9 @@ bool start_thread(std::thread& thread, const char* name, Body body) noexcept {
 constexpr int kNiceBehind = 5;
 
 /**
- * Lets the host's threads go first, where cores are short: a producer that is in the middle of a copy loses a time slice of milliseconds
- * to a thread that has them to spare. Linux has a priority for each thread; elsewhere it is the process's, and stays. Best effort.
+ * Lets the host's threads go first, where cores are short: a producer that is in the middle of a copy loses a time
+ * slice of milliseconds to a thread that has them to spare. Linux has a priority for each thread; elsewhere it is the
+ * process's, and stays. Best effort.
  */
 inline void go_behind() noexcept {
 #if defined(__linux__)

@@ -1,6 +1,7 @@
-// Fuzzes the block encoder: encoder_fuzz --seconds N [--seed S]. Generated chunks, mixed and damaged, go through every SIMD level this
-// machine has; the bytes must be the same, must decode to the chunk, and must fit exactly the room they need and no less. Built with
-// sanitizers by scripts/fuzz.sh. Needs no fuzzing engine: structure matters more here than coverage feedback.
+// Fuzzes the block encoder: encoder_fuzz --seconds N [--seed S]. Generated chunks, mixed and damaged, go through every
+// SIMD level this machine has; the bytes must be the same, must decode to the chunk, and must fit exactly the room they
+// need and no less. Built with sanitizers by scripts/fuzz.sh. Needs no fuzzing engine: structure matters more here than
+// coverage feedback.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>

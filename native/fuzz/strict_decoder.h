@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-// A decoder of what the block encoder writes, and of nothing else: it refuses whatever docs/encoder.md does not allow, also where a
-// stock decoder would be patient (bits left over, sizes in a longer form than needed, a block that should have been Raw).
-// For tests and the fuzzer: slow, allocates, throws StrictError.
+// A decoder of what the block encoder writes, and of nothing else: it refuses whatever docs/encoder.md does not allow,
+// also where a stock decoder would be patient (bits left over, sizes in a longer form than needed, a block that should
+// have been Raw). For tests and the fuzzer: slow, allocates, throws StrictError.
 namespace millrace::strict {
 
 struct StrictError {

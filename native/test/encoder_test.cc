@@ -1,4 +1,5 @@
-// The stages of the block encoder against plain restatements, at every SIMD level of this machine. Whole chunks are the fuzzer's.
+// The stages of the block encoder against plain restatements, at every SIMD level of this machine. Whole chunks are the
+// fuzzer's.
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>

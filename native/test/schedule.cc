@@ -5,8 +5,8 @@
 #include <time.h>
 #include <unistd.h>
 
-// This file is compiled without the sanitizer, and its own atomics are relaxed: what it does must not look like an order
-// between threads, or it would hide the races that it is there to find.
+// This file is compiled without the sanitizer, and its own atomics are relaxed: what it does must not look like an
+// order between threads, or it would hide the races that it is there to find.
 namespace millrace {
 namespace {
 

@@ -1,6 +1,6 @@
-// The core's threads under many schedules, each drawn from a seed. `schedule_test [--seconds N] [--seed S]`: from seed S
-// on, default 1, for about N seconds, default 5. When something is wrong it says which seed it was; the system has a say
-// too, so the same seed may have to run more than once (--times N).
+// The core's threads under many schedules, each drawn from a seed. `schedule_test [--seconds N] [--seed S]`: from seed
+// S on, default 1, for about N seconds, default 5. When something is wrong it says which seed it was; the system has a
+// say too, so the same seed may have to run more than once (--times N).
 #include "schedule.h"
 
 #include <signal.h>

@@ -12,9 +12,10 @@ import FilesystemStore from "@20minutes/s3rver/lib/stores/filesystem.js";
 const KEEP_ALIVE_MS = 120_000;
 
 /**
- * s3rver writes into the file that readers read, so that an upload cut short leaves a torn object, which no S3 does; a part that is not
- * there ends its process; deletes side by side take folders away from each other and from new objects. What is put right here is what
- * tests would fail on now and then, or stay silent about. What it plainly cannot do is left alone, and said in `features`.
+ * s3rver writes into the file that readers read, so that an upload cut short leaves a torn object, which no S3 does; a
+ * part that is not there ends its process; deletes side by side take folders away from each other and from new objects.
+ * What is put right here is what tests would fail on now and then, or stay silent about. What it plainly cannot do is
+ * left alone, and said in `features`.
  */
 class WholeObjectStore extends FilesystemStore {
   #incoming;

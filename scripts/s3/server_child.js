@@ -1,5 +1,6 @@
-// Runs one S3 server for servers.js, in a process of its own. Its one argument holds the settings as JSON; the first line on standard
-// output says that the server answers. It ends when standard input does, so that it never outlives whoever started it.
+// Runs one S3 server for servers.js, in a process of its own. Its one argument holds the settings as JSON; the first
+// line on standard output says that the server answers. It ends when standard input does, so that it never outlives
+// whoever started it.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

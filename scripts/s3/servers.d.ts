@@ -1,4 +1,7 @@
-/** What a server does as S3 does it. test/s3/servers.test.ts finds each one out by trying, so that none of these goes stale. */
+/**
+ * What a server does as S3 does it. test/s3/servers.test.ts finds each one out by trying, so that none of these goes
+ * stale.
+ */
 export interface S3Features {
   /** Refuses a request that was signed with another secret or for another region. */
   readonly signatures: boolean;

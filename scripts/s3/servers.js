@@ -37,7 +37,8 @@ const SERVERS = {
     credentials: { accessKeyId: "S3RVER", secretAccessKey: "S3RVER" },
     features: {
       ...ALL_FEATURES,
-      // It reckons with /bucket where the SDK signs /bucket/, and calls every list a forgery; so it is told not to compare.
+      // It reckons with /bucket where the SDK signs /bucket/, and calls every list a forgery; so it is told not to
+      // compare.
       signatures: false,
       // A second PutObject and a second CompleteMultipartUpload with it are answered 200.
       ifNoneMatch: false,
@@ -89,8 +90,9 @@ export async function startLocalServer(kind, options = {}) {
     deadlineMs: CHILD_START_MS,
     ...options,
   };
-  // A process group of its own: Ctrl-C is for the parent to hear, and the child ends when its standard input does. The option is for
-  // s3rver's continuation tokens, which are enciphered with DES; a listing of more than 1000 keys is answered 500 without.
+  // A process group of its own: Ctrl-C is for the parent to hear, and the child ends when its standard input does. The
+  // option is for s3rver's continuation tokens, which are enciphered with DES; a listing of more than 1000 keys is
+  // answered 500 without.
   const child = spawn(process.execPath, ["--openssl-legacy-provider", CHILD, JSON.stringify(settings)], {
     detached: true,
     stdio: ["pipe", "pipe", "pipe"],

@@ -42,8 +42,8 @@ export async function start(settings) {
 }
 
 function run(binary, place, port, { region, credentials }) {
-  // Not --keep-alive: after a put that it has refused, it now and then takes the rest of that one for the next request, and answers
-  // 400 to a good one.
+  // Not --keep-alive: after a put that it has refused, it now and then takes the rest of that one for the next request,
+  // and answers 400 to a good one.
   const options = ["--port", `127.0.0.1:${port}`, "--region", region, "--health", HEALTH, "--quiet"];
   // stdin is not inherited: the end of it is this process's own sign to leave.
   const child = spawn(binary, [...options, "posix", ...place], {

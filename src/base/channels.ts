@@ -1,6 +1,7 @@
 /**
- * Named diagnostics channels, for tracing without touching the program: `diagnostics_channel.subscribe("millrace:shard", …)`.
- * A channel without a subscriber costs one branch. Through `process`, so that browsers can load this file; there it does nothing.
+ * Named diagnostics channels, for tracing without touching the program:
+ * `diagnostics_channel.subscribe("millrace:shard", …)`. A channel without a subscriber costs one branch. Through
+ * `process`, so that browsers can load this file; there it does nothing.
  */
 const diagnostics = typeof process === "object" ? process.getBuiltinModule?.("node:diagnostics_channel") : undefined;
 

@@ -3,8 +3,8 @@ import { nameHint } from "./nearest_name.js";
 import { describeValue, invalidValue } from "./option_values.js";
 
 /**
- * Typed events without Node: the names and payloads are the type parameter. A listener that throws stops neither the others nor who
- * emits, and its error surfaces as an uncaught one, as from any callback.
+ * Typed events without Node: the names and payloads are the type parameter. A listener that throws stops neither the
+ * others nor who emits, and its error surfaces as an uncaught one, as from any callback.
  */
 export class Emitter<Events extends Record<string, unknown>> {
   readonly #listeners = new Map<keyof Events, Set<(payload: never) => void>>();

@@ -1,6 +1,6 @@
 /**
- * Runs `task` for every item, at most `limit` at a time, in order of starting. Waits for all of them also when one fails,
- * then throws the first failure: memory that a task borrows is free again only once every task has settled.
+ * Runs `task` for every item, at most `limit` at a time, in order of starting. Waits for all of them also when one
+ * fails, then throws the first failure: memory that a task borrows is free again only once every task has settled.
  */
 export async function forEachLimited<T>(
   items: readonly T[],

@@ -16,7 +16,10 @@ export const PIPELINE_DEPTH_MAX = 16;
 export const BATCH_BYTES_TARGET = 16 * 2 ** 20;
 /** The same where a GPU encodes: it wants a thousand blocks or more at once. */
 export const GPU_BATCH_BYTES_TARGET = 64 * 2 ** 20;
-/** zstd blocks of a GPU's batch. Each takes some 9 KiB of device memory whatever its size, so small chunks ask for smaller batches. */
+/**
+ * zstd blocks of a GPU's batch. Each takes some 9 KiB of device memory whatever its size, so small chunks ask for
+ * smaller batches.
+ */
 export const GPU_BATCH_BLOCKS_MAX = 8192;
 /** Both, for an adapter that is software: it takes a second a megabyte, so a larger batch only makes waiting lumpy. */
 export const SOFTWARE_BATCH_BYTES_TARGET = 2 * 2 ** 20;
@@ -25,7 +28,10 @@ export const SOFTWARE_BATCH_BLOCKS_MAX = 256;
 export const GPU_SLOTS = 2;
 /** Epochs of a batch. */
 export const BATCH_EPOCHS_MAX = 65536;
-/** Memory and file offsets of direct I/O; the largest page size of common file systems and CPUs is 64 KiB, 4 KiB is usual. */
+/**
+ * Memory and file offsets of direct I/O; the largest page size of common file systems and CPUs is 64 KiB, 4 KiB is
+ * usual.
+ */
 export const PAGE_BYTES = 4096;
 /** Copy helpers beside the caller: more than three saturate no memory bus better (chucky measured the same). */
 export const COPY_HELPERS_MAX = 3;
@@ -37,9 +43,15 @@ export const OPEN_SHARD_FILES_MAX = 512;
 export const READ_RANK_MAX = 64;
 /** Codecs of one chain in a zarr.json; each may need a chunk's memory. Real chains have two or three. */
 export const CODECS_MAX = 8;
-/** Levels that a zarr.json may nest: JSON.stringify and others recurse. Attributes that Millrace writes nest 100 at most. */
+/**
+ * Levels that a zarr.json may nest: JSON.stringify and others recurse. Attributes that Millrace writes nest 100 at
+ * most.
+ */
 export const METADATA_DEPTH_MAX = 256;
-/** Values in a zarr.json. Parsed, a value takes up to some 60 bytes: a few megabytes of "[[],[]…" must not become gigabytes. */
+/**
+ * Values in a zarr.json. Parsed, a value takes up to some 60 bytes: a few megabytes of "[[],[]…" must not become
+ * gigabytes.
+ */
 export const METADATA_VALUES_MAX = 2 ** 22;
 /** Marks a chunk that is absent, in a shard index: both words all ones (sharding_indexed, Zarr v3). */
 export const INDEX_ABSENT = 2n ** 64n - 1n;

@@ -1,7 +1,8 @@
 import { MillraceError } from "./errors.js";
 
 /**
- * THREAD_FAILED for a worker that did not start or ended on its own, with the cause in the message: few programs print causes.
+ * THREAD_FAILED for a worker that did not start or ended on its own, with the cause in the message: few programs print
+ * causes.
  *
  * @param what happened to which thread, without a full stop
  */

@@ -8,7 +8,9 @@ export function isWellFormed(text: string): boolean {
   return !LONE_SURROGATE.test(text);
 }
 
-/** Where the first text that is no Unicode stands, "attributes.a[2]"; a member's name counts. Undefined: there is none. */
+/**
+ * Where the first text that is no Unicode stands, "attributes.a[2]"; a member's name counts. Undefined: there is none.
+ */
 export function illFormedAt(value: Json, path: string): string | undefined {
   if (typeof value === "string") return isWellFormed(value) ? undefined : path;
   if (Array.isArray(value)) {

@@ -1,6 +1,6 @@
 /**
- * Flags that a worker may be given again, with the number of values that may stand behind each. Others concern the process, V8 or the way
- * the main program was given, and `new Worker` refuses them with ERR_WORKER_INVALID_EXEC_ARGV.
+ * Flags that a worker may be given again, with the number of values that may stand behind each. Others concern the
+ * process, V8 or the way the main program was given, and `new Worker` refuses them with ERR_WORKER_INVALID_EXEC_ARGV.
  */
 const FOR_WORKERS: Readonly<Record<string, 0 | 1>> = {
   "--import": 1,
@@ -26,15 +26,19 @@ const FOR_WORKERS: Readonly<Record<string, 0 | 1>> = {
   "--experimental-transform-types": 0,
 };
 
-/** Node's flags and environment for a worker, as options of its constructor. Both absent: it inherits what is legal for it. */
+/**
+ * Node's flags and environment for a worker, as options of its constructor. Both absent: it inherits what is legal for
+ * it.
+ */
 export interface WorkerFlags {
   readonly execArgv?: string[];
   readonly env?: NodeJS.ProcessEnv;
 }
 
 /**
- * Nothing, so that Node itself picks what a worker inherits, except where the program was started with `--input-type`: a worker that inherits
- * it refuses to start from a file. Then a list of what is known to be good is given instead, since a worker takes no list with a V8 flag in it.
+ * Nothing, so that Node itself picks what a worker inherits, except where the program was started with `--input-type`:
+ * a worker that inherits it refuses to start from a file. Then a list of what is known to be good is given instead,
+ * since a worker takes no list with a V8 flag in it.
  */
 export function workerFlags(
   argv: readonly string[] = process.execArgv,

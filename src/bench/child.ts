@@ -17,8 +17,8 @@ type Answer = { readonly result: WriterRun | CeilingRun } | { readonly error: Wi
 export type OpenFill = (spec: FillSpec, settings: BenchSettings) => Promise<Fill>;
 
 /**
- * Body of the child process: takes one job from its parent, measures, answers, ends. Every measurement has a process of its own,
- * so that peak memory is its own and no run inherits another one's heap.
+ * Body of the child process: takes one job from its parent, measures, answers, ends. Every measurement has a process of
+ * its own, so that peak memory is its own and no run inherits another one's heap.
  */
 export function serveBenchJob(openFill: OpenFill, watch?: WatchWriters): void {
   process.once("message", async (job: BenchJob) => {

@@ -54,8 +54,8 @@ export interface CompareOptions {
 }
 
 /**
- * Measures writer and ceilings in turns, `rounds` times: whatever else the machine does hits both. Rejects with the first error;
- * one round without enough coverage fails the whole, so that no figure rests on fewer rounds than it says.
+ * Measures writer and ceilings in turns, `rounds` times: whatever else the machine does hits both. Rejects with the
+ * first error; one round without enough coverage fails the whole, so that no figure rests on fewer rounds than it says.
  */
 export async function compare(options: CompareOptions): Promise<BenchResult> {
   const { settings, runJob, onStep } = options;
@@ -77,8 +77,8 @@ export async function compare(options: CompareOptions): Promise<BenchResult> {
     if (sink.kind === "file") settleDisk(sink.folder);
     onStep(round, "writer");
     const writer = await runJob({ kind: "writer", settings });
-    // After the writer: they write the same volume, and only then is that known. In input bytes, as every other figure: what the disk or
-    // the server takes times what the codec saves.
+    // After the writer: they write the same volume, and only then is that known. In input bytes, as every other figure:
+    // what the disk or the server takes times what the codec saves.
     const fold = writer.bytesIn / writer.bytesStored;
     const inInputBytes = (run: CeilingRun): CeilingRun => ({
       ...run,

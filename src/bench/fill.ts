@@ -17,8 +17,8 @@ const XOR_PERIOD_ROWS = 16;
 const RAND_BITS = 12;
 
 /**
- * - `xor`: the XOR of an element's coordinates, the row's taken modulo 16. Compresses very well; catches nothing that is misplaced
- *   by a constant fill.
+ * - `xor`: the XOR of an element's coordinates, the row's taken modulo 16. Compresses very well; catches nothing that
+ *   is misplaced by a constant fill.
  * - `rand`: 12 random bits in 16, the best ratio possible is 1.33: a camera that sees only noise.
  * - `zeros`: what costs an encoder least.
  * @param rowShape dimensions 1 and up, slowest first

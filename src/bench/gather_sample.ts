@@ -3,9 +3,10 @@ import { type EpochTable, epochTable } from "../geometry/epoch_table.js";
 import { increment } from "../geometry/mixed_radix.js";
 
 /**
- * Chunks of a stream that reads `ring` round and round, evenly picked from as many epochs as the ring holds until they fill
- * `bytesMax`, end to end in shared memory. One epoch is not enough: where it is a single chunk, an encoder that meets the same
- * megabyte again and again has it in its caches, and its branch predictors know it by heart. Plain and slow: it runs before the clock does.
+ * Chunks of a stream that reads `ring` round and round, evenly picked from as many epochs as the ring holds until they
+ * fill `bytesMax`, end to end in shared memory. One epoch is not enough: where it is a single chunk, an encoder that
+ * meets the same megabyte again and again has it in its caches, and its branch predictors know it by heart. Plain and
+ * slow: it runs before the clock does.
  * @param ring whole rows of uint16
  */
 export function gatherSample(g: ArrayGeometry, ring: Uint8Array, bytesMax: number): Uint8Array {

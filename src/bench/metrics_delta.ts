@@ -9,7 +9,9 @@ export interface MetricsDelta {
 
 type AppendTimes = MetricsSnapshot["appendNs"];
 
-/** What several writers counted side by side. Stages and waits keep their order, that of the first writer that has them. */
+/**
+ * What several writers counted side by side. Stages and waits keep their order, that of the first writer that has them.
+ */
 export function sumDeltas(deltas: readonly MetricsDelta[]): MetricsDelta {
   const stages = new Map<string, StageMetrics>();
   const waits = new Map<string, WaitMetrics>();

@@ -1,4 +1,7 @@
-/** Numbers in [0, 1), the same ones for the same seed (mulberry32). For input and choices that must be repeatable, never for secrets. */
+/**
+ * Numbers in [0, 1), the same ones for the same seed (mulberry32). For input and choices that must be repeatable, never
+ * for secrets.
+ */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

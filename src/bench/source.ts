@@ -1,10 +1,15 @@
 import type { Fill } from "./fill.js";
 
-/** Smallest ring of prefilled input: twice the last-level cache of a usual machine, or appends would be read from cache. */
+/**
+ * Smallest ring of prefilled input: twice the last-level cache of a usual machine, or appends would be read from cache.
+ */
 const RING_BYTES_MIN = 64 * 2 ** 20;
 /** Ring that is still made an epoch long, so that a chunk never holds the same row twice. */
 const RING_BYTES_MAX = 640 * 2 ** 20;
-/** Views made ahead: a `subarray` costs as much as copying 512 bytes, and a camera's program holds its buffers ready as well. */
+/**
+ * Views made ahead: a `subarray` costs as much as copying 512 bytes, and a camera's program holds its buffers ready as
+ * well.
+ */
 const VIEWS_MAX = 2 ** 18;
 /** Input made at once when it is made while streaming. */
 const LIVE_BYTES = 2 ** 20;
@@ -41,8 +46,8 @@ export function openSource(options: SourceOptions): Source {
 }
 
 /**
- * `count` inputs. Prefilled ones share the ring, each begins at another row of it: two that walk it side by side would find each other's
- * bytes in the caches.
+ * `count` inputs. Prefilled ones share the ring, each begins at another row of it: two that walk it side by side would
+ * find each other's bytes in the caches.
  */
 export function openSources(options: SourceOptions, count: number): Source[] {
   const each = Array.from({ length: count }, (_, i) => i);

@@ -15,8 +15,8 @@ export function spread(values: readonly number[]): Spread {
 }
 
 /**
- * Ratios of values measured in the same round. A disturbance that lasts longer than a round cancels out of them, which it does
- * not out of the ratio of two medians.
+ * Ratios of values measured in the same round. A disturbance that lasts longer than a round cancels out of them, which
+ * it does not out of the ratio of two medians.
  */
 export function ratios(values: readonly number[], references: readonly number[]): Spread {
   if (values.length !== references.length) throw new RangeError("ratios of lists of different length");

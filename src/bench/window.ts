@@ -4,8 +4,8 @@ import { MillraceError } from "../index.js";
 /** What a measurement must cover before it gives a number. */
 export const WINDOW_RULE = {
   /**
-   * Batches before the window, at least, and at least one for every slot: all pages touched, code compiled, files made. They are
-   * drained before the window opens.
+   * Batches before the window, at least, and at least one for every slot: all pages touched, code compiled, files made.
+   * They are drained before the window opens.
    */
   warmupBatchesMin: 2,
   /** Batches that are accepted inside the window, at least. */
@@ -32,8 +32,8 @@ export interface WindowResult {
 }
 
 /**
- * The measuring window of one run: opened after warm-up at a batch boundary with nothing in flight, closed when everything
- * accepted inside is delivered and the store is closed. Keeps time and counts; it starts nothing.
+ * The measuring window of one run: opened after warm-up at a batch boundary with nothing in flight, closed when
+ * everything accepted inside is delivered and the store is closed. Keeps time and counts; it starts nothing.
  */
 export class Window {
   readonly #options: WindowOptions;

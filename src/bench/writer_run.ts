@@ -20,12 +20,15 @@ import { cpuSecondsSince, gbPerSecond } from "./statistics.js";
 import { WINDOW_RULE, Window } from "./window.js";
 
 /**
- * Figures of one run of the writer, or of several side by side: of the window alone and of all streams together, unless a field says
- * otherwise.
+ * Figures of one run of the writer, or of several side by side: of the window alone and of all streams together, unless
+ * a field says otherwise.
  */
 export interface WriterRun {
   readonly gbPerSecond: number;
-  /** Processor time inside the window, user and system, all threads; the generator's too when the input is not prefilled. */
+  /**
+   * Processor time inside the window, user and system, all threads; the generator's too when the input is not
+   * prefilled.
+   */
   readonly cpuSeconds: number;
   readonly gbPerCpuSecond: number;
   readonly bytesIn: number;

@@ -10,7 +10,10 @@ export interface AdaptersReport extends AdaptersAnswer {
   readonly printed: string;
 }
 
-/** Asks a process of its own for the adapters. Never rejects: a process that ends without an answer is an error in the report. */
+/**
+ * Asks a process of its own for the adapters. Never rejects: a process that ends without an answer is an error in the
+ * report.
+ */
 export function askForAdapters(): Promise<AdaptersReport> {
   return new Promise((resolve) => {
     const child = fork(fileURLToPath(new URL("./adapters_child.js", import.meta.url)), {

@@ -1,6 +1,6 @@
 /**
- * Entry of a child process of `millrace doctor`: finds out what WebGPU there is. A process of its own, because drivers are looked at that
- * doctor is run to find fault with: one that crashes ends the child and not the report.
+ * Entry of a child process of `millrace doctor`: finds out what WebGPU there is. A process of its own, because drivers
+ * are looked at that doctor is run to find fault with: one that crashes ends the child and not the report.
  */
 import { isMillraceError } from "../base/errors.js";
 import { type SurveyedAdapter, surveyAdapters } from "../gpu/adapter_survey.js";

@@ -27,7 +27,8 @@ export async function openBenchFill(spec: FillSpec, settings: Pick<BenchSettings
   if (spec.name === "images") {
     const images = await readImages(spec.files, plane);
     const mirrored = images.flatMap(mirrorings);
-    // All images plain, then all mirrored one way, and so on: a few files fill a chunk without showing an encoder the same one twice.
+    // All images plain, then all mirrored one way, and so on: a few files fill a chunk without showing an encoder the
+    // same one twice.
     const nth = (index: number): Image =>
       mirrored[(index % images.length) * 4 + (Math.floor(index / images.length) % 4)];
     return tiled("images", plane, nth);

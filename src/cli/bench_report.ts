@@ -4,7 +4,10 @@ import { formatCodec } from "./codec_arg.js";
 import { formatBytes, formatNs } from "./numbers.js";
 import { formatFields } from "./table.js";
 
-/** A result for people: the figure with its ceilings, then where time and memory went. Stage figures are of the last round. */
+/**
+ * A result for people: the figure with its ceilings, then where time and memory went. Stage figures are of the last
+ * round.
+ */
 export function describeBench(result: BenchResult): string {
   const { settings, rounds, machine } = result;
   const last = rounds[rounds.length - 1].writer;

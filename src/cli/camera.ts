@@ -1,6 +1,6 @@
 /**
- * A synthetic camera: a scene in photons per pixel, Poisson shot noise, gain, read noise, an offset, and a 12-bit converter.
- * Frame n depends only on (size, seed, n), so that a reader can make it again and compare every value.
+ * A synthetic camera: a scene in photons per pixel, Poisson shot noise, gain, read noise, an offset, and a 12-bit
+ * converter. Frame n depends only on (size, seed, n), so that a reader can make it again and compare every value.
  */
 
 export interface CameraOptions {

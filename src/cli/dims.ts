@@ -3,9 +3,9 @@ import type { DimensionOptions } from "../geometry/array_geometry.js";
 
 /**
  * Parses `--dims`: `name:size:chunk:shard` per dimension, comma between them, slowest first, in elements. Size 0 means
- * unbounded and is legal for the first dimension only. `shard` may be left out: one chunk per shard along that dimension.
- * The axis type is guessed from the name, as microscopes name axes: t → time, z, y, x → space, c → channel, else other.
- * Whether chunk and shard fit each other is the library's to check.
+ * unbounded and is legal for the first dimension only. `shard` may be left out: one chunk per shard along that
+ * dimension. The axis type is guessed from the name, as microscopes name axes: t → time, z, y, x → space, c → channel,
+ * else other. Whether chunk and shard fit each other is the library's to check.
  * @throws commander's InvalidArgumentError, which becomes exit code 2
  */
 export function parseDims(text: string): DimensionOptions[] {

@@ -1,9 +1,9 @@
 /**
- * Cuts a byte stream of any piece sizes into views of whole elements: what `append` takes. The bytes of an element that a piece
- * splits are carried to the front of the next one.
+ * Cuts a byte stream of any piece sizes into views of whole elements: what `append` takes. The bytes of an element that
+ * a piece splits are carried to the front of the next one.
  *
- * One buffer is lent out again and again: a returned view is valid until the next call. That is enough, because `append` has
- * copied the bytes when it resolves.
+ * One buffer is lent out again and again: a returned view is valid until the next call. That is enough, because
+ * `append` has copied the bytes when it resolves.
  */
 export class ElementCarry {
   readonly #itemBytes: number;
@@ -30,7 +30,9 @@ export class ElementCarry {
     return this.#buffer.subarray(this.#carried);
   }
 
-  /** Takes `count` bytes that were written to `room()`; returns the whole elements among all bytes held (may be empty). */
+  /**
+   * Takes `count` bytes that were written to `room()`; returns the whole elements among all bytes held (may be empty).
+   */
   filled(count: number): Uint8Array {
     this.#settle();
     const held = this.#carried + count;

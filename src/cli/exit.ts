@@ -19,7 +19,8 @@ const USAGE_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "ADDON_UNAVAILABLE",
   "NOT_YET",
   "RESUME_MISMATCH",
-  // Of the codes of S3 this one alone: it is found out before anything is asked. Credentials may expire in the middle of a stream.
+  // Of the codes of S3 this one alone: it is found out before anything is asked. Credentials may expire in the middle
+  // of a stream.
   "S3_CLIENT_MISSING",
 ]);
 
@@ -46,8 +47,8 @@ function sentence(commanderMessage: string): string {
 }
 
 /**
- * One line `millrace: CODE: message` on stderr; with `json` also `{"error":{code,message,context}}` as stdout's last line.
- * INTERNAL adds the stack: such an error is a bug, and a report of it needs the place.
+ * One line `millrace: CODE: message` on stderr; with `json` also `{"error":{code,message,context}}` as stdout's last
+ * line. INTERNAL adds the stack: such an error is a bug, and a report of it needs the place.
  * @returns the exit code
  */
 export function reportError(thrown: unknown, io: CliIo, json: boolean): number {

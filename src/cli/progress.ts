@@ -9,7 +9,10 @@ export const PROGRESS_MODES: readonly ProgressMode[] = ["auto", "json", "none"];
 
 /** What a running writer says about itself; taken anew for every refresh. */
 export interface ProgressSample extends StallSample {
-  /** Raw over encoded bytes of what the encoder is done with, null before. `bytesIn` runs ahead of `bytesStored`, so not their quotient. */
+  /**
+   * Raw over encoded bytes of what the encoder is done with, null before. `bytesIn` runs ahead of `bytesStored`, so not
+   * their quotient.
+   */
   readonly ratio: number | null;
   /** Staging slots that wait for the encoder, of how many: a full queue means that the producer is being held back. */
   readonly slotsBusy: number;
@@ -37,8 +40,8 @@ export interface Progress {
 }
 
 /**
- * `auto`: a bar on a terminal, else only the closing line, and one when the stream begins to stand still. `json`: one JSON line a second and one at the end.
- * `none`: nothing.
+ * `auto`: a bar on a terminal, else only the closing line, and one when the stream begins to stand still. `json`: one
+ * JSON line a second and one at the end. `none`: nothing.
  */
 export function startProgress(options: ProgressOptions): Progress {
   switch (options.mode) {
@@ -111,7 +114,10 @@ function startBar(options: ProgressOptions): Progress {
   });
 }
 
-/** The object of `--progress json`. `seconds` from the start; `bytesPerSecond` since the last line; `stall` null while anything moves. */
+/**
+ * The object of `--progress json`. `seconds` from the start; `bytesPerSecond` since the last line; `stall` null while
+ * anything moves.
+ */
 export function progressLine(
   sample: ProgressSample,
   clock: { seconds: number; bytesPerSecond?: number },

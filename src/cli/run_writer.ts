@@ -48,8 +48,9 @@ export function progressSample(writer: ArrayWriter): ProgressSample {
 }
 
 /**
- * Closes the writer. A row that was begun and not finished is left out of the store, and the writer says so with INCOMPLETE_ROW once
- * everything else is done; the commands know how far their input went and say it in their own words, so it is no failure here.
+ * Closes the writer. A row that was begun and not finished is left out of the store, and the writer says so with
+ * INCOMPLETE_ROW once everything else is done; the commands know how far their input went and say it in their own
+ * words, so it is no failure here.
  */
 export async function closeWholeRows(writer: ArrayWriter): Promise<void> {
   try {
@@ -60,8 +61,9 @@ export async function closeWholeRows(writer: ArrayWriter): Promise<void> {
 }
 
 /**
- * After an error: closes the writer, so that what was accepted is kept, and aborts it where closing fails too. The caller reports the
- * error that it has; a writer says its first error again on every later call, so nothing new is lost here.
+ * After an error: closes the writer, so that what was accepted is kept, and aborts it where closing fails too. The
+ * caller reports the error that it has; a writer says its first error again on every later call, so nothing new is lost
+ * here.
  */
 export async function closeAfterError(writer: ArrayWriter, error: unknown): Promise<void> {
   try {

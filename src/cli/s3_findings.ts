@@ -46,7 +46,10 @@ const SOURCES: Readonly<Record<string, string>> = {
   CREDENTIALS_IMDS: "the instance",
 };
 
-/** Without a place to try: what is installed, and what the environment names. @param env names are looked at, values are not */
+/**
+ * Without a place to try: what is installed, and what the environment names. @param env names are looked at, values are
+ * not
+ */
 export function s3Finding(version: string | undefined, env: Readonly<Record<string, string | undefined>>): Finding {
   const found = CREDENTIAL_VARIABLES.filter((name) => env[name] !== undefined);
   const credentials =
@@ -70,7 +73,8 @@ export function s3ClientVersion(): string | undefined {
 }
 
 /**
- * Tries out a place for stores, step by step, until something fails. Writes a few small objects below `<prefix>/.millrace/` and removes them.
+ * Tries out a place for stores, step by step, until something fails. Writes a few small objects below
+ * `<prefix>/.millrace/` and removes them.
  * @param id names the objects
  * @throws MillraceError INVALID_OPTION
  */

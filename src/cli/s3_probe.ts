@@ -21,8 +21,8 @@ const LIFECYCLE =
   "Give the bucket a lifecycle rule that aborts incomplete multipart uploads after some days, or they are kept and paid for.";
 
 /**
- * Does with a bucket, in small, what writing and reading a store does. Each step is a finding: "ok"; "absent" for what Millrace can do
- * without; "bad" for what it cannot, which is the last but for what could not be removed.
+ * Does with a bucket, in small, what writing and reading a store does. Each step is a finding: "ok"; "absent" for what
+ * Millrace can do without; "bad" for what it cannot, which is the last but for what could not be removed.
  */
 export async function probeBucket(api: S3Api, options: ProbeOptions): Promise<Finding[]> {
   const probe = new Probe(api, options);
@@ -110,7 +110,8 @@ class Probe {
       await this.api.headBucket();
     } catch (error) {
       if (isMillraceError(error, "S3_UNREACHABLE")) throw error;
-      // An answer to HEAD has no body: a wrong key, or the wrong region, looks like a bucket that is denied or not there.
+      // An answer to HEAD has no body: a wrong key, or the wrong region, looks like a bucket that is denied or not
+      // there.
       await this.#list();
     }
     return { detail: `${this.options.where} is there` };
@@ -128,7 +129,10 @@ class Probe {
     };
   }
 
-  /** The checksum is taken before putObject returns its promise, and the bytes are sent later: they change in between, as in bad memory. */
+  /**
+   * The checksum is taken before putObject returns its promise, and the bytes are sent later: they change in between,
+   * as in bad memory.
+   */
   async #checksum(): Promise<Found> {
     const body = this.#body.slice();
     const put = this.#putObject(`${this.#key}-damaged`, body, {});

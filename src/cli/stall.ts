@@ -26,8 +26,8 @@ export interface Stall {
 }
 
 /**
- * Of the waits of a stream that stands still, the one the others hang on, from the end of the pipeline to its beginning: a stage with somebody
- * outside to wait for is to blame, one that waits for its neighbour is not.
+ * Of the waits of a stream that stands still, the one the others hang on, from the end of the pipeline to its
+ * beginning: a stage with somebody outside to wait for is to blame, one that waits for its neighbour is not.
  */
 const CULPRITS: readonly [owner: CurrentWait["owner"], rules: readonly CurrentWait["rule"][], waitingFor: string][] = [
   [
@@ -79,8 +79,8 @@ export class StallWatch {
 }
 
 /**
- * Says on `say` when a stream begins to stand still, and when it goes on; for output that is a log. Waiting for input is not said: a camera
- * may be slow, and a pipe silent for hours.
+ * Says on `say` when a stream begins to stand still, and when it goes on; for output that is a log. Waiting for input
+ * is not said: a camera may be slow, and a pipe silent for hours.
  */
 export class StallLog {
   readonly #watch = new StallWatch();

@@ -5,7 +5,10 @@ import { StallLog } from "./stall.js";
 
 const LOOK_MS = 1000;
 
-/** Says on stderr when one of the writers stands still and why, until the returned function is called. Keeps no process alive. */
+/**
+ * Says on stderr when one of the writers stands still and why, until the returned function is called. Keeps no process
+ * alive.
+ */
 export function logStalls(writers: readonly ArrayWriter[], stderr: Writable): () => void {
   const logs = writers.map((writer, i) => {
     const which = writers.length === 1 ? "" : `stream ${i + 1}: `;

@@ -5,7 +5,9 @@ import { formatBytes, formatRate } from "./numbers.js";
 import type { ProgressMode } from "./progress.js";
 import { StatusLine } from "./status_line.js";
 
-/** `json`: one line a second, as `write` has it. A log gets a line now and then, and none of a check that is soon over. */
+/**
+ * `json`: one line a second, as `write` has it. A log gets a line now and then, and none of a check that is soon over.
+ */
 const JSON_INTERVAL_MS = 1000;
 const LOG_INTERVAL_MS = 30_000;
 

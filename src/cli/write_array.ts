@@ -14,8 +14,8 @@ export interface ArrayFlags extends S3Flags {
 }
 
 /**
- * The array that the flags describe. With `--mode resume` what is left out is taken from the store; what is given must be as there, which
- * the writer checks.
+ * The array that the flags describe. With `--mode resume` what is left out is taken from the store; what is given must
+ * be as there, which the writer checks.
  * @throws MillraceError INVALID_OPTION for a flag that is missing; with `--mode resume` what reading the store throws
  */
 export async function arrayOf(store: string, flags: ArrayFlags): Promise<ArrayOptions> {

@@ -9,8 +9,9 @@ import { parseZstdFrames } from "./zstd_frame.js";
 /**
  * Decodes a Blosc 1 container (c-blosc README_CHUNK_FORMAT.rst and blosc.c).
  *
- * Not by numcodecs.js: its `decompress` ignores libblosc's error code, so a damaged payload comes back as whatever lay in that memory,
- * at the right length (measured with 0.3.2: 259 of 259 damaged containers were accepted). A verifier cannot stand on that.
+ * Not by numcodecs.js: its `decompress` ignores libblosc's error code, so a damaged payload comes back as whatever lay
+ * in that memory, at the right length (measured with 0.3.2: 259 of 259 damaged containers were accepted). A verifier
+ * cannot stand on that.
  */
 
 const HEADER_BYTES = 16;
@@ -130,7 +131,8 @@ async function decodeBlock(
     const bytes = (src[at] | (src[at + 1] << 8) | (src[at + 2] << 16) | (src[at + 3] << 24)) >>> 0;
     at += 4;
     if (bytes === 0 || bytes > src.length - at) throw new BloscError(`block ${block} is cut short`);
-    // Blosc stores what does not shrink. Without this, many blocks could share one long payload, and each would be gone through anew.
+    // Blosc stores what does not shrink. Without this, many blocks could share one long payload, and each would be gone
+    // through anew.
     if (bytes > splitBytes) throw new BloscError(`block ${block} takes ${bytes} bytes, decoded it has ${splitBytes}`);
     const from = src.subarray(at, at + bytes);
     const to = dst.subarray(split * splitBytes, (split + 1) * splitBytes);

@@ -6,8 +6,9 @@ const SHUFFLES = ["noshuffle", "shuffle", "bitshuffle"] as const;
 const FORMATS = ["blosclz", "lz4", "snappy", "zlib", "zstd"] as const;
 
 /**
- * What the header of a Blosc container says otherwise than the codec's configuration, or undefined. A container has no checksum, and a flipped
- * bit in these fields turns every value of the chunk without any decoder noticing: the configuration is a second witness.
+ * What the header of a Blosc container says otherwise than the codec's configuration, or undefined. A container has no
+ * checksum, and a flipped bit in these fields turns every value of the chunk without any decoder noticing: the
+ * configuration is a second witness.
  * @param container at least a header, or nothing is said
  */
 export function bloscHeaderOddity(container: Uint8Array, configuration: unknown): string | undefined {

@@ -23,8 +23,8 @@ export function encoderKind(spec: CodecSpec): EncoderKind {
 }
 
 /**
- * The codec of an array for which none was asked: `blosc` where elements have more than one byte, since separating the bytes of an
- * element is most of the gain; else `zstd`, which more readers have.
+ * The codec of an array for which none was asked: `blosc` where elements have more than one byte, since separating the
+ * bytes of an element is most of the gain; else `zstd`, which more readers have.
  */
 export function defaultCodec(dtype: DType): CodecSpec {
   return itemBytes(dtype) === 1 ? { name: "zstd" } : { name: "blosc" };
@@ -47,9 +47,11 @@ export interface ChunkEncoder {
   /** What does the work, with its version: "zstd-napi (libzstd 1.5.7)". libzstd's bytes may differ between versions. */
   readonly provider: string;
   /**
-   * Encodes `src` to the front of `dst` and returns the bytes written. Synchronous. Both may lie over SharedArrayBuffer and
-   * must not overlap. `dst` of {@link codecBound} bytes always suffices; what lies behind the bytes written is undefined.
-   * @throws MillraceError CODEC_FAILED when `dst` is too small or the library reports an error; `dst` then holds garbage.
+   * Encodes `src` to the front of `dst` and returns the bytes written. Synchronous. Both may lie over SharedArrayBuffer
+   * and must not overlap. `dst` of {@link codecBound} bytes always suffices; what lies behind the bytes written is
+   * undefined.
+   * @throws MillraceError CODEC_FAILED when `dst` is too small or the library reports an error; `dst` then holds
+   * garbage.
    */
   encode(src: Uint8Array, dst: Uint8Array): number;
   /** Lets go of the context. Idempotent; no call of `encode` may follow. */
@@ -58,8 +60,8 @@ export interface ChunkEncoder {
 
 /**
  * Checks a codec given by the caller and fills in its defaults.
- * @param value what the option `array.codec` holds: `{ name, level? }`, or text as on the command line: "none", "blosc", "zstd",
- *   "zstd:5"
+ * @param value what the option `array.codec` holds: `{ name, level? }`, or text as on the command line: "none",
+ *   "blosc", "zstd", "zstd:5"
  * @throws MillraceError UNKNOWN_CODEC for a name that is none of ours, INVALID_OPTION for a bad level or shape
  */
 export function resolveCodec(value: unknown): CodecSpec {
@@ -128,10 +130,10 @@ function codecFromText(text: string): { name: string; level?: number } {
 }
 
 /**
- * The codec chain of a chunk as zarr.json holds it: `bytes`, then what compresses.
- * `bytes` carries `endian` only where an element has more than one byte (Zarr v3 core, `bytes` codec). `zstd` and `blosc` carry
- * all of their members and no other: n5-zarr requires each, zarr-python refuses unknown ones. `clevel`, `level` and `blocksize` do
- * not affect decoding.
+ * The codec chain of a chunk as zarr.json holds it: `bytes`, then what compresses. `bytes` carries `endian` only where
+ * an element has more than one byte (Zarr v3 core, `bytes` codec). `zstd` and `blosc` carry all of their members and no
+ * other: n5-zarr requires each, zarr-python refuses unknown ones. `clevel`, `level` and `blocksize` do not affect
+ * decoding.
  */
 export function codecJson(spec: CodecSpec, dtype: DType): CodecJson[] {
   const typesize = itemBytes(dtype);
@@ -178,8 +180,8 @@ export function codecBound(spec: CodecSpec, chunkBytes: number): number {
 }
 
 /**
- * The memory that an encode thread works in, gathered chunk included, bytes: an upper bound of what the addon takes (its
- * `encoderScratchBytes`), which is about a quarter of a megabyte and two Blosc blocks.
+ * The memory that an encode thread works in, gathered chunk included, bytes: an upper bound of what the addon takes
+ * (its `encoderScratchBytes`), which is about a quarter of a megabyte and two Blosc blocks.
  */
 export function encoderScratchBytes(spec: CodecSpec, chunkBytes: number, typesize: number): number {
   switch (encoderKind(spec)) {

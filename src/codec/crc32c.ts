@@ -1,7 +1,11 @@
-/** The polynomial 0x1EDC6F41 (Castagnoli), bits reversed, as RFC 3720 appendix B.4 and the Zarr v3 crc32c codec use it. */
+/**
+ * The polynomial 0x1EDC6F41 (Castagnoli), bits reversed, as RFC 3720 appendix B.4 and the Zarr v3 crc32c codec use it.
+ */
 const POLYNOMIAL = 0x82f63b78;
 
-/** Eight tables of 256, end to end: table k advances a byte's contribution over k further zero bytes. 8 KiB: fits L1. */
+/**
+ * Eight tables of 256, end to end: table k advances a byte's contribution over k further zero bytes. 8 KiB: fits L1.
+ */
 const TABLES = makeTables();
 
 function makeTables(): Uint32Array {

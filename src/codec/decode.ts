@@ -7,8 +7,8 @@ import { findZstdDecoder, type ZstdLibrary } from "./libzstd.js";
 import { parseZstdFrames } from "./zstd_frame.js";
 
 /**
- * What a chunk may take encoded, at any stage of any chain; more is damage. No encoder that means well grows data so much; it bounds what a
- * decoder reads and holds.
+ * What a chunk may take encoded, at any stage of any chain; more is damage. No encoder that means well grows data so
+ * much; it bounds what a decoder reads and holds.
  */
 export function encodedBytesMax(chunkBytes: number): number {
   return 2 * chunkBytes + ENCODED_SLACK_BYTES;
@@ -21,11 +21,12 @@ export interface ChunkDecoder {
   /** Names of the chain, outermost first: "zstd, bytes". */
   readonly description: string;
   /**
-   * Undoes the whole chain: the elements of the chunk, little-endian, C order. Every checksum is verified. The result may be a view
-   * of `src`.
+   * Undoes the whole chain: the elements of the chunk, little-endian, C order. Every checksum is verified. The result
+   * may be a view of `src`.
    * @param expectedBytes raw bytes of a chunk; any other length is an error
-   * @throws MillraceError STORE_CORRUPT when the bytes do not decode to exactly that, with `checksum: true` in its context where a checksum
-   *   said so; STORE_UNSUPPORTED for a valid stream of a kind not read here; MEMORY_BUDGET_EXCEEDED when there is no memory for it
+   * @throws MillraceError STORE_CORRUPT when the bytes do not decode to exactly that, with `checksum: true` in its
+   *   context where a checksum said so; STORE_UNSUPPORTED for a valid stream of a kind not read here;
+   *   MEMORY_BUDGET_EXCEEDED when there is no memory for it
    */
   decode(src: Uint8Array, expectedBytes: number): Promise<Uint8Array>;
 }
@@ -46,7 +47,8 @@ interface Stage {
 /**
  * A decoder for the codec chain of a chunk, as zarr.json holds it (for a sharded array the inner `codecs`).
  * Knows bytes (either byte order), zstd, blosc (zstd, lz4, zlib inside), gzip and crc32c.
- * @throws MillraceError STORE_CORRUPT for a malformed chain, STORE_UNSUPPORTED for a codec or setting that is not read here
+ * @throws MillraceError STORE_CORRUPT for a malformed chain, STORE_UNSUPPORTED for a codec or setting that is not read
+ * here
  */
 export async function openDecoder(codecs: unknown, dtype: DType): Promise<ChunkDecoder> {
   if (!Array.isArray(codecs) || codecs.length === 0) throw malformed("codecs: expected a list with at least one codec");
@@ -140,7 +142,9 @@ function stageOf({ name }: Codec, zstd: ZstdLibrary | undefined): Stage {
   }
 }
 
-/** A compressor's output can be a little larger than its input; twice plus a bit covers every encoder that means well. */
+/**
+ * A compressor's output can be a little larger than its input; twice plus a bit covers every encoder that means well.
+ */
 function anySize(output: Allowed): Allowed {
   return { bytes: encodedBytesMax(output.bytes), exact: false };
 }

@@ -4,18 +4,22 @@ import type { ChunkEncoder } from "./codec.js";
 import { parseZstdFrames } from "./zstd_frame.js";
 
 /**
- * libzstd, from whoever has it: the optional package zstd-napi, else node:zlib (Node ≥ 22.15), else, for reading only, the WebAssembly
- * build in numcodecs. All are the reference library, so the format is the same; the bytes may differ between library versions.
+ * libzstd, from whoever has it: the optional package zstd-napi, else node:zlib (Node ≥ 22.15), else, for reading only,
+ * the WebAssembly build in numcodecs. All are the reference library, so the format is the same; the bytes may differ
+ * between library versions.
  *
- * The environment variable MILLRACE_ZSTD = napi | zlib | none takes one of them or fails ("none": no encoder, WebAssembly decoder).
- * It exists for tests and for finding faults.
+ * The environment variable MILLRACE_ZSTD = napi | zlib | none takes one of them or fails ("none": no encoder,
+ * WebAssembly decoder). It exists for tests and for finding faults.
  */
 export interface ZstdLibrary {
   /** "zstd-napi (libzstd 1.5.7)" */
   readonly provider: string;
   /** @throws MillraceError CODEC_FAILED if this build cannot set the level */
   readonly openEncoder: ((level: number) => ChunkEncoder) | undefined;
-  /** Decompresses exactly one frame, checksum verified, into `dst`; returns the bytes written. Throws whatever the library throws. */
+  /**
+   * Decompresses exactly one frame, checksum verified, into `dst`; returns the bytes written. Throws whatever the
+   * library throws.
+   */
   readonly decompress: (frame: Uint8Array, dst: Uint8Array) => number | Promise<number>;
 }
 
@@ -28,7 +32,10 @@ export interface ZstdSearch {
 
 const INSTALL_HINT = 'Install the package "zstd-napi" with its install script allowed, or run Node 22.15 or newer.';
 
-/** @throws MillraceError INVALID_OPTION for an unknown value of MILLRACE_ZSTD, or when zstd-napi fails in an unforeseen way */
+/**
+ * @throws MillraceError INVALID_OPTION for an unknown value of MILLRACE_ZSTD, or when zstd-napi fails in an unforeseen
+ * way
+ */
 export async function findZstdEncoder(): Promise<ZstdSearch> {
   const { natives, missing } = await findNatives();
   return { library: natives[0], missing };
@@ -91,14 +98,14 @@ interface NapiBinding {
 }
 
 /**
- * Made on first use, and kept for the thread: it is some 160 KB outside of what the collector counts, and whoever opens many arrays had
- * one for each. A call is over before the next one begins, so they can share it.
+ * Made on first use, and kept for the thread: it is some 160 KB outside of what the collector counts, and whoever opens
+ * many arrays had one for each. A call is over before the next one begins, so they can share it.
  */
 let decoderContext: InstanceType<NapiBinding["DCtx"]> | undefined;
 
 /**
- * zstd-napi, or the reason why it is not there: not installed, installed but never built (a blocked install script), or built for
- * another system. Any other failure is thrown: it would be a fault to be seen, not a missing package.
+ * zstd-napi, or the reason why it is not there: not installed, installed but never built (a blocked install script), or
+ * built for another system. Any other failure is thrown: it would be a fault to be seen, not a missing package.
  */
 export async function napiLibrary(specifier = "zstd-napi/binding.js"): Promise<ZstdLibrary | string> {
   let binding: NapiBinding;

@@ -1,6 +1,6 @@
 /**
- * Decodes one LZ4 block (lz4_Block_format.md of the lz4 project) that must fill `dst` exactly. Blosc containers hold such blocks; node:zlib
- * has no LZ4. Returns what is wrong, or undefined. Never reads or writes outside its arguments.
+ * Decodes one LZ4 block (lz4_Block_format.md of the lz4 project) that must fill `dst` exactly. Blosc containers hold
+ * such blocks; node:zlib has no LZ4. Returns what is wrong, or undefined. Never reads or writes outside its arguments.
  */
 export function decodeLz4Block(src: Uint8Array, dst: Uint8Array): string | undefined {
   let from = 0;

@@ -26,7 +26,8 @@ export async function openEncoder(
 
 /**
  * Who would encode, with version; so that a writer can refuse before it starts threads.
- * @throws MillraceError CODEC_UNAVAILABLE when nothing on this machine provides the codec; the hint says what to install
+ * @throws MillraceError CODEC_UNAVAILABLE when nothing on this machine provides the codec; the hint says what to
+ * install
  */
 export async function codecProvider(spec: CodecSpec, addon: NativeAddon | undefined): Promise<string> {
   const encoder = await openEncoder(spec, 1, addon);

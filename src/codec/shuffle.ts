@@ -44,8 +44,8 @@ function wordBytes(typesize: number, byteOffset: number): 1 | 2 | 4 {
 const LITTLE_ENDIAN = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 
 /**
- * Bit planes → elements: row 8·b + k holds bit k of byte b of every element, eight elements to a byte, first element lowest.
- * c-blosc 1 leaves a block alone whose element count is no multiple of eight.
+ * Bit planes → elements: row 8·b + k holds bit k of byte b of every element, eight elements to a byte, first element
+ * lowest. c-blosc 1 leaves a block alone whose element count is no multiple of eight.
  */
 export function bitUnshuffle(src: Uint8Array, dst: Uint8Array, typesize: number): void {
   const elements = Math.floor(src.length / typesize);

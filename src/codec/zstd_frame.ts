@@ -1,7 +1,8 @@
 /**
- * Reads the outer structure of Zstandard frames (RFC 8878 §3.1) without decompressing: where each frame ends and what it says about
- * its content. Decoders disagree on what may surround a frame: node:zlib on Node 22 accepts a frame cut short and ignores whatever
- * follows the first one (measured on 22.23), so the structure is checked here, before any of them sees it.
+ * Reads the outer structure of Zstandard frames (RFC 8878 §3.1) without decompressing: where each frame ends and what
+ * it says about its content. Decoders disagree on what may surround a frame: node:zlib on Node 22 accepts a frame cut
+ * short and ignores whatever follows the first one (measured on 22.23), so the structure is checked here, before any of
+ * them sees it.
  */
 
 export interface ZstdFrame {
@@ -25,8 +26,8 @@ const SKIPPABLE_MAGIC = 0x184d2a50;
 const BLOCK_BYTES_MAX = 128 * 1024;
 
 /**
- * Splits `src` into frames. Skippable frames are stepped over. Never throws and never reads outside `src`; every step consumes at
- * least three bytes, so it ends.
+ * Splits `src` into frames. Skippable frames are stepped over. Never throws and never reads outside `src`; every step
+ * consumes at least three bytes, so it ends.
  * @param framesMax more frames than this are an error
  */
 export function parseZstdFrames(src: Uint8Array, framesMax = 1024): ZstdFrames {

@@ -4,8 +4,8 @@ import type { OutputLayout } from "../handoff/host_batch.js";
 import type { GatherDescription } from "../native/addon.js";
 
 /**
- * One encode task = one chunk of one epoch of a batch; task number = epoch in batch · chunksPerEpoch + chunk in shard order,
- * which is also the chunk's place in the output slot. What every executor needs to turn a task into offsets.
+ * One encode task = one chunk of one epoch of a batch; task number = epoch in batch · chunksPerEpoch + chunk in shard
+ * order, which is also the chunk's place in the output slot. What every executor needs to turn a task into offsets.
  */
 export interface EncodePlan {
   readonly table: EpochTable;

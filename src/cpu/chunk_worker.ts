@@ -15,8 +15,9 @@ export interface EncodeMemory {
 }
 
 /**
- * Gathers and encodes chunks, one after another, on the thread that made it. Several of them share a batch by taking task
- * numbers from one shared cursor, so that a slow chunk holds nobody up; where a chunk lands never depends on who took it.
+ * Gathers and encodes chunks, one after another, on the thread that made it. Several of them share a batch by taking
+ * task numbers from one shared cursor, so that a slow chunk holds nobody up; where a chunk lands never depends on who
+ * took it.
  */
 export class ChunkWorker {
   readonly #plan: EncodePlan;

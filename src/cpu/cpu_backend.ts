@@ -23,8 +23,8 @@ export interface CpuBackendInit {
 }
 
 /**
- * The CPU backend, and the oracle of every other one: each chunk is gathered straight from staging and encoded, in parallel.
- * Which executor runs never shows in the bytes.
+ * The CPU backend, and the oracle of every other one: each chunk is gathered straight from staging and encoded, in
+ * parallel. Which executor runs never shows in the bytes.
  */
 export class CpuBackend implements Backend {
   readonly kind = "cpu";

@@ -2,7 +2,9 @@ import { fillPattern } from "../base/fill_pattern.js";
 import { product } from "../base/integers.js";
 import type { GatherDescription, GatherHandle, NativeAddon } from "../native/addon.js";
 
-/** Copies one chunk out of an epoch slab; see {@link GatherDescription} for the formula. Any thread, one call at a time. */
+/**
+ * Copies one chunk out of an epoch slab; see {@link GatherDescription} for the formula. Any thread, one call at a time.
+ */
 export interface ChunkGather {
   gather(src: Uint8Array, srcOffset: number, extents: Uint32Array, dst: Uint8Array, dstOffset: number): void;
 }
@@ -16,8 +18,8 @@ export function chunkGather(description: GatherDescription, addon: NativeAddon |
 }
 
 /**
- * The oracle of the native gather, and what runs without it. Dimensions that are contiguous in both source and chunk are
- * walked as one run; a run is one TypedArray.set, so short runs cost far more than in the addon.
+ * The oracle of the native gather, and what runs without it. Dimensions that are contiguous in both source and chunk
+ * are walked as one run; a run is one TypedArray.set, so short runs cost far more than in the addon.
  */
 export class TypeScriptGather implements ChunkGather {
   readonly #d: GatherDescription;

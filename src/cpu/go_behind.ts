@@ -5,8 +5,8 @@ const NICE_BEHIND = 5;
 const NICE_MAX = 19;
 
 /**
- * Lets the program's other threads go before this one. On Linux, where threads have priorities, process 0 is the calling thread (setpriority(2));
- * elsewhere it would be the whole program.
+ * Lets the program's other threads go before this one. On Linux, where threads have priorities, process 0 is the
+ * calling thread (setpriority(2)); elsewhere it would be the whole program.
  */
 export function goBehind(): void {
   if (process.platform !== "linux") return;

@@ -5,7 +5,10 @@ import { type EncodePlan, type EncodeRequest, isSkipped, rowsOfEpoch } from "./b
 import type { EncodeMemory } from "./chunk_worker.js";
 import type { Executor } from "./executor.js";
 
-/** The addon's thread pool: chunks go from staging to the output slot without touching JavaScript. Not for libzstd's codecs. */
+/**
+ * The addon's thread pool: chunks go from staging to the output slot without touching JavaScript. Not for libzstd's
+ * codecs.
+ */
 export class NativeExecutor implements Executor {
   readonly adapter: string;
   readonly #addon: NativeAddon;

@@ -31,8 +31,9 @@ interface Job {
 }
 
 /**
- * Encode threads as workers over shared memory: libzstd runs in them, and without the addon so does codec none. Every thread
- * is told of every batch and takes chunks until none is left, so one message a thread a batch is all the talking there is.
+ * Encode threads as workers over shared memory: libzstd runs in them, and without the addon so does codec none. Every
+ * thread is told of every batch and takes chunks until none is left, so one message a thread a batch is all the talking
+ * there is.
  */
 export class WorkerExecutor implements Executor {
   readonly adapter: string;

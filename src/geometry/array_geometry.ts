@@ -74,7 +74,8 @@ export interface ArrayGeometry {
  *
  * @param dimensions slowest first, 1 … 32 of them; sizes in elements. Also checked at run time, for JavaScript callers.
  * @throws MillraceError UNKNOWN_DTYPE; INVALID_OPTION for a value that is wrong by itself (type, range, name);
- *   BAD_GEOMETRY for values that do not fit together or exceed a limit. The context names the dimension and the numbers.
+ *   BAD_GEOMETRY for values that do not fit together or exceed a limit. The context names the dimension and the
+ *   numbers.
  */
 export function describeGeometry(dtype: DType, dimensions: readonly DimensionOptions[]): ArrayGeometry {
   if (!isDType(dtype)) {

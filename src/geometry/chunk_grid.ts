@@ -3,7 +3,9 @@ import { ceilDiv, exactDiv, product } from "../base/integers.js";
 import type { ArrayGeometry } from "./array_geometry.js";
 import { unravel } from "./mixed_radix.js";
 
-/** "Inner" = dimensions 1 … rank−1, so every result here has rank − 1 entries. A rank-1 array has one inner chunk: []. */
+/**
+ * "Inner" = dimensions 1 … rank−1, so every result here has rank − 1 entries. A rank-1 array has one inner chunk: [].
+ */
 
 /** Elements per inner dimension. */
 export function innerShape(g: ArrayGeometry): number[] {

@@ -5,9 +5,9 @@ import { innerChunkGrid, innerChunksOfShard, innerShape, innerShardGrid } from "
 import { dot, increment, strides } from "./mixed_radix.js";
 
 /**
- * The chunks of one epoch in shard order: by inner shard (C order), then by position inside the shard (C order). Encoders
- * lay chunks down in this order, so that what goes to one shard is one run. The same for every epoch of an array.
- * Chunks that lie wholly outside the array are not listed.
+ * The chunks of one epoch in shard order: by inner shard (C order), then by position inside the shard (C order).
+ * Encoders lay chunks down in this order, so that what goes to one shard is one run. The same for every epoch of an
+ * array. Chunks that lie wholly outside the array are not listed.
  *
  * "Offsets" are in bytes inside an epoch slab: epochRows × rowElements elements in C order.
  */
@@ -19,13 +19,19 @@ export interface EpochTable {
   readonly entriesPerEpoch: number;
   /** Per chunk: offset of its first element. */
   readonly srcOffset: Float64Array;
-  /** `rank` values per chunk: valid elements per dimension. [0] is always epochRows; inner ones are clipped at the edge. */
+  /**
+   * `rank` values per chunk: valid elements per dimension. [0] is always epochRows; inner ones are clipped at the edge.
+   */
   readonly extents: Uint32Array;
   /** Per chunk: inner shard, 0 … shardsPerRow − 1; never decreases. */
   readonly shard: Uint32Array;
-  /** Per chunk: position among its shard's entries of one epoch, in C order over shard/chunk of the inner dimensions. */
+  /**
+   * Per chunk: position among its shard's entries of one epoch, in C order over shard/chunk of the inner dimensions.
+   */
   readonly innerPosition: Uint32Array;
-  /** shardsPerRow + 1 values: chunks of inner shard s are shardStart[s] … shardStart[s + 1] − 1. Never an empty range. */
+  /**
+   * shardsPerRow + 1 values: chunks of inner shard s are shardStart[s] … shardStart[s + 1] − 1. Never an empty range.
+   */
   readonly shardStart: Uint32Array;
   /** Strides of the epoch slab in bytes, slowest first; the last is itemBytes. */
   readonly srcStrides: Float64Array;

@@ -5,8 +5,8 @@ const scratch = new DataView(new ArrayBuffer(8));
 /**
  * The binary16 nearest to `value`, ties to even, as its 16 bits.
  *
- * Rounds from the double at once: going through float32 would round twice and be off by one where the float32 lands on a tie.
- * Every NaN becomes the canonical quiet NaN 0x7e00.
+ * Rounds from the double at once: going through float32 would round twice and be off by one where the float32 lands on
+ * a tie. Every NaN becomes the canonical quiet NaN 0x7e00.
  */
 export function toHalfBits(value: number): number {
   if (Number.isNaN(value)) return 0x7e00;
@@ -14,7 +14,8 @@ export function toHalfBits(value: number): number {
   const magnitude = Math.abs(value);
   // 65520 lies halfway between the largest half, 65504, and 65536, which is out of range: the tie goes to infinity.
   if (magnitude >= 65520) return sign | 0x7c00;
-  // Subnormals are multiples of 2^-24. The scaling is exact; 1024 of them is the least normal half, whose bits are 0x0400.
+  // Subnormals are multiples of 2^-24. The scaling is exact; 1024 of them is the least normal half, whose bits are
+  // 0x0400.
   if (magnitude < 2 ** -14) return sign | roundHalfEven(magnitude * 2 ** 24);
   scratch.setFloat64(0, magnitude);
   const exponent = ((scratch.getUint16(0) >> 4) & 0x7ff) - 1023;

@@ -2,8 +2,8 @@ import { assert } from "../base/assert.js";
 import { product } from "../base/integers.js";
 
 /**
- * Index maths of the whole library: an index is a number in a mixed radix whose digits are coordinates, last digit fastest
- * (C order). Moving data means: unravel against one shape, ravel with another's strides.
+ * Index maths of the whole library: an index is a number in a mixed radix whose digits are coordinates, last digit
+ * fastest (C order). Moving data means: unravel against one shape, ravel with another's strides.
  */
 
 /** C-order strides in units of `unit` (default: elements); the last is `unit`. Rank 0 gives no strides. */

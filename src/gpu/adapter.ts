@@ -35,7 +35,8 @@ const SHOWN_LIMITS = [
 
 /**
  * The adapter that a stream would run on: a high-performance one.
- * @throws MillraceError BACKEND_UNAVAILABLE when there is no WebGPU, no adapter, or only a software one that was not allowed
+ * @throws MillraceError BACKEND_UNAVAILABLE when there is no WebGPU, no adapter, or only a software one that was not
+ * allowed
  */
 export async function findAdapter(host: GpuHost, allowSoftware: boolean): Promise<FoundAdapter> {
   const gpu = await host.gpu();
@@ -82,7 +83,8 @@ export function describeAdapter(adapter: GPUAdapter): GpuAdapterInfo {
 const DEFAULT_LIMITS: GpuLimits = { maxBufferSize: 268435456, maxStorageBufferBindingSize: 134217728 };
 
 /**
- * A device with the largest buffers that the adapter gives, since streams share it; checked against what it says that it has.
+ * A device with the largest buffers that the adapter gives, since streams share it; checked against what it says that
+ * it has.
  * @throws MillraceError BACKEND_UNAVAILABLE, which names the limit that is too small
  */
 export async function openDevice(found: FoundAdapter, needed: GpuLimits, timestamps = false): Promise<GPUDevice> {

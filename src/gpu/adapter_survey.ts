@@ -22,7 +22,8 @@ const REQUESTS: readonly GPURequestAdapterOptions[] = [
 ];
 
 /**
- * Every adapter that WebGPU gives to any request, each once, after making a device of it and letting that go again. For doctor.
+ * Every adapter that WebGPU gives to any request, each once, after making a device of it and letting that go again. For
+ * doctor.
  * @throws MillraceError BACKEND_UNAVAILABLE where there is no WebGPU; having no adapter is an empty list
  */
 export async function surveyAdapters(host: GpuHost): Promise<SurveyedAdapter[]> {

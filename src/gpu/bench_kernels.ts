@@ -30,8 +30,8 @@ const CHUNK_ELEMENTS = 256 * 1024;
 const REPEATS = 11;
 
 /**
- * Times every kernel by timestamp queries on frames like a camera's, and compares the encoder's output on a fixed corpus with the
- * TypeScript encoder's. For bench/gpu.js.
+ * Times every kernel by timestamp queries on frames like a camera's, and compares the encoder's output on a fixed
+ * corpus with the TypeScript encoder's. For bench/gpu.js.
  * @throws MillraceError BACKEND_UNAVAILABLE
  */
 export async function benchKernels(options: {

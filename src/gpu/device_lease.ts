@@ -5,7 +5,9 @@ import { BINDINGS, type BindingName, type KernelName, kernelSource } from "./ker
 
 /** A device that streams of one thread share, and its compiled kernels. */
 export interface DeviceLease {
-  /** Not to be destroyed by anybody but {@link release}: that unmaps memory which another thread may be copying into. */
+  /**
+   * Not to be destroyed by anybody but {@link release}: that unmaps memory which another thread may be copying into.
+   */
   readonly device: GPUDevice;
   readonly info: GpuAdapterInfo;
   readonly bindGroupLayout: GPUBindGroupLayout;
@@ -27,7 +29,9 @@ interface Shared {
   ended: boolean;
 }
 
-/** Compiling the kernels takes far longer than anything else about a stream, so streams of one thread share a device. */
+/**
+ * Compiling the kernels takes far longer than anything else about a stream, so streams of one thread share a device.
+ */
 const open = new Map<GpuHost, Promise<Shared>>();
 
 /**

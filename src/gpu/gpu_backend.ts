@@ -39,15 +39,16 @@ export interface GpuBackendLinks {
 }
 
 /**
- * How long a closing backend waits for answers of its device that nobody wants any more. A device that is destroyed gives them at once;
- * one that hangs never does.
+ * How long a closing backend waits for answers of its device that nobody wants any more. A device that is destroyed
+ * gives them at once; one that hangs never does.
  */
 const ANSWERS_MS = 2000;
 
 /**
- * Encodes batches on a WebGPU device, and on the CPU what a device did not finish. The bytes are the same, so a batch may be done
- * again by the other: a staging slot is held until the encoded batch is in host memory, and whatever goes wrong on the device before
- * that (it is lost, an allocation fails, a command is refused) costs time and one warning, no row. Thread: the engine's.
+ * Encodes batches on a WebGPU device, and on the CPU what a device did not finish. The bytes are the same, so a batch
+ * may be done again by the other: a staging slot is held until the encoded batch is in host memory, and whatever goes
+ * wrong on the device before that (it is lost, an allocation fails, a command is refused) costs time and one warning,
+ * no row. Thread: the engine's.
  */
 export class GpuBackend implements Backend {
   readonly kind = "gpu";
@@ -140,7 +141,10 @@ export class GpuBackend implements Backend {
     }
   }
 
-  /** A device that never answers holds up no abort: nobody but this thread copies into the slots, so it need not be waited for. */
+  /**
+   * A device that never answers holds up no abort: nobody but this thread copies into the slots, so it need not be
+   * waited for.
+   */
   hurry(): void {
     this.#hurried = true;
     this.#giveUp(givenUp());
@@ -166,8 +170,9 @@ export class GpuBackend implements Backend {
   }
 
   /**
-   * Takes the mapped memory away from the producer, ends every map, and only then lets the device go. The binding aborts the process when
-   * a thread is torn down before the device has answered all that it was asked, so that is waited for too.
+   * Takes the mapped memory away from the producer, ends every map, and only then lets the device go. The binding
+   * aborts the process when a thread is torn down before the device has answered all that it was asked, so that is
+   * waited for too.
    */
   #release(): Promise<void> {
     this.#released ??= (async () => {
@@ -218,8 +223,9 @@ export class GpuBackend implements Backend {
   }
 
   /**
-   * Runs `submit` and asks what the device has against it. Scopes belong to the device, which other streams use too: they are closed
-   * whatever happens. A refused copy does not fail the map behind it, which then shows what an earlier batch left there.
+   * Runs `submit` and asks what the device has against it. Scopes belong to the device, which other streams use too:
+   * they are closed whatever happens. A refused copy does not fail the map behind it, which then shows what an earlier
+   * batch left there.
    */
   #watched<T>(submit: () => T): { readonly result: T; readonly accepted: Promise<void> } {
     const { device } = this.#encoder;

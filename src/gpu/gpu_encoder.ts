@@ -32,7 +32,8 @@ export type KernelPipelines = ReadonlyMap<KernelName, GPUComputePipeline>;
 /** The kernels that batches of this layout need, compiled. Rejects with what WebGPU has against them. */
 export async function kernelPipelines(lease: DeviceLease, layout: GpuLayout): Promise<KernelPipelines> {
   const compiled = kernelPlan(layout, 1).map(async ({ name }) => [name, await lease.pipeline(name)] as const);
-  // Not before the last one: what compiles behind a failure would be left to a thread that ends, which the binding does not survive.
+  // Not before the last one: what compiles behind a failure would be left to a thread that ends, which the binding does
+  // not survive.
   await Promise.allSettled(compiled);
   return new Map(await Promise.all(compiled));
 }
@@ -53,9 +54,9 @@ export interface GpuSlot {
 }
 
 /**
- * The encoder of docs/encoder.md as a chain of kernels on one device. It makes pipelines and buffers once and records one submit a
- * batch; who may use a slot when is not decided here. What lies between input and output is shared by all slots: a queue runs its
- * submits one after the other, so a batch has been read before the next one overwrites it.
+ * The encoder of docs/encoder.md as a chain of kernels on one device. It makes pipelines and buffers once and records
+ * one submit a batch; who may use a slot when is not decided here. What lies between input and output is shared by all
+ * slots: a queue runs its submits one after the other, so a batch has been read before the next one overwrites it.
  */
 export class GpuEncoder {
   readonly device: GPUDevice;
@@ -83,7 +84,8 @@ export class GpuEncoder {
       try {
         made.push(device.createBuffer({ label, size: alignUp(size, 4), usage, mappedAtCreation }));
       } catch (error) {
-        // A collector that does not see device memory would leave the others for long, on a device that other streams use.
+        // A collector that does not see device memory would leave the others for long, on a device that other streams
+        // use.
         for (const other of made) other.destroy();
         throw error;
       }
@@ -119,8 +121,8 @@ export class GpuEncoder {
   }
 
   /**
-   * Records and submits one batch whose bytes are in the upload buffer, which must be unmapped. Returns how many bytes of the
-   * output are on their way to the readback buffer. `generation` comes back in the output's second word.
+   * Records and submits one batch whose bytes are in the upload buffer, which must be unmapped. Returns how many bytes
+   * of the output are on their way to the readback buffer. `generation` comes back in the output's second word.
    * @param timestamps two a kernel, in the order of {@link kernelPlan}; for benchmarks: it takes a pass a kernel
    */
   submit(slot: GpuSlot, upload: GPUBuffer, batch: GpuBatch, generation: number, timestamps?: GPUQuerySet): number {
@@ -205,7 +207,9 @@ export class GpuEncoder {
     };
   }
 
-  /** The queue keeps writes and submits in order, so the table may change between two batches that are both under way. */
+  /**
+   * The queue keeps writes and submits in order, so the table may change between two batches that are both under way.
+   */
   #writeSkips(batch: GpuBatch): void {
     const { skippedEpochs } = batch;
     if (skippedEpochs === undefined && !this.#skipsWritten) return;

@@ -1,6 +1,9 @@
 import { assert } from "../base/assert.js";
 
-/** Where the kernels lie, spelled out: bundlers take a file along where its name stands in `new URL("…", import.meta.url)`. */
+/**
+ * Where the kernels lie, spelled out: bundlers take a file along where its name stands in
+ * `new URL("…", import.meta.url)`.
+ */
 const URLS: Readonly<Record<string, URL>> = {
   codes: new URL("./kernels/codes.wgsl", import.meta.url),
   common: new URL("./kernels/common.wgsl", import.meta.url),

@@ -20,7 +20,10 @@ export type KernelName = (typeof KERNELS)[number];
 export const BINDINGS = ["params", "tables", "input", "planes", "work", "blocks", "payload", "output"] as const;
 export type BindingName = (typeof BINDINGS)[number];
 
-/** What one kernel needs of a device at most. WebGPU promises as much of every device; a test adds up what the kernels use. */
+/**
+ * What one kernel needs of a device at most. WebGPU promises as much of every device; a test adds up what the kernels
+ * use.
+ */
 export const KERNEL_LIMITS = {
   maxStorageBuffersPerShaderStage: BINDINGS.length - 1,
   maxComputeWorkgroupStorageSize: 16384,

@@ -6,8 +6,8 @@ import type { GpuHost } from "./gpu_host.js";
 import { kernelUrl } from "./kernel_urls.js";
 
 /**
- * What `create()` gave on this thread. It must stay reachable for as long as a device lives or a map is pending: when it is collected
- * before, or while the process leaves, the binding aborts the process.
+ * What `create()` gave on this thread. It must stay reachable for as long as a device lives or a map is pending: when
+ * it is collected before, or while the process leaves, the binding aborts the process.
  */
 let held: GPU | undefined;
 

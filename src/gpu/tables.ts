@@ -24,8 +24,8 @@ export interface KernelTables {
 }
 
 /**
- * Builds the table: lg(p) of docs/encoder.md §6, the predefined distributions and their cells (RFC 8878 3.1.1.3.2.2), the shape of
- * the gather, one row a chunk of an epoch.
+ * Builds the table: lg(p) of docs/encoder.md §6, the predefined distributions and their cells (RFC 8878 3.1.1.3.2.2),
+ * the shape of the gather, one row a chunk of an epoch.
  */
 export function kernelTables(g: ArrayGeometry, table: EpochTable, epochsPerBatch: number): KernelTables {
   const dims = mergedDimensions(g, table);
@@ -56,7 +56,10 @@ export function kernelTables(g: ArrayGeometry, table: EpochTable, epochsPerBatch
   return { words, rank, dimsAt: DIMS_AT, chunkTableAt, chunkTableWords, skippedAt };
 }
 
-/** Probabilities, −1 as 1, and the cells of each code ascending, one code behind the other; the upper half says where a code's start. */
+/**
+ * Probabilities, −1 as 1, and the cells of each code ascending, one code behind the other; the upper half says where a
+ * code's start.
+ */
 function predefined(words: Uint32Array, distribution: readonly number[], pAt: number, cellsAt: number): void {
   const states = fseStates(distribution, PREDEFINED_LOG);
   let at = 0;
@@ -79,8 +82,8 @@ interface MergedDimension {
 }
 
 /**
- * Neighbouring dimensions that are contiguous in the batch and never clipped count as one: fewer divisions an element. The append
- * dimension stays by itself, because its extent changes with the last batch.
+ * Neighbouring dimensions that are contiguous in the batch and never clipped count as one: fewer divisions an element.
+ * The append dimension stays by itself, because its extent changes with the last batch.
  */
 function mergedDimensions(g: ArrayGeometry, table: EpochTable): MergedDimension[] {
   const never = (k: number): boolean => {

@@ -5,9 +5,10 @@ import type { GpuMemory } from "./gpu_memory.js";
 const BUSY_RETRY_MS = 1;
 
 /**
- * The device's mapped memory, one buffer a staging slot. While a slot is filled its buffer is mapped and stands in the addon's table
- * of regions, so that the producer's copies go straight into it; a kick takes it out of the table, copies what is not there yet,
- * and unmaps it. The engine maps it again; the producer never waits for that. Thread: the engine's.
+ * The device's mapped memory, one buffer a staging slot. While a slot is filled its buffer is mapped and stands in the
+ * addon's table of regions, so that the producer's copies go straight into it; a kick takes it out of the table, copies
+ * what is not there yet, and unmaps it. The engine maps it again; the producer never waits for that. Thread: the
+ * engine's.
  */
 export class UploadRing {
   readonly #buffers: readonly GPUBuffer[];
@@ -19,7 +20,10 @@ export class UploadRing {
   readonly #mapped: Promise<void>[];
   #closed = false;
 
-  /** `buffers` are mapped already. Throws where their memory cannot be reached: Electron forbids the package webgpu to show it. */
+  /**
+   * `buffers` are mapped already. Throws where their memory cannot be reached: Electron forbids the package webgpu to
+   * show it.
+   */
   constructor(buffers: readonly GPUBuffer[], memory: GpuMemory, addon: NativeAddon | undefined) {
     this.#buffers = buffers;
     this.#memory = memory;
@@ -86,7 +90,8 @@ export class UploadRing {
         this.#addon?.regionRemove(region);
         return;
       } catch (error) {
-        // A copy is in it, which only happens when the device goes away under a producer that fills: it ends within milliseconds.
+        // A copy is in it, which only happens when the device goes away under a producer that fills: it ends within
+        // milliseconds.
         if ((error as { code?: string }).code !== "NATIVE_REGION_BUSY") throw error;
         await new Promise((resolve) => setTimeout(resolve, BUSY_RETRY_MS));
       }

@@ -1,8 +1,8 @@
 import type { HostBatch } from "./host_batch.js";
 
 /**
- * kick → backend: a filled staging slot, or whole epochs of one. By value; the bytes stay in the staging slot, borrowed by
- * the backend until the kick's promise settles.
+ * kick → backend: a filled staging slot, or whole epochs of one. By value; the bytes stay in the staging slot, borrowed
+ * by the backend until the kick's promise settles.
  */
 export interface StagedBatch {
   readonly stagingIndex: number;
@@ -23,8 +23,8 @@ export interface StagedBatch {
 }
 
 /**
- * The contract of `cpu/` and `gpu/`. Thread: the engine's. Kicks are made in generation order, up to one per output slot at a
- * time, and may complete in any order: delivery puts them back in order (DELIVER_OLDEST_FIRST).
+ * The contract of `cpu/` and `gpu/`. Thread: the engine's. Kicks are made in generation order, up to one per output
+ * slot at a time, and may complete in any order: delivery puts them back in order (DELIVER_OLDEST_FIRST).
  */
 export interface Backend {
   readonly kind: "cpu" | "gpu";
@@ -36,10 +36,13 @@ export interface Backend {
    */
   kick(batch: StagedBatch): Promise<HostBatch>;
   /**
-   * The stream was aborted: nobody wants what is kicked. A backend that waits for somebody who may never answer rejects those kicks now; the
-   * rule about both slots stays. What ends by itself needs none of this.
+   * The stream was aborted: nobody wants what is kicked. A backend that waits for somebody who may never answer rejects
+   * those kicks now; the rule about both slots stays. What ends by itself needs none of this.
    */
   hurry?(): void;
-  /** Joins everything kicked, then ends threads and releases memory. Idempotent. Called with kicks pending it waits for them. */
+  /**
+   * Joins everything kicked, then ends threads and releases memory. Idempotent. Called with kicks pending it waits for
+   * them.
+   */
   close(): Promise<void>;
 }

@@ -9,7 +9,9 @@ export interface HostBatch {
   /** First epoch of the batch, counted from the start of the array, and how many follow. */
   readonly firstEpoch: number;
   readonly epochCount: number;
-  /** Rows of the append dimension that the batch covers, [from, to). `to` is not epoch-aligned only in the last batch. */
+  /**
+   * Rows of the append dimension that the batch covers, [from, to). `to` is not epoch-aligned only in the last batch.
+   */
   readonly rowFrom: number;
   readonly rowTo: number;
   /** Bit e set (byte e >> 3): epoch `firstEpoch + e` was skipped whole; its chunks are absent. Undefined: none was. */
@@ -19,10 +21,10 @@ export interface HostBatch {
 }
 
 /**
- * Layout of an output slot, fixed at plan time. The slot's table of offsets says where each chunk begins. The CPU backend puts chunk
- * c of epoch e (c in shard order, see geometry/epoch_table) at `chunkStrideBytes * (epoch-in-batch * chunksPerEpoch + c)`, so that
- * threads encode without talking; the GPU backend packs them, one run a shard. Delivery joins neighbours into one segment where no
- * gap lies between them.
+ * Layout of an output slot, fixed at plan time. The slot's table of offsets says where each chunk begins. The CPU
+ * backend puts chunk c of epoch e (c in shard order, see geometry/epoch_table) at
+ * `chunkStrideBytes * (epoch-in-batch * chunksPerEpoch + c)`, so that threads encode without talking; the GPU backend
+ * packs them, one run a shard. Delivery joins neighbours into one segment where no gap lies between them.
  */
 export interface OutputLayout {
   /** Bytes of an output slot. */

@@ -4,8 +4,8 @@
  * Thread: the delivery worker only. Calls for one shard come in order and are not overlapped: the next call on a shard
  * waits for the previous one's promise. Calls for different shards may overlap.
  *
- * Errors: every failure is a MillraceError (SINK_FAILED, DISK_FULL, PERMISSION_DENIED, STORE_EXISTS …) with the key in its
- * context. After an error on a shard only `abandon` is called on that shard.
+ * Errors: every failure is a MillraceError (SINK_FAILED, DISK_FULL, PERMISSION_DENIED, STORE_EXISTS …) with the key in
+ * its context. After an error on a shard only `abandon` is called on that shard.
  */
 export interface Sink {
   /** For messages and metrics: "file", "memory", "discard", "throttled", "s3". */
@@ -14,9 +14,9 @@ export interface Sink {
   readonly location: string;
 
   /**
-   * Makes the store's root ready, before anything else is called.
-   * "create" refuses an existing store (STORE_EXISTS); "overwrite" removes what is there first, so that no stale shard
-   * survives under a smaller shape. "resume" takes a store that its last writer has closed (STORE_NOT_CLOSED) and changes nothing in it.
+   * Makes the store's root ready, before anything else is called. "create" refuses an existing store (STORE_EXISTS);
+   * "overwrite" removes what is there first, so that no stale shard survives under a smaller shape. "resume" takes a
+   * store that its last writer has closed (STORE_NOT_CLOSED) and changes nothing in it.
    */
   open(mode: OpenMode): Promise<void>;
 
@@ -33,8 +33,8 @@ export interface Sink {
   readonly stored?: StoredObjects | undefined;
 
   /**
-   * Of sinks that can append to what survives a crash: makes rows recoverable before their shards are sealed. Without one, durability
-   * "batch" is refused, and recovery keeps whole rows of shards only.
+   * Of sinks that can append to what survives a crash: makes rows recoverable before their shards are sealed. Without
+   * one, durability "batch" is refused, and recovery keeps whole rows of shards only.
    */
   readonly journal?: SinkJournal | undefined;
 
@@ -42,15 +42,16 @@ export interface Sink {
   readonly parallelShards?: number | undefined;
 
   /**
-   * Only of sinks without a journal, whose store is recovered from the list of its objects. The list shows which rows of shards are whole,
-   * so those count as durable once they are sealed; what it cannot show is durable only when it is published, or announced here.
-   * The append dimension will end at `rows`, inside a row of shards: called before those shards are sealed.
+   * Only of sinks without a journal, whose store is recovered from the list of its objects. The list shows which rows
+   * of shards are whole, so those count as durable once they are sealed; what it cannot show is durable only when it is
+   * published, or announced here. The append dimension will end at `rows`, inside a row of shards: called before those
+   * shards are sealed.
    */
   readonly announceEnd?: ((rows: number) => Promise<void>) | undefined;
 
   /**
-   * The stream was aborted: calls that wait for somebody far away fail soon instead of trying on. What still comes (abandon, a last
-   * putObject, close) may take seconds, not minutes. Sinks that wait for nobody need none of this.
+   * The stream was aborted: calls that wait for somebody far away fail soon instead of trying on. What still comes
+   * (abandon, a last putObject, close) may take seconds, not minutes. Sinks that wait for nobody need none of this.
    */
   readonly hurry?: (() => void) | undefined;
 
@@ -61,11 +62,16 @@ export interface Sink {
 /** What a sink is opened for: a new store, one instead of what is there, or one that goes on. */
 export type OpenMode = "create" | "overwrite" | "resume";
 
-/** Objects of a store as readers see them. Thread: any one; calls may overlap. Rejects with a MillraceError that has the key in its context. */
+/**
+ * Objects of a store as readers see them. Thread: any one; calls may overlap. Rejects with a MillraceError that has the
+ * key in its context.
+ */
 export interface StoredObjects {
   /** Bytes of an object; undefined: there is none. */
   size(key: string): Promise<number | undefined>;
-  /** `length` bytes from `offset`, fewer where the object ends before; undefined: there is none. The caller owns them. */
+  /**
+   * `length` bytes from `offset`, fewer where the object ends before; undefined: there is none. The caller owns them.
+   */
   getRange(key: string, offset: number, length: number): Promise<Uint8Array | undefined>;
 }
 
@@ -88,38 +94,48 @@ export interface ShardExpectation {
 export interface ShardHandle {
   /**
    * Appends `segments` in order behind what was written before. The memory is borrowed until the promise settles, also
-   * when it rejects: a slot returns to its ring only after that (OUTPUT_RELEASED). Never a partial append that counts as success.
+   * when it rejects: a slot returns to its ring only after that (OUTPUT_RELEASED). Never a partial append that counts
+   * as success.
    */
   write(segments: readonly Uint8Array[]): Promise<void>;
 
   /**
-   * The bytes so far, and what recovery finds them by, survive a power cut once it resolves. Of sinks with a journal, for shards opened
-   * as `synced`. A sync that failed is final: nothing may be called but `abandon`.
+   * The bytes so far, and what recovery finds them by, survive a power cut once it resolves. Of sinks with a journal,
+   * for shards opened as `synced`. A sync that failed is final: nothing may be called but `abandon`.
    */
   sync?(): Promise<void>;
 
   /**
-   * Appends `tail` (the index), makes the object complete and visible under its key, and with `durable` makes it survive a
-   * power cut: data synced before the name appears, the name synced before the promise resolves.
+   * Appends `tail` (the index), makes the object complete and visible under its key, and with `durable` makes it
+   * survive a power cut: data synced before the name appears, the name synced before the promise resolves.
    */
   seal(tail: Uint8Array, durable: boolean): Promise<void>;
 
-  /** Releases handles and buffers. `keep` leaves the bytes so far for recovery; otherwise it is as if the shard had never been opened. Never throws. */
+  /**
+   * Releases handles and buffers. `keep` leaves the bytes so far for recovery; otherwise it is as if the shard had
+   * never been opened. Never throws.
+   */
   abandon(keep: boolean): Promise<void>;
 }
 
 /**
- * What a store holds besides its shards and objects while a writer is at work: a marker that says so, and append-only files, one a row
- * of shards. All of it is gone after a clean close. Calls as for a {@link Sink}; different files may overlap.
+ * What a store holds besides its shards and objects while a writer is at work: a marker that says so, and append-only
+ * files, one a row of shards. All of it is gone after a clean close. Calls as for a {@link Sink}; different files may
+ * overlap.
  */
 export interface SinkJournal {
-  /** Puts the marker. After `open` of the sink, before anything else; fails where another writer has put one meanwhile. */
+  /**
+   * Puts the marker. After `open` of the sink, before anything else; fails where another writer has put one meanwhile.
+   */
   begin(writeId: string, durable: boolean): Promise<void>;
   /** A new file. */
   open(name: string): Promise<JournalFile>;
   /** Removes a file that was closed. */
   remove(name: string): Promise<void>;
-  /** Removes all files, and the marker last: the store is whole. With `durable` a power cut cannot bring files back without the marker. */
+  /**
+   * Removes all files, and the marker last: the store is whole. With `durable` a power cut cannot bring files back
+   * without the marker.
+   */
   clear(durable: boolean): Promise<void>;
   /** CRC-32C by the fastest means there are. Undefined: the caller has its own. */
   readonly crc32c?: ((bytes: Uint8Array) => number) | undefined;
@@ -129,7 +145,10 @@ export interface SinkJournal {
 
 /** One append-only file of a journal. */
 export interface JournalFile {
-  /** Appends; with `durable`, all so far survives a power cut. One call at a time, `bytes` are borrowed. The first failure sticks. */
+  /**
+   * Appends; with `durable`, all so far survives a power cut. One call at a time, `bytes` are borrowed. The first
+   * failure sticks.
+   */
   append(bytes: Uint8Array, durable: boolean): Promise<void>;
   /** Idempotent. The file stays. */
   close(): Promise<void>;
@@ -149,8 +168,8 @@ export interface SinkSpec {
   /** Ports inside `options` that move there instead of being cloned. Default: none. */
   readonly transfer?: readonly unknown[] | undefined;
   /**
-   * Memory the sink holds while streaming, for the memory plan: from the shards open at once and the upper bound of a shard's bytes.
-   * Not cloned. Throws INVALID_OPTION for shards that the sink cannot take.
+   * Memory the sink holds while streaming, for the memory plan: from the shards open at once and the upper bound of a
+   * shard's bytes. Not cloned. Throws INVALID_OPTION for shards that the sink cannot take.
    */
   readonly memoryBytes: (openShards: number, shardBytesMax: number) => number;
   /** Whether the sink has a journal, which durability "batch" needs. Undefined: only the sink itself knows. */

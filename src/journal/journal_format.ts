@@ -12,7 +12,8 @@ import { crc32c } from "../codec/crc32c.js";
  *     record = u32 shard | u32 entry | u64 offset | u32 nbytes | u32 crc32c(encoded chunk)
  *     sealed = u32 3 | u32 0 | u64 rowTo                the last frame
  *
- * Little-endian. A payload is never empty: zeros where a file was made longer and its data never came must not read as frames.
+ * Little-endian. A payload is never empty: zeros where a file was made longer and its data never came must not read as
+ * frames.
  */
 export const JOURNAL_FORMAT = 1;
 
@@ -22,7 +23,9 @@ export const RECORD_BYTES = 24;
 export const SEALED_BYTES = 16;
 export const FRAME_KIND = { header: 1, commit: 2, sealed: 3 } as const;
 
-/** What a journal belongs to; recovery compares it with the store. "row" = a row of shards, "epochs" are counted in it. */
+/**
+ * What a journal belongs to; recovery compares it with the store. "row" = a row of shards, "epochs" are counted in it.
+ */
 export interface JournalHeader {
   /** The stream's, as in its marker. */
   readonly writeId: string;

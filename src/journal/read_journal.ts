@@ -36,8 +36,8 @@ export interface Journal {
 }
 
 /**
- * Reads the journal of a row up to the first frame that is torn or wrong. Never throws, whatever the bytes are. What it returns reads
- * `bytes` when it is asked for records.
+ * Reads the journal of a row up to the first frame that is torn or wrong. Never throws, whatever the bytes are. What it
+ * returns reads `bytes` when it is asked for records.
  */
 export function readJournal(bytes: Uint8Array): Journal {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -1,8 +1,8 @@
 import { isJsonObject, type Json } from "../base/json.js";
 
 /**
- * What a store holds while it is written, and after a crash until it is recovered. `recover` touches no store without it.
- * Written when the store is opened, removed last by a clean close.
+ * What a store holds while it is written, and after a crash until it is recovered. `recover` touches no store without
+ * it. Written when the store is opened, removed last by a clean close.
  */
 export const MARKER_KEY = ".millrace/writer.json";
 

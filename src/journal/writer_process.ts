@@ -9,14 +9,15 @@ export async function thisProcess(): Promise<WriterProcess> {
 }
 
 /**
- * Whether the writer of a marker is still at work. False also for one on another machine, or in a container with another name: nobody can
- * tell from here.
+ * Whether the writer of a marker is still at work. False also for one on another machine, or in a container with
+ * another name: nobody can tell from here.
  */
 export async function isAtWork({ host, pid, processStart, ended }: WriterProcess): Promise<boolean> {
   if (ended || host !== hostname() || !exists(pid)) return false;
   const found = await lookAt(pid);
   if (found === undefined || processStart === undefined) return true;
-  // The number may have been given to another process since; and one that was killed keeps it until its parent has noticed.
+  // The number may have been given to another process since; and one that was killed keeps it until its parent has
+  // noticed.
   return found.start === processStart && !found.dead;
 }
 
@@ -37,7 +38,8 @@ async function lookAt(pid: number): Promise<{ readonly start: string; readonly d
       readFile(`/proc/${pid}/stat`, "latin1"),
       readFile("/proc/sys/kernel/random/boot_id", "latin1"),
     ]);
-    // The name in parentheses may hold anything, more parentheses too. Fields from behind it: state, … start time in ticks since boot.
+    // The name in parentheses may hold anything, more parentheses too. Fields from behind it: state, … start time in
+    // ticks since boot.
     const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
     return { start: `${boot.trim()} ${fields[19]}`, dead: fields[0] === "Z" || fields[0] === "X" };
   } catch {

@@ -1,6 +1,6 @@
 /**
- * Waits that metrics count: the ordering rules, and the byte bound of the sink. Names repeated from slots/ordering.ts, which
- * sits above this folder; a unit test holds the two lists together.
+ * Waits that metrics count: the ordering rules, and the byte bound of the sink. Names repeated from slots/ordering.ts,
+ * which sits above this folder; a unit test holds the two lists together.
  */
 export const ORDERING_COUNTED_RULES = [
   "STAGING_COPIED",

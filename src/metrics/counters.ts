@@ -1,8 +1,9 @@
 import { type CountedRule, ORDERING_COUNTED_RULES, WAIT_OWNERS, type WaitOwner } from "./counted_rules.js";
 
 /**
- * Counters of one writer in shared memory: any thread adds, any thread reads, nothing waits. Metrics observe; they never order.
- * 64-bit words, because bytes pass 2^32 within seconds. Added to once a batch or once a write, never once an append.
+ * Counters of one writer in shared memory: any thread adds, any thread reads, nothing waits. Metrics observe; they
+ * never order. 64-bit words, because bytes pass 2^32 within seconds. Added to once a batch or once a write, never once
+ * an append.
  */
 const NAMES = [
   // Watermarks, rows of the append dimension; accepted rows are the producer's own
@@ -85,8 +86,8 @@ export class Counters {
   }
 
   /**
-   * Blocks this thread until the engine has stopped, or for `timeoutMs`. Returns whether it has. Only for the moment the process
-   * ends: nothing else may block the caller's thread.
+   * Blocks this thread until the engine has stopped, or for `timeoutMs`. Returns whether it has. Only for the moment
+   * the process ends: nothing else may block the caller's thread.
    */
   waitEngineStopped(timeoutMs: number): boolean {
     return Atomics.wait(this.#words, INDEX.engineStopped, 0n, timeoutMs) !== "timed-out";

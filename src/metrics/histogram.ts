@@ -3,8 +3,8 @@ const FINE = 2048;
 const HALF = FINE / 2;
 
 /**
- * Counts whole numbers in buckets of one relative width, as an HDR histogram of three figures does. All memory is taken at once and
- * recording allocates nothing. Node's `createHistogram` gives the same numbers; browsers have none.
+ * Counts whole numbers in buckets of one relative width, as an HDR histogram of three figures does. All memory is taken
+ * at once and recording allocates nothing. Node's `createHistogram` gives the same numbers; browsers have none.
  */
 export class Histogram {
   readonly #counts: Float64Array;

@@ -2,10 +2,10 @@ import { nowNs } from "../base/clock.js";
 import { Histogram } from "./histogram.js";
 
 /**
- * Append latency. Reading the clock twice costs about as much as copying 512 bytes, so of the appends that need not wait
- * only one in {@link SAMPLE_EVERY} is timed; an append that waits is timed always, and the maximum covers both kinds.
- * Percentiles come from the evenly taken sample alone, which waiting appends do not distort. Thirteen, so that the sample does not
- * fall into step with the number of appends in a batch.
+ * Append latency. Reading the clock twice costs about as much as copying 512 bytes, so of the appends that need not
+ * wait only one in {@link SAMPLE_EVERY} is timed; an append that waits is timed always, and the maximum covers both
+ * kinds. Percentiles come from the evenly taken sample alone, which waiting appends do not distort. Thirteen, so that
+ * the sample does not fall into step with the number of appends in a batch.
  */
 export const SAMPLE_EVERY = 13;
 

@@ -9,13 +9,17 @@ export interface OpenWait {
 }
 
 /**
- * The waits of one owner, for metrics: those that go on, in shared memory with the time since when, and those that are over, added up.
- * A few words are written a batch, and none for a call that need not wait. Observes only. One instance an owner: nobody else writes its words.
+ * The waits of one owner, for metrics: those that go on, in shared memory with the time since when, and those that are
+ * over, added up. A few words are written a batch, and none for a call that need not wait. Observes only. One instance
+ * an owner: nobody else writes its words.
  */
 export class OwnerWaits {
   readonly #counters: Counters;
   readonly #owner: WaitOwner;
-  /** Several waits may go on under one rule (a batch of each output slot); the oldest is shown. In order of their beginning. */
+  /**
+   * Several waits may go on under one rule (a batch of each output slot); the oldest is shown. In order of their
+   * beginning.
+   */
   readonly #open = new Map<CountedRule, OpenWait[]>();
 
   constructor(counters: Counters, owner: WaitOwner) {

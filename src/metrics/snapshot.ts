@@ -30,9 +30,9 @@ export interface WaitMetrics {
 }
 
 /**
- * What one owner waits for at this moment. `docs/ordering.md` says for each rule who must act for the wait to end. An owner that has nothing
- * to do waits for the one before it: the engine under BATCH_FILLED, delivery under ENCODED. The producer is the caller's
- * thread: it is listed while a call of the writer waits, and only then.
+ * What one owner waits for at this moment. `docs/ordering.md` says for each rule who must act for the wait to end. An
+ * owner that has nothing to do waits for the one before it: the engine under BATCH_FILLED, delivery under ENCODED. The
+ * producer is the caller's thread: it is listed while a call of the writer waits, and only then.
  */
 export interface CurrentWait {
   /** Who waits. */
@@ -43,7 +43,10 @@ export interface CurrentWait {
   readonly forNs: number;
 }
 
-/** What {@link ArrayWriter.metrics} returns. Counts since the writer opened; `schema` changes when a field changes meaning. */
+/**
+ * What {@link ArrayWriter.metrics} returns. Counts since the writer opened; `schema` changes when a field changes
+ * meaning.
+ */
 export interface MetricsSnapshot {
   /** Version of this form. */
   readonly schema: 1;

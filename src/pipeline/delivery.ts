@@ -23,8 +23,8 @@ export interface DeliveryLinks {
 
 /**
  * The delivery worker: drains encoded batches strictly oldest first into the sink, seals shards, publishes the shape.
- * It owns the sink. A failure sticks: later batches are joined unwritten, open shards are given up with their bytes left for
- * recovery, and what was sealed before is still published. Thread: its own, or the caller's when inline.
+ * It owns the sink. A failure sticks: later batches are joined unwritten, open shards are given up with their bytes
+ * left for recovery, and what was sealed before is still published. Thread: its own, or the caller's when inline.
  */
 export class Delivery {
   readonly #init: DeliveryInit;
@@ -62,7 +62,10 @@ export class Delivery {
   #working = 0;
   readonly #begun = new Signal();
 
-  /** Opens the store: after this its metadata is valid, with shape 0 or that of the store which is resumed. Rejects with the sink's error. */
+  /**
+   * Opens the store: after this its metadata is valid, with shape 0 or that of the store which is resumed. Rejects with
+   * the sink's error.
+   */
   static async open(
     init: DeliveryInit,
     sink: Sink,
@@ -91,8 +94,8 @@ export class Delivery {
   }
 
   /**
-   * Of a stream that is resumed: opens the row of shards that it goes on in, with what that row holds. The engine must be heard meanwhile,
-   * since copying takes long and an abort ends it. A failure is the stream's.
+   * Of a stream that is resumed: opens the row of shards that it goes on in, with what that row holds. The engine must
+   * be heard meanwhile, since copying takes long and an abort ends it. A failure is the stream's.
    */
   async reopen(): Promise<void> {
     const { resume } = this.#init;
@@ -213,7 +216,10 @@ export class Delivery {
     });
   }
 
-  /** The engine's thread is gone, and with it every batch that has not come: what is here runs out and the sink is closed. */
+  /**
+   * The engine's thread is gone, and with it every batch that has not come: what is here runs out and the sink is
+   * closed.
+   */
   engineLost(): void {
     this.#work(this.#runOut());
   }
@@ -286,7 +292,10 @@ export class Delivery {
     await (row.journal === undefined ? appended : this.#order.wait("JOURNAL_AFTER_DATA", appended, undefined));
   }
 
-  /** The epochs are with the sink: enters them into the journal, and at durability "batch" makes both survive a power cut. */
+  /**
+   * The epochs are with the sink: enters them into the journal, and at durability "batch" makes both survive a power
+   * cut.
+   */
   async #commit(row: ShardRow, firstEpoch: number, epochCount: number, rowTo: number): Promise<void> {
     if (row.journal !== undefined) {
       const committed = allSettled([
@@ -295,8 +304,8 @@ export class Delivery {
       ]);
       await this.#order.wait("DURABLE_AFTER_COMMIT", committed, undefined);
     }
-    // Behind the journal, which recovery goes by: what counts as delivered outlives the process. And before the seal, which
-    // may be done before the rest of the batch: durable rows are delivered ones.
+    // Behind the journal, which recovery goes by: what counts as delivered outlives the process. And before the seal,
+    // which may be done before the rest of the batch: durable rows are delivered ones.
     this.#counters.raise("rowsDelivered", rowTo);
     if (row.journal !== undefined && this.#init.durability === "batch") this.#durableUpTo(rowTo);
   }
@@ -330,8 +339,9 @@ export class Delivery {
   }
 
   /**
-   * Starts sealing the current row, which ends at `rowTo`, and makes way for the next one: syncing a shard takes as long as the
-   * disk needs, and the next row must not wait for it. Waits for the row before, so two rows are open at most.
+   * Starts sealing the current row, which ends at `rowTo`, and makes way for the next one: syncing a shard takes as
+   * long as the disk needs, and the next row must not wait for it. Waits for the row before, so two rows are open at
+   * most.
    */
   async #sealCurrent(rowTo: number): Promise<void> {
     const row = this.#current as ShardRow;
@@ -370,7 +380,10 @@ export class Delivery {
     this.#publisher.want(rowTo);
   }
 
-  /** `listed`: the store's objects alone show that these rows are whole. What they cannot show is durable once it is published. */
+  /**
+   * `listed`: the store's objects alone show that these rows are whole. What they cannot show is durable once it is
+   * published.
+   */
   async #raiseDurable(rows: number, listed: boolean): Promise<void> {
     if (this.#sink.announceEnd !== undefined && !listed) {
       this.#publisher.want(rows);
@@ -423,8 +436,8 @@ export class Delivery {
       await this.#raiseDurable(rows, this.#rowsDurable >= rows).catch((error) => this.#fail(error));
       this.#publisher.want(rows);
     }
-    // On a full disk the open shards make room for the metadata: it makes whole shards visible, and they are in pieces. Not where
-    // rows in them were promised.
+    // On a full disk the open shards make room for the metadata: it makes whole shards visible, and they are in pieces.
+    // Not where rows in them were promised.
     const keep = !this.#untouched && (!this.#diskFull || this.#init.durability === "batch");
     const last = [
       () => this.#current?.abandon(keep),

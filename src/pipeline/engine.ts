@@ -23,8 +23,8 @@ export interface EnginePorts {
 
 /**
  * Runs one stream's engine until it is closed or aborted, and answers on its ports; never rejects. Teardown order
- * (STOP_JOIN_BEFORE_RELEASE): the schedule takes no more → delivery has run out and closed the sink → the backend is joined
- * → slot memory is released.
+ * (STOP_JOIN_BEFORE_RELEASE): the schedule takes no more → delivery has run out and closed the sink → the backend is
+ * joined → slot memory is released.
  *
  * @param left resolves when the producer has left, which it only does when delivery has stopped, or a thread was lost
  */
@@ -40,8 +40,8 @@ export async function runEngine(
   const delivered = new Promise<void>((resolve) => {
     deliveryStopped = resolve;
   });
-  // Delivery's thread is gone, or this one was left behind: nothing more will be joined. It may happen while the backend opens, and the
-  // port says it once; of one that closed before this thread was loaded only the producer tells.
+  // Delivery's thread is gone, or this one was left behind: nothing more will be joined. It may happen while the
+  // backend opens, and the port says it once; of one that closed before this thread was loaded only the producer tells.
   ports.delivery.addEventListener?.("close", () => deliveryStopped());
   void left?.then(deliveryStopped);
   let backend: Backend;
@@ -50,7 +50,8 @@ export async function runEngine(
       ports.producer.postMessage({ type: "warning", message }),
     );
   } catch (error) {
-    // A port that nobody reads does not hear that its other end was closed, when something was sent before: this thread would never end.
+    // A port that nobody reads does not hear that its other end was closed, when something was sent before: this thread
+    // would never end.
     ports.producer.onmessage = () => {};
     counters.raise("engineOpened", 1);
     counters.raise("engineStopped", 1);

@@ -122,7 +122,9 @@ export interface DeliveryInit {
   readonly mode: OpenMode;
   /** What mode "resume" goes on from. */
   readonly resume: ResumeFrom | undefined;
-  /** "none": nothing is synced; else seals and metadata are, with "batch" also every batch before it counts as durable. */
+  /**
+   * "none": nothing is synced; else seals and metadata are, with "batch" also every batch before it counts as durable.
+   */
   readonly durability: Durability;
   readonly publishIntervalMs: number;
   readonly metadata: MetadataInit;

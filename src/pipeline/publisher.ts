@@ -96,7 +96,8 @@ export class Publisher {
     this.#lastMs = now();
     this.#counters.add("publishNs", nowNs() - from);
     this.#counters.add("publishCount", 1);
-    // They lie in sealed shards, and the shape covers them: durable, also where the disk had no room for the journal to say so.
+    // They lie in sealed shards, and the shape covers them: durable, also where the disk had no room for the journal to
+    // say so.
     this.#counters.raise("rowsDurable", rows);
     this.#counters.raise("rowsPublished", rows);
     this.#onPublished(rows);

@@ -8,8 +8,8 @@ import type { ResumeFrom } from "./messages.js";
 import type { OpenShard, ShardRow } from "./shard_row.js";
 
 /**
- * Memory of a copy: shards at once × bytes of a piece, or of a chunk that is larger. It is taken before the first batch, while the output slots
- * of the plan are not touched yet, so it adds nothing to the peak.
+ * Memory of a copy: shards at once × bytes of a piece, or of a chunk that is larger. It is taken before the first
+ * batch, while the output slots of the plan are not touched yet, so it adds nothing to the peak.
  */
 const SHARDS_AT_ONCE = 4;
 const PIECE_BYTES = 2 * 2 ** 20;
@@ -17,7 +17,8 @@ const PIECE_BYTES = 2 * 2 ** 20;
 const METADATA_NAME = "zarr.json";
 
 /**
- * That the store is still the one that was checked before the sink took it: between the two another writer may have come and gone.
+ * That the store is still the one that was checked before the sink took it: between the two another writer may have
+ * come and gone.
  * @throws MillraceError RESUME_MISMATCH
  */
 export async function checkUnchanged(sink: Sink, { metadata }: ResumeFrom): Promise<void> {
@@ -33,9 +34,9 @@ export async function checkUnchanged(sink: Sink, { metadata }: ResumeFrom): Prom
 export type EpochCopy = (from: number, to: number) => Promise<void>;
 
 /**
- * Begins a row of shards anew beside the shards that an earlier writer has sealed, which stay visible until the new ones are. Returns what
- * copies the chunks of whole epochs from them: the same bytes at the same places. What else they hold is the last epoch, which was not full;
- * it is encoded again.
+ * Begins a row of shards anew beside the shards that an earlier writer has sealed, which stay visible until the new
+ * ones are. Returns what copies the chunks of whole epochs from them: the same bytes at the same places. What else they
+ * hold is the last epoch, which was not full; it is encoded again.
  * @param stopped looked at between two pieces; once true the rest is left out, and the row must not be sealed
  * @throws MillraceError STORE_CORRUPT for an old shard whose index is wrong, STORE_READ_FAILED, or what the sink throws
  */
@@ -80,7 +81,10 @@ interface Piece {
   readonly entries: number[];
 }
 
-/** In the order of entries, which is the order of delivery: the copy of Millrace's own shard is its beginning, byte for byte. */
+/**
+ * In the order of entries, which is the order of delivery: the copy of Millrace's own shard is its beginning, byte for
+ * byte.
+ */
 function planPieces(index: ShardIndex, fromEntry: number, toEntry: number): Piece[] {
   const pieces: Piece[] = [];
   for (let entry = fromEntry; entry < toEntry; entry++) {

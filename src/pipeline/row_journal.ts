@@ -21,15 +21,18 @@ export interface JournalsInit {
 }
 
 /**
- * The journals of a stream, one a row of shards: each says which chunks of its row are with the sink, and where, so that recovery can tell
- * them from what a crash has torn. Rows are opened in order, and removed in order once the published shape covers them. Delivery's thread.
+ * The journals of a stream, one a row of shards: each says which chunks of its row are with the sink, and where, so
+ * that recovery can tell them from what a crash has torn. Rows are opened in order, and removed in order once the
+ * published shape covers them. Delivery's thread.
  */
 export class Journals {
   readonly #init: JournalsInit;
   readonly #writeId = crypto.randomUUID();
   readonly #frame: CommitFrame;
   readonly #checksum: Checksum;
-  /** Rows whose journals are complete and still there: [first, end). A range, so that it does not grow with the stream. */
+  /**
+   * Rows whose journals are complete and still there: [first, end). A range, so that it does not grow with the stream.
+   */
   #first: number | undefined;
   #end = 0;
   #rowsPublished = 0;
@@ -45,7 +48,9 @@ export class Journals {
     return this.#init.durability !== "none";
   }
 
-  /** Puts the marker: before the first zarr.json, so that there is no store without it that somebody might be writing. */
+  /**
+   * Puts the marker: before the first zarr.json, so that there is no store without it that somebody might be writing.
+   */
   begin(): Promise<void> {
     return this.#init.journal.begin(this.#writeId, this.#durable);
   }
@@ -128,16 +133,16 @@ export class RowJournal {
   }
 
   /**
-   * Everything entered is with the sink, and completes these epochs, counted in the row. At durability "batch" it survives a power cut
-   * once this resolves.
+   * Everything entered is with the sink, and completes these epochs, counted in the row. At durability "batch" it
+   * survives a power cut once this resolves.
    */
   async commit(firstEpoch: number, epochCount: number, rowTo: number): Promise<void> {
     await this.#append(this.#frame.finish(firstEpoch, epochCount, rowTo), this.#durability === "batch");
   }
 
   /**
-   * Every shard of the row is sealed. At durability "shard" this is what makes its commits survive a power cut; at "batch" they do already, and
-   * recovery keeps the same rows without the seal.
+   * Every shard of the row is sealed. At durability "shard" this is what makes its commits survive a power cut; at
+   * "batch" they do already, and recovery keeps the same rows without the seal.
    */
   async seal(rowTo: number): Promise<void> {
     await this.#append(encodeSealed(rowTo), this.#durability === "shard");

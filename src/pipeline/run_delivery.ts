@@ -32,7 +32,8 @@ export async function runDelivery(
     stopped = resolve;
   });
   let delivery: Delivery | undefined;
-  // It may happen while the store opens, and the port says it once; of one that closed before this thread was loaded only the producer tells.
+  // It may happen while the store opens, and the port says it once; of one that closed before this thread was loaded
+  // only the producer tells.
   let isEngineLost = false;
   const engineLost = (): void => {
     isEngineLost = true;

@@ -10,8 +10,8 @@ import { StagedSlot } from "./staged_slot.js";
 import type { StreamMemory } from "./stream_memory.js";
 
 /**
- * How batches move. `depth1`: a batch is encoded, delivered and joined before the next is looked at, so nothing ever queues.
- * `pipelined`: as many batches are in the backend as there are output slots.
+ * How batches move. `depth1`: a batch is encoded, delivered and joined before the next is looked at, so nothing ever
+ * queues. `pipelined`: as many batches are in the backend as there are output slots.
  */
 export type ScheduleMode = "pipelined" | "depth1";
 
@@ -40,9 +40,9 @@ export interface ScheduleInit {
 }
 
 /**
- * The one place that decides when a batch is kicked. It takes work in the order the producer announced it, waits for the
- * slot to be full, for an output slot to be joined, and for the sink to keep up; then it kicks and goes on. What the backend
- * finishes goes to delivery at once. Thread: the engine's.
+ * The one place that decides when a batch is kicked. It takes work in the order the producer announced it, waits for
+ * the slot to be full, for an output slot to be joined, and for the sink to keep up; then it kicks and goes on. What
+ * the backend finishes goes to delivery at once. Thread: the engine's.
  */
 export class Schedule {
   readonly #init: ScheduleInit;
@@ -111,8 +111,8 @@ export class Schedule {
   }
 
   /**
-   * Runs until the producer closed or aborted. On return the backend has nothing in flight and delivery was told the last word.
-   * A failing batch does not end the loop: later slots are given back unread, so that nobody waits for ever.
+   * Runs until the producer closed or aborted. On return the backend has nothing in flight and delivery was told the
+   * last word. A failing batch does not end the loop: later slots are given back unread, so that nobody waits for ever.
    */
   async run(): Promise<void> {
     const { order } = this.#init;
@@ -262,7 +262,10 @@ export class Schedule {
     return slot;
   }
 
-  /** Holds the next kick while more bytes are pending in the sink than allowed. No timeout: a stalled sink stalls intake. */
+  /**
+   * Holds the next kick while more bytes are pending in the sink than allowed. No timeout: a stalled sink stalls
+   * intake.
+   */
   async #sinkKeepsUp(): Promise<void> {
     const { counters, maxPendingBytes, order } = this.#init;
     if (counters.get("sinkPendingBytes") <= maxPendingBytes) return;
@@ -297,7 +300,8 @@ export class Schedule {
     if (this.#failed) return;
     this.#failed = true;
     this.#init.counters.raise("failed", 1);
-    // At once, not through the producer: later batches are encoded already, and rows behind a gap must not be published.
+    // At once, not through the producer: later batches are encoded already, and rows behind a gap must not be
+    // published.
     this.#init.toDelivery({ type: "abort", hurry: false });
     this.#init.toProducer({ type: "failed", error: toWireError(error) });
   }

@@ -36,8 +36,9 @@ export interface EncodedBytes {
 }
 
 /**
- * One row of shards along the append dimension: the shards that fill at the same time, side by side. Chunks go into each shard
- * in epoch order, within an epoch in C order, whatever the batch size: that makes shard bytes independent of it.
+ * One row of shards along the append dimension: the shards that fill at the same time, side by side. Chunks go into
+ * each shard in epoch order, within an epoch in C order, whatever the batch size: that makes shard bytes independent of
+ * it.
  */
 export class ShardRow {
   readonly row: number;
@@ -84,8 +85,8 @@ export class ShardRow {
   }
 
   /**
-   * Whether a list of the store's objects shows that the row is whole once it is sealed: every shard holds a chunk, and the published
-   * shape did not end inside the row before, where recovery would leave it.
+   * Whether a list of the store's objects shows that the row is whole once it is sealed: every shard holds a chunk, and
+   * the published shape did not end inside the row before, where recovery would leave it.
    */
   get hasAllShards(): boolean {
     return !this.#isContinued && this.#shards.every((shard) => shard !== undefined);
@@ -95,7 +96,10 @@ export class ShardRow {
     return chunkKey(shardKeyCoordinates(this.#g, this.row, s));
   }
 
-  /** Begins shard s anew beside the object that an earlier writer has sealed: what is to be kept of that one must be copied. */
+  /**
+   * Begins shard s anew beside the object that an earlier writer has sealed: what is to be kept of that one must be
+   * copied.
+   */
   reopen(s: number): Promise<OpenShard> {
     assert(this.#isContinued && this.#shards[s] === undefined, "a shard is opened again before anything else", { s });
     return this.#open(s, true);
@@ -108,9 +112,9 @@ export class ShardRow {
   }
 
   /**
-   * Appends epochs [from, to) of the batch, counted inside the batch, to their shards. `onWrite(bytes, write)` runs every write,
-   * so that the caller can count it; `onChecksums(bytes, enter)` the entering of their chunks into the journal. Settles once every
-   * write has; then rejects with the first failure, or with Stopped.
+   * Appends epochs [from, to) of the batch, counted inside the batch, to their shards. `onWrite(bytes, write)` runs
+   * every write, so that the caller can count it; `onChecksums(bytes, enter)` the entering of their chunks into the
+   * journal. Settles once every write has; then rejects with the first failure, or with Stopped.
    */
   async append(
     batch: HostBatch,
@@ -166,7 +170,10 @@ export class ShardRow {
     });
   }
 
-  /** Gives up what is open; `keep` leaves the bytes so far for recovery. Settles once every shard has; then rejects with a sink's failure. */
+  /**
+   * Gives up what is open; `keep` leaves the bytes so far for recovery. Settles once every shard has; then rejects with
+   * a sink's failure.
+   */
   async abandon(keep: boolean): Promise<void> {
     const given = await Promise.allSettled(this.#shards.map((shard) => shard?.handle.abandon(keep)));
     this.#shards.fill(undefined);

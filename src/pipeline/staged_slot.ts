@@ -4,8 +4,8 @@ import { marksBetween } from "../slots/whole_epochs.js";
 import type { ToEngine } from "./messages.js";
 
 /**
- * A staging slot on its way through the schedule. It is opened, may be kicked in parts as far as its epochs are whole, is
- * filled, and is free again when the last part was read. Engine's thread.
+ * A staging slot on its way through the schedule. It is opened, may be kicked in parts as far as its epochs are whole,
+ * is filled, and is free again when the last part was read. Engine's thread.
  */
 export class StagedSlot {
   readonly slot: Slot;

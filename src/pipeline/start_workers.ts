@@ -10,8 +10,8 @@ import type { StreamThreads, StreamThreadsInit } from "./stream_threads.js";
 type Lost = (error: MillraceError) => void;
 
 /**
- * Starts engine and delivery as two workers. `onLost` hears of a thread that ends without having been asked to. Rejects when one cannot
- * be started; then no thread is left.
+ * Starts engine and delivery as two workers. `onLost` hears of a thread that ends without having been asked to. Rejects
+ * when one cannot be started; then no thread is left.
  */
 export async function startWorkers(init: StreamThreadsInit, onLost: Lost): Promise<StreamThreads> {
   const toEngine = new MessageChannel();
@@ -43,7 +43,8 @@ export async function startWorkers(init: StreamThreadsInit, onLost: Lost): Promi
         }),
     );
   } catch (error) {
-    // Delivery is opening the store, and waits for an engine that never comes: without this its marker and its thread would stay.
+    // Delivery is opening the store, and waits for an engine that never comes: without this its marker and its thread
+    // would stay.
     lost = () => {};
     new Counters(init.delivery.memory.counters).raise("producerLeft", 1);
     toDelivery.port1.close();

@@ -6,8 +6,8 @@ import { slotRingControlBytes } from "../slots/slot_ring.js";
 import { wholeEpochsBytes } from "../slots/whole_epochs.js";
 
 /**
- * All memory of one stream, allocated once, before the first byte is accepted. Shared buffers: every thread sees the same
- * bytes, and none of them is ever transferred. Plain data; it crosses threads by structured clone.
+ * All memory of one stream, allocated once, before the first byte is accepted. Shared buffers: every thread sees the
+ * same bytes, and none of them is ever transferred. Plain data; it crosses threads by structured clone.
  */
 export interface StreamMemory {
   readonly counters: SharedArrayBuffer;
@@ -22,7 +22,10 @@ export interface StreamMemory {
   readonly sizes: readonly Uint32Array[];
   /** Where each encoded chunk begins in its output slot, bytes. Stable with the sizes. */
   readonly offsets: readonly Uint32Array[];
-  /** Per staging slot, for a GPU: the addon's region over mapped memory of the device, 0 = none, and bytes copied there so far. */
+  /**
+   * Per staging slot, for a GPU: the addon's region over mapped memory of the device, 0 = none, and bytes copied there
+   * so far.
+   */
   readonly mirrorRegions: Float64Array;
   readonly mirroredBytes: Float64Array;
   /** One word an output slot: the next chunk that an encode thread takes. */
@@ -38,9 +41,9 @@ export interface StreamMemorySizes {
 }
 
 /**
- * Memory of the plan, and nothing else. V8 takes buffers of this size straight from the operating system, zeroed and on a
- * page; pages cost no memory until they are touched, so `prefault` touches them before the stream begins: a camera's first
- * second would otherwise pay for every page.
+ * Memory of the plan, and nothing else. V8 takes buffers of this size straight from the operating system, zeroed and on
+ * a page; pages cost no memory until they are touched, so `prefault` touches them before the stream begins: a camera's
+ * first second would otherwise pay for every page.
  * @throws MillraceError OUT_OF_MEMORY when the system has not so much, or not so much at once
  */
 export function allocateStreamMemory(sizes: StreamMemorySizes): StreamMemory {
@@ -87,8 +90,8 @@ function allocate(sizes: StreamMemorySizes): StreamMemory {
 }
 
 /**
- * Gives the slots back to the system when nobody uses them any more. V8 does not count shared memory, so its collector has no
- * reason to hurry: without this, writers that were closed pile up to gigabytes.
+ * Gives the slots back to the system when nobody uses them any more. V8 does not count shared memory, so its collector
+ * has no reason to hurry: without this, writers that were closed pile up to gigabytes.
  */
 export function releaseStreamMemory(memory: StreamMemory, addon: NativeAddon | undefined): void {
   for (const view of [...memory.staging, ...memory.output]) addon?.releasePages(view);

@@ -21,8 +21,8 @@ import { type MemoryPlan, planMemory } from "./memory_plan.js";
 /** A dimension without its chunk and shard: those are what is asked for. */
 export interface LayoutDimension extends Omit<DimensionOptions, "chunk" | "shard"> {
   /**
-   * How long a chunk is along this dimension relative to the others: with weights 1 and 2, half as long. −1: as long as the
-   * dimension itself (not for an unbounded one); 0: one element. Default 1.
+   * How long a chunk is along this dimension relative to the others: with weights 1 and 2, half as long. −1: as long as
+   * the dimension itself (not for an unbounded one); 0: one element. Default 1.
    */
   readonly weight?: number;
 }
@@ -34,8 +34,9 @@ export interface LayoutRequest {
   /** Slowest first, like the options of an array. */
   readonly dimensions: readonly LayoutDimension[];
   /**
-   * Raw bytes of a chunk, at most. Default 512 KiB: chunk and encoded chunk fit the second-level cache of a core together,
-   * a viewer fetches a tile in one short request, and the 16 bytes of its index entry and the frame around it do not count.
+   * Raw bytes of a chunk, at most. Default 512 KiB: chunk and encoded chunk fit the second-level cache of a core
+   * together, a viewer fetches a tile in one short request, and the 16 bytes of its index entry and the frame around it
+   * do not count.
    */
   readonly chunkBytesTarget?: number;
   /** Raw bytes that a memory budget may push the target down to. Default 16 KiB; below, per-chunk costs show. */
@@ -46,7 +47,9 @@ export interface LayoutRequest {
   readonly concurrentShardsMax?: number;
   /** Default: no bound. */
   readonly memoryBudgetBytes?: number;
-  /** Default: that of the dtype. Only its size bound matters. Also in the command line's spelling: "blosc", "zstd:5". */
+  /**
+   * Default: that of the dtype. Only its size bound matters. Also in the command line's spelling: "blosc", "zstd:5".
+   */
   readonly codec?: CodecSpec | string;
   /** Default: the writer's. */
   readonly depth?: number;
@@ -71,10 +74,10 @@ const CHUNK_BYTES_MIN = 16 * 1024;
 const SHARD_BYTES_TARGET = 512 * 2 ** 20;
 
 /**
- * Chooses chunk and shard sizes; the same answer for the same request. Where the memory budget is too small, the batch gives
- * way first, then the chunk (its target is halved), then the number of epochs in a shard.
- * @throws MillraceError BAD_GEOMETRY when no chunk meets the request, MEMORY_BUDGET_EXCEEDED when the smallest layout is still
- *   too large, INVALID_OPTION, UNKNOWN_DTYPE or UNKNOWN_CODEC for a request that is wrong by itself.
+ * Chooses chunk and shard sizes; the same answer for the same request. Where the memory budget is too small, the batch
+ * gives way first, then the chunk (its target is halved), then the number of epochs in a shard.
+ * @throws MillraceError BAD_GEOMETRY when no chunk meets the request, MEMORY_BUDGET_EXCEEDED when the smallest layout
+ *   is still too large, INVALID_OPTION, UNKNOWN_DTYPE or UNKNOWN_CODEC for a request that is wrong by itself.
  */
 export function adviseLayout(request: LayoutRequest): LayoutAdvice {
   const wanted = checkRequest(request);

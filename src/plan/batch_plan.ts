@@ -52,8 +52,8 @@ export interface BatchPlan {
 
 /**
  * Chooses K and lays out the slots.
- * @throws MillraceError BAD_GEOMETRY when one epoch does not fit into a slot; INVALID_OPTION when the K or depth asked for is
- *   out of range.
+ * @throws MillraceError BAD_GEOMETRY when one epoch does not fit into a slot; INVALID_OPTION when the K or depth asked
+ *   for is out of range.
  */
 export function planBatch(g: ArrayGeometry, request: BatchRequest): BatchPlan {
   const depth = request.depth ?? PIPELINE_DEPTH_DEFAULT;

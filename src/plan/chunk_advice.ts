@@ -3,16 +3,18 @@ import { ceilDiv } from "../base/integers.js";
 /** A dimension as the choice of chunks sees it. */
 export interface WeightedDimension {
   readonly size: number | null;
-  /** −1: the chunk spans the dimension; 0: the chunk is one element; above 0: share relative to the other dimensions. */
+  /**
+   * −1: the chunk spans the dimension; 0: the chunk is one element; above 0: share relative to the other dimensions.
+   */
   readonly weight: number;
 }
 
 /**
  * A chunk shape of at most `elementsMax` elements, or undefined when the pinned dimensions alone hold more.
  *
- * Doubles the dimension that is shortest for its weight, the fastest one first, while the chunk stays inside; a dimension that
- * reaches its size stops there. Then each is evened out: 520 elements in chunks of 256 would be three chunks with the last
- * nearly empty, and become three of 174.
+ * Doubles the dimension that is shortest for its weight, the fastest one first, while the chunk stays inside; a
+ * dimension that reaches its size stops there. Then each is evened out: 520 elements in chunks of 256 would be three
+ * chunks with the last nearly empty, and become three of 174.
  */
 export function chooseChunk(dimensions: readonly WeightedDimension[], elementsMax: number): number[] | undefined {
   const chunk = dimensions.map(({ size, weight }) => (weight === -1 && size !== null ? size : 1));

@@ -31,8 +31,8 @@ export const CHUNK_ROW_WORDS = 3;
 export const KERNEL_BUFFER_BYTES_MAX = 2 ** 32 - 65536;
 
 /**
- * Where everything lies in the device's buffers for batches of one array; the numbers that the kernels are given. A function of
- * geometry, codec and K alone, made without a device. Word counts are of 4 bytes.
+ * Where everything lies in the device's buffers for batches of one array; the numbers that the kernels are given. A
+ * function of geometry, codec and K alone, made without a device. Word counts are of 4 bytes.
  */
 export interface GpuLayout {
   readonly itemBytes: number;

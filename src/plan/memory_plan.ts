@@ -41,7 +41,10 @@ export interface MemoryRequest {
   readonly depth?: number;
   /** Threads that encode; each may need room for a gathered chunk. */
   readonly encodeThreads: number;
-  /** Workers of JavaScript: engine, delivery, and encode threads that are not the addon's. Default 0 = everything inline. */
+  /**
+   * Workers of JavaScript: engine, delivery, and encode threads that are not the addon's. Default 0 = everything
+   * inline.
+   */
   readonly workerThreads?: number;
   /** The adapter that encodes; undefined: the CPU does. */
   readonly gpu?: GpuOfPlan;
@@ -66,7 +69,10 @@ export interface GpuPlan {
   readonly deviceBytes: number;
 }
 
-/** All memory of a stream by purpose, in bytes. `totalBytes` is the sum of the items; nothing else grows while streaming. */
+/**
+ * All memory of a stream by purpose, in bytes. `totalBytes` is the sum of the items; nothing else grows while
+ * streaming.
+ */
 export interface MemoryPlan {
   /** Slots that the producer's bytes are copied into. */
   readonly staging: number;
@@ -76,15 +82,18 @@ export interface MemoryPlan {
   readonly sizes: number;
   /** Indexes of all shards that are open at once. */
   readonly shardIndexes: number;
-  /** A gathered chunk per encode thread and what the encoder works in; 0 for codec none, which gathers straight into its slot. */
+  /**
+   * A gathered chunk per encode thread and what the encoder works in; 0 for codec none, which gathers straight into its
+   * slot.
+   */
   readonly encoderScratch: number;
   /** Host memory that a GPU reads and writes: what the producer's bytes go up by, and the encoded ones come back by. */
   readonly gpuHost: number;
   /** What the sink says it holds. */
   readonly sink: number;
   /**
-   * Heaps of the threads that the stream starts, as measured. No option makes them much smaller, so they do not count against
-   * the budget.
+   * Heaps of the threads that the stream starts, as measured. No option makes them much smaller, so they do not count
+   * against the budget.
    */
   readonly threads: number;
   /** The epoch table, slot tables, counters, buffers for metadata and for what the journal says of a batch. */
@@ -104,18 +113,22 @@ export interface MemoryPlan {
   readonly gpu: GpuPlan | undefined;
   /** Slots and their layout: what is allocated. */
   readonly batch: BatchPlan;
-  /** One sentence for each thing that was made smaller than usual, or done without, to keep to a bound; empty when nothing was. */
+  /**
+   * One sentence for each thing that was made smaller than usual, or done without, to keep to a bound; empty when
+   * nothing was.
+   */
   readonly reductions: readonly string[];
 }
 
 /**
- * Plans all memory of a stream. The writer allocates from this plan and `estimateMemory` shows it, so the two cannot differ.
+ * Plans all memory of a stream. The writer allocates from this plan and `estimateMemory` shows it, so the two cannot
+ * differ.
  *
- * Over the budget, K is halved down to 1 if it was not asked for, then the depth goes from 3 to 2 if it was not asked for. K is
- * halved too where a GPU's limits ask for it.
- * @throws MillraceError MEMORY_BUDGET_EXCEEDED with every item in its context when it still does not fit; BACKEND_UNAVAILABLE,
- *   with the limit in its context, when one epoch is too much for the GPU; and whatever
- *   {@link planBatch} throws.
+ * Over the budget, K is halved down to 1 if it was not asked for, then the depth goes from 3 to 2 if it was not asked
+ * for. K is halved too where a GPU's limits ask for it.
+ * @throws MillraceError MEMORY_BUDGET_EXCEEDED with every item in its context when it still does not fit;
+ *   BACKEND_UNAVAILABLE, with the limit in its context, when one epoch is too much for the GPU; and whatever {@link
+ *   planBatch} throws.
  */
 export function planMemory(request: MemoryRequest): MemoryPlan {
   const budget = request.memoryBudgetBytes ?? Number.POSITIVE_INFINITY;

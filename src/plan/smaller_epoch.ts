@@ -2,7 +2,9 @@ import { ceilDiv } from "../base/integers.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { formatBytes } from "./format_bytes.js";
 
-/** How the caller makes an epoch smaller, which has to fit in memory: advice that can be followed with this geometry. */
+/**
+ * How the caller makes an epoch smaller, which has to fit in memory: advice that can be followed with this geometry.
+ */
 export function smallerEpoch(g: ArrayGeometry): string {
   const append = JSON.stringify(g.names[0]);
   const bytes = formatBytes(g.epochBytes);

@@ -15,8 +15,8 @@ export interface BadShard {
 }
 
 /**
- * Reads the index of every shard of the run before its rows are published, so that an object of somebody else's, or one that was damaged,
- * ends the run. Chunks are not read: `verify` does that.
+ * Reads the index of every shard of the run before its rows are published, so that an object of somebody else's, or one
+ * that was damaged, ends the run. Chunks are not read: `verify` does that.
  * @returns a bad shard of the first row that has one
  */
 export async function firstBadShard(

@@ -5,7 +5,10 @@ import { parseChunkKey } from "../zarr/chunk_key.js";
 import type { RecoveryFiles } from "./recovery_files.js";
 import type { Steps } from "./steps.js";
 
-/** The shards of a folder's array, whole and unfinished ones. Others' files are not in it. Memory grows with what is not published yet. */
+/**
+ * The shards of a folder's array, whole and unfinished ones. Others' files are not in it. Memory grows with what is not
+ * published yet.
+ */
 export class FileCensus {
   /** Sealed shards of rows before the first that recovery looks at. */
   sealedBefore = 0;

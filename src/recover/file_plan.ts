@@ -64,7 +64,8 @@ export async function planFiles(init: FilePlanInit): Promise<FilePlan> {
     damage = plan.damage;
     if (damage !== undefined || plan.rowsTo < (end + 1) * rowsPerShard) break;
   }
-  // From here on `end` is the row that is not whole, or has no journal: the last that a crash can have left anything of.
+  // From here on `end` is the row that is not whole, or has no journal: the last that a crash can have left anything
+  // of.
   damage ??= strayRow(end, summaries, census);
   const unsettled = damage !== undefined && !steps.discardDamaged;
   // Cut short, it could not be looked into any more.
@@ -97,8 +98,8 @@ function summaryOf(ledger: RowLedger): JournalSummary {
 }
 
 /**
- * Something behind the row `end` that no crash can have left: a row is begun to be sealed only when the one before is whole, and at durability
- * "batch" nothing behind a row is promised before all of it is.
+ * Something behind the row `end` that no crash can have left: a row is begun to be sealed only when the one before is
+ * whole, and at durability "batch" nothing behind a row is promised before all of it is.
  */
 function strayRow(
   end: number,
@@ -118,7 +119,8 @@ function strayRow(
 /**
  * @param keptTo row of shards behind the last that is kept
  * @param from nothing is removed from this row on
- * @returns keys of the shards that are there in the end, but for those before the first row of the census; and files that go
+ * @returns keys of the shards that are there in the end, but for those before the first row of the census; and files
+ * that go
  */
 function sortOut(
   rows: readonly RowPlan[],

@@ -32,10 +32,9 @@ const TEMPORARY_METADATA = METADATA_NAME + TEMPORARY_SUFFIX;
  *     marker ─ metadata ─ journals ─ check chunks ─ remove what is not kept ─ make shards whole ─ publish ─ remove
  * journals ─ marker
  *
- * The order is what makes it safe to be interrupted at any call and run again: what is kept depends on the journals and on bytes that no
- * step changes, the shape is published before a journal is removed, and the marker, which says that there is
- * something to recover, goes
- * last. What is not kept goes first, because the disk may be full.
+ * The order is what makes it safe to be interrupted at any call and run again: what is kept depends on the journals and
+ * on bytes that no step changes, the shape is published before a journal is removed, and the marker, which says that
+ * there is something to recover, goes last. What is not kept goes first, because the disk may be full.
  *
  * @param root absolute path of the store's folder
  * @throws MillraceError as `recoverStore`
@@ -70,8 +69,8 @@ export async function recoverFiles(
 }
 
 /**
- * A power cut has torn a marker that was just being put into a store that was closed before: it is on the medium before anything else happens,
- * the first journal too. A marker of another version can be read as JSON.
+ * A power cut has torn a marker that was just being put into a store that was closed before: it is on the medium before
+ * anything else happens, the first journal too. A marker of another version can be read as JSON.
  */
 async function isJustBegun(files: RecoveryFiles, marker: Uint8Array): Promise<boolean> {
   if ((await journalRows(files)).length > 0) return false;
@@ -128,7 +127,10 @@ class FileRecovery {
     return frozenReport(files.root, steps, plan.unsettled ? "damaged" : "recovered", marker, [plan.report]);
   }
 
-  /** A marker without a store: its writer died before it put the first zarr.json, or while it removed the store that was there before. */
+  /**
+   * A marker without a store: its writer died before it put the first zarr.json, or while it removed the store that was
+   * there before.
+   */
   async clearUp(): Promise<RecoverReport> {
     const { files, steps, marker } = this;
     const others: string[] = [];
@@ -187,7 +189,9 @@ class FileRecovery {
     }
   }
 
-  /** Gives every shard of a row its index, behind the chunks that are kept, and its name; then both are on the medium. */
+  /**
+   * Gives every shard of a row its index, behind the chunks that are kept, and its name; then both are on the medium.
+   */
   async #makeWhole({ row, epochs, actions = [] }: RowPlan, g: ArrayGeometry): Promise<void> {
     const { files, steps } = this;
     const ledger = await this.#ledger(row, g);
@@ -248,7 +252,9 @@ class FileRecovery {
     if ((await this.files.kindOf(TEMPORARY_METADATA)) === "other") await this.#remove([TEMPORARY_METADATA]);
   }
 
-  /** The files are gone for good, and what was removed from these folders before: a power cut does not bring them back. */
+  /**
+   * The files are gone for good, and what was removed from these folders before: a power cut does not bring them back.
+   */
   async #remove(keys: readonly string[], alsoIn: readonly string[] = []): Promise<void> {
     const { files, steps } = this;
     const folders = new Set(steps.dryRun ? [] : alsoIn);

@@ -11,8 +11,8 @@ import { recoverFolder } from "./folder_recovery.js";
 import type { RecoverOptions, RecoverReport } from "./report.js";
 
 /**
- * A folder, a `file:` URL, `s3://bucket/prefix` as text or URL, or what `fileSink` or `s3Sink` returns: the same one that the store was written
- * with.
+ * A folder, a `file:` URL, `s3://bucket/prefix` as text or URL, or what `fileSink` or `s3Sink` returns: the same one
+ * that the store was written with.
  */
 export type RecoverTarget = string | URL | SinkSpec;
 
@@ -20,27 +20,28 @@ export type RecoverTarget = string | URL | SinkSpec;
 const SOCKETS = 16;
 
 /**
- * Brings a store that its writer did not close, because it crashed, failed or was aborted, to a state as after a clean close: all that is
- * complete is published, the rest is removed. Every row that `watermarks.durable` covered is kept. It may be interrupted at any point, and run
- * again; docs/recovery.md says what it goes by.
+ * Brings a store that its writer did not close, because it crashed, failed or was aborted, to a state as after a clean
+ * close: all that is complete is published, the rest is removed. Every row that `watermarks.durable` covered is kept.
+ * It may be interrupted at any point, and run again; docs/recovery.md says what it goes by.
  *
- * In a folder "complete" is every epoch whose chunks are there to the last byte, also in shards that were not sealed; every chunk that is not
- * published yet is read. The writer must have ended: a process that is still running on this machine is refused, one on another machine
- * cannot be seen. Memory: the journal of one row of shards, and 4 MiB.
+ * In a folder "complete" is every epoch whose chunks are there to the last byte, also in shards that were not sealed;
+ * every chunk that is not published yet is read. The writer must have ended: a process that is still running on this
+ * machine is refused, one on another machine cannot be seen. Memory: the journal of one row of shards, and 4 MiB.
  *
- * On S3 it is whole rows of shards; unfinished uploads are given up. The writer must have ended: one that is still at work loses its uploads,
- * and fails; nothing can tell from outside. Needs the package `@aws-sdk/client-s3`, and the rights to list objects and uploads, to get, put
- * and delete objects, and to abort uploads. Memory grows with the shards that are not published yet, not with the store.
+ * On S3 it is whole rows of shards; unfinished uploads are given up. The writer must have ended: one that is still at
+ * work loses its uploads, and fails; nothing can tell from outside. Needs the package `@aws-sdk/client-s3`, and the
+ * rights to list objects and uploads, to get, put and delete objects, and to abort uploads. Memory grows with the
+ * shards that are not published yet, not with the store.
  *
  * Where the place is a group that no writer has open, every store below it is recovered that has a writer's marker,
  * one after another: `stores`
  * and `arrays` of the report name them. In a folder none of them is touched while the writer of any is at work.
  *
- * @throws MillraceError STORE_NOT_FOUND when there is no store and no trace of a writer (the message names stores
- * that lie below); STORE_CORRUPT or STORE_UNSUPPORTED for
- *   metadata, a marker or a journal that cannot be understood (nothing is changed then); STORE_IN_USE or S3_CONFLICT when a writer is at work;
- *   INVALID_OPTION; of folders STORE_READ_FAILED, SINK_FAILED, DISK_FULL and PERMISSION_DENIED; of S3 S3_CLIENT_MISSING and the other S3_
- *   codes. The signal's reason when it aborts.
+ * @throws MillraceError STORE_NOT_FOUND when there is no store and no trace of a writer (the message names stores that
+ * lie below); STORE_CORRUPT or STORE_UNSUPPORTED for metadata, a marker or a journal that cannot be understood (nothing
+ * is changed then); STORE_IN_USE or S3_CONFLICT when a writer is at work; INVALID_OPTION; of folders STORE_READ_FAILED,
+ * SINK_FAILED, DISK_FULL and PERMISSION_DENIED; of S3 S3_CLIENT_MISSING and the other S3_ codes. The signal's reason
+ * when it aborts.
  */
 export async function recoverStore(target: RecoverTarget, options: RecoverOptions = {}): Promise<RecoverReport> {
   checkOptions(options);

@@ -14,8 +14,9 @@ const READ_BYTES_MAX = 2 ** 26;
 const REWRITE_BYTES = 2 ** 22;
 
 /**
- * The files of a store for recovery, by key. What is not there reads as undefined; any other failure to read throws, so that a disk that
- * does not answer is never taken for data that are not there. Errors as the file sink's, STORE_READ_FAILED for reading.
+ * The files of a store for recovery, by key. What is not there reads as undefined; any other failure to read throws, so
+ * that a disk that does not answer is never taken for data that are not there. Errors as the file sink's,
+ * STORE_READ_FAILED for reading.
  */
 export class RecoveryFiles {
   constructor(
@@ -68,8 +69,9 @@ export class RecoveryFiles {
   }
 
   /**
-   * Cuts a file to `length` bytes and writes `tail` behind them; both are on the medium afterwards. What is kept is written once more: after a
-   * sync that failed, the system takes bytes that are in its memory only for written, and a later sync would not bring them to the medium.
+   * Cuts a file to `length` bytes and writes `tail` behind them; both are on the medium afterwards. What is kept is
+   * written once more: after a sync that failed, the system takes bytes that are in its memory only for written, and a
+   * later sync would not bring them to the medium.
    */
   async finish(key: string, length: number, tail: Uint8Array): Promise<void> {
     const path = this.#path(key);

@@ -8,14 +8,18 @@ export interface RecoverReport {
    * - "clean": no writer has left this store open. Nothing was changed.
    * - "recovered": what is complete is published, the rest is gone, and the store is as after a clean close.
    * - "nothing-to-recover": the writer died before its first metadata, so there is no store.
-   * - "damaged": what is complete up to the damage is published; the rest, and the marker, were left as they are: see `damage`.
+   * - "damaged": what is complete up to the damage is published; the rest, and the marker, were left as they are: see
+   *   `damage`.
    */
   readonly status: "clean" | "recovered" | "nothing-to-recover" | "damaged";
   /** Nothing was changed: everything here is what would be done. */
   readonly dryRun: boolean;
   /** The writer that had left the store open; of several stores that of the first. Undefined: there was none. */
   readonly writer: CrashedWriter | undefined;
-  /** Every store with a writer's marker, sorted by path: the one that was asked for, or those below a group. Empty where none has one. */
+  /**
+   * Every store with a writer's marker, sorted by path: the one that was asked for, or those below a group. Empty where
+   * none has one.
+   */
   readonly stores: readonly RecoveredStore[];
   /** Sorted by path. Empty where the status is "clean" or "nothing-to-recover". */
   readonly arrays: readonly RecoveredArray[];
@@ -58,8 +62,8 @@ export interface RecoveredArray {
   /** Published length of the append dimension afterwards. */
   readonly rowsAfter: number;
   /**
-   * Rows that are not kept although some of their bytes were there whole. Those of which nothing was complete leave no trace and are not
-   * counted.
+   * Rows that are not kept although some of their bytes were there whole. Those of which nothing was complete leave no
+   * trace and are not counted.
    */
   readonly rowsLost: number;
   /** Shards of the rows that are kept. */
@@ -74,7 +78,10 @@ export interface RecoveredArray {
 export interface RecoverProgress {
   /** What is being done. */
   readonly step: "uploads" | "list" | "check" | "seal" | "publish" | "remove";
-  /** Of this step so far: uploads aborted, objects listed, shards checked, shards made whole, arrays published, objects removed. */
+  /**
+   * Of this step so far: uploads aborted, objects listed, shards checked, shards made whole, arrays published, objects
+   * removed.
+   */
   readonly count: number;
 }
 
@@ -83,13 +90,14 @@ export interface RecoverOptions {
   /** Looks, changes nothing, and reports what would be done. Default false. */
   readonly dryRun?: boolean;
   /**
-   * Where a shard is damaged or missing in the middle: gives up the rows from there on, whole ones included, and removes them.
-   * Default false: they are left as they are, so that you can look, and perhaps bring the shard back.
+   * Where a shard is damaged or missing in the middle: gives up the rows from there on, whole ones included, and
+   * removes them. Default false: they are left as they are, so that you can look, and perhaps bring the shard back.
    */
   readonly discardDamaged?: boolean;
   /**
-   * Folders: recovers although the process that the marker names is running, or the marker cannot be read. Default false. For a process that is not
-   * the writer any more and does not know it, a copy of a store, a process number that was given anew where the system does not tell.
+   * Folders: recovers although the process that the marker names is running, or the marker cannot be read. Default
+   * false. For a process that is not the writer any more and does not know it, a copy of a store, a process number that
+   * was given anew where the system does not tell.
    */
   readonly force?: boolean;
   /** Stops between two requests; the store can be recovered again from there. */

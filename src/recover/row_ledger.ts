@@ -14,8 +14,8 @@ export interface LedgerChunk extends Omit<ChunkRecord, "shard"> {
 }
 
 /**
- * What the journal of a row of shards says, checked against the array: chunks of a shard lie in epoch order, one behind the other. "Epochs"
- * are counted in the row, "rows" are rows of elements. Holds every record of the row.
+ * What the journal of a row of shards says, checked against the array: chunks of a shard lie in epoch order, one behind
+ * the other. "Epochs" are counted in the row, "rows" are rows of elements. Holds every record of the row.
  */
 export class RowLedger {
   readonly row: number;
@@ -58,8 +58,9 @@ export class RowLedger {
   }
 
   /**
-   * Epochs that the writer has promised, whatever happens: those of a sealed row, and at durability "batch" those of every commit that was
-   * followed by another one. Of the last commit nobody can tell whether its bytes were to be on the medium yet.
+   * Epochs that the writer has promised, whatever happens: those of a sealed row, and at durability "batch" those of
+   * every commit that was followed by another one. Of the last commit nobody can tell whether its bytes were to be on
+   * the medium yet.
    * @param isFollowed a later row of shards has commits
    */
   promisedEpochs(isFollowed: boolean): number {

@@ -30,7 +30,10 @@ export function shardKeyOf(g: ArrayGeometry, row: number, shard: number): string
   return chunkKey(shardKeyCoordinates(g, row, shard));
 }
 
-/** The better of a shard's two files, which are both there when a row was opened again: `key` is the old one until the new one is sealed. */
+/**
+ * The better of a shard's two files, which are both there when a row was opened again: `key` is the old one until the
+ * new one is sealed.
+ */
 interface Proven {
   readonly sealed: ShardProof;
   readonly partial: ShardProof;
@@ -82,7 +85,8 @@ export async function planRow(
     else if (sealed.epochs >= epochs && (await prover.isSealed(key, target.dataBytes, target.index))) {
       actions.push("keep");
     } else if (hasPartial) actions.push("seal");
-    // Readers look into it: it stays, with more epochs than the shape will cover. Into a torn one, which was never synced, nobody can look.
+    // Readers look into it: it stays, with more epochs than the shape will cover. Into a torn one, which was never
+    // synced, nobody can look.
     else if (isPublished && (await prover.hasIndex(key, g.chunksPerShard))) actions.push("keep");
     else actions.push("reseal");
   }

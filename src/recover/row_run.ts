@@ -1,6 +1,9 @@
 import { ceilDiv } from "../base/integers.js";
 
-/** What recovery knows of one array: its metadata and a list of its objects. "Row" here: of shards, side by side; elsewhere of elements. */
+/**
+ * What recovery knows of one array: its metadata and a list of its objects. "Row" here: of shards, side by side;
+ * elsewhere of elements.
+ */
 export interface RowCensus {
   /** Rows of elements that zarr.json covers. */
   readonly rowsPublished: number;
@@ -25,13 +28,13 @@ export interface RowRun {
 /**
  * The longest run of whole rows that continues the published shape.
  *
- * A row that lacks a shard may be whole all the same, with a shard that was skipped; such a row is published before it counts as durable,
- * because no list can tell it from one that was being sealed.
+ * A row that lacks a shard may be whole all the same, with a shard that was skipped; such a row is published before it
+ * counts as durable, because no list can tell it from one that was being sealed.
  */
 export function completeRun({ rowsPublished, rowsPerShard, shardsPerRow, endsAt, beyond }: RowCensus): RowRun {
   const first = ceilDiv(rowsPublished, rowsPerShard);
-  // A shape that ends inside a row of shards is the last one that a writer published: behind it lies padding. One that resumes publishes
-  // that row before it seals the next, so also then nothing lies behind.
+  // A shape that ends inside a row of shards is the last one that a writer published: behind it lies padding. One that
+  // resumes publishes that row before it seals the next, so also then nothing lies behind.
   const ended = rowsPublished % rowsPerShard !== 0;
   const limit = ended ? first : Math.max(first, endsAt === undefined ? Infinity : ceilDiv(endsAt, rowsPerShard));
   let end = first;
@@ -59,8 +62,8 @@ export function rowsOf(census: RowCensus, rows: readonly number[]): number {
 }
 
 /**
- * A row behind the run that no crash can have left, or undefined. A writer begins to seal a row when the one before it is whole or
- * published, so a crash leaves one incomplete row at most, the one right behind the run.
+ * A row behind the run that no crash can have left, or undefined. A writer begins to seal a row when the one before it
+ * is whole or published, so a crash leaves one incomplete row at most, the one right behind the run.
  */
 export function strayRow(run: RowRun, behind: readonly number[]): number | undefined {
   return behind.find((row) => row >= run.limit || row > run.end);

@@ -25,8 +25,8 @@ const REMOVED_AT_ONCE = 1000;
  *
  *     marker ─ metadata ─ abort uploads ─ list shards ─ check indexes ─ publish ─ remove shards ─ remove the marker
  *
- * The order is what makes it safe to be interrupted anywhere and run again: the shape is published before anything is removed, and the
- * marker, which says that there is something to recover, goes last.
+ * The order is what makes it safe to be interrupted anywhere and run again: the shape is published before anything is
+ * removed, and the marker, which says that there is something to recover, goes last.
  *
  * @throws MillraceError as `recoverStore`
  */
@@ -90,8 +90,9 @@ class S3Recovery {
   }
 
   /**
-   * A marker without a store. Its writer died before it put the first zarr.json, or while it removed the store that was there before; or
-   * somebody has removed zarr.json. In the last two cases objects are left, and the marker is what lets an overwrite begin again.
+   * A marker without a store. Its writer died before it put the first zarr.json, or while it removed the store that was
+   * there before; or somebody has removed zarr.json. In the last two cases objects are left, and the marker is what
+   * lets an overwrite begin again.
    */
   async clearUp(): Promise<RecoverReport> {
     const { api, steps, marker } = this;

@@ -24,8 +24,8 @@ export interface Difference {
 const EXTRAS = ["type", "unit", "scale"] as const;
 
 /**
- * Everything that keeps a stored array from being continued with these options. What is compared is what decides about stored bytes, and
- * what the caller said besides: names, types, units, attributes.
+ * Everything that keeps a stored array from being continued with these options. What is compared is what decides about
+ * stored bytes, and what the caller said besides: names, types, units, attributes.
  * @param given the options as the caller gave them, for what may be left out.
  */
 export function compareArray(stored: StoredArray, checked: CheckedOptions, given: ArrayOptions): Difference[] {

@@ -24,10 +24,11 @@ export interface ResumePoint extends AsyncDisposable {
 }
 
 /**
- * Checks that the store behind `options.sink` can be continued with `options.array`, and changes nothing in it. Caller's thread.
- * @throws MillraceError STORE_NOT_FOUND, STORE_NOT_CLOSED, RESUME_MISMATCH with all differences, STORE_UNSUPPORTED or STORE_CORRUPT for
- *   metadata that cannot be read, INVALID_OPTION for a sink that cannot, WRITER_ABORTED as soon as the signal aborts,
- *   and what reading rejects with
+ * Checks that the store behind `options.sink` can be continued with `options.array`, and changes nothing in it.
+ * Caller's thread.
+ * @throws MillraceError STORE_NOT_FOUND, STORE_NOT_CLOSED, RESUME_MISMATCH with all differences, STORE_UNSUPPORTED or
+ *   STORE_CORRUPT for metadata that cannot be read, INVALID_OPTION for a sink that cannot, WRITER_ABORTED as soon as
+ *   the signal aborts, and what reading rejects with
  */
 export async function findResumePoint(options: WriterOptions, machine: Machine): Promise<ResumePoint> {
   const existing = existingStore(options.sink);

@@ -10,12 +10,12 @@ import { OWN_ATTRIBUTES } from "../zarr/attributes.js";
 import type { CodecMetadata, StoredArray } from "../zarr/parse_metadata.js";
 
 /**
- * What a writer's `array` has to be to continue a stored array, or to write another one like it. The append dimension is unbounded in
- * it: a store does not say how long it was to become.
+ * What a writer's `array` has to be to continue a stored array, or to write another one like it. The append dimension
+ * is unbounded in it: a store does not say how long it was to become.
  * @param target a folder, a file: URL, `s3://bucket/prefix`, a Map of objects, or a reader
  * @param path the array's node in the store; "" is the root
- * @throws MillraceError STORE_NOT_FOUND when there is no array, STORE_UNSUPPORTED for a codec that Millrace does not write, STORE_CORRUPT,
- *   INVALID_OPTION for a bad path, or what the store rejects with
+ * @throws MillraceError STORE_NOT_FOUND when there is no array, STORE_UNSUPPORTED for a codec that Millrace does not
+ *   write, STORE_CORRUPT, INVALID_OPTION for a bad path, or what the store rejects with
  */
 export async function storedArrayOptions(target: StoreTarget, path = ""): Promise<ArrayOptions> {
   checkPath(path);
@@ -42,7 +42,9 @@ export async function storedArrayOptions(target: StoreTarget, path = ""): Promis
   });
 }
 
-/** The options with what decides about stored bytes taken from the store where it was left out: codec and fill value. */
+/**
+ * The options with what decides about stored bytes taken from the store where it was left out: codec and fill value.
+ */
 export function completeArray(given: ArrayOptions, stored: StoredArray): ArrayOptions {
   return {
     ...given,
@@ -98,8 +100,8 @@ function isDimensionType(value: Json | undefined): value is NonNullable<Dimensio
 }
 
 /**
- * A name for every dimension: the stored one where options can have it. Zarr allows dimensions without a name, and one name twice, which
- * options cannot have; those are named by their position.
+ * A name for every dimension: the stored one where options can have it. Zarr allows dimensions without a name, and one
+ * name twice, which options cannot have; those are named by their position.
  */
 export function optionNames({
   dimensionNames,

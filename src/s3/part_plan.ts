@@ -15,8 +15,8 @@ const PART_BYTES_DEFAULT = 8 * MIB;
 const PARTS_WANTED = 9_000;
 
 /**
- * Bytes of a part for shards of at most `shardBytesMax` bytes. Every shard must fit into {@link PARTS_MAX} parts, whatever its data
- * compresses to, because a part size cannot change once the first part is on its way.
+ * Bytes of a part for shards of at most `shardBytesMax` bytes. Every shard must fit into {@link PARTS_MAX} parts,
+ * whatever its data compresses to, because a part size cannot change once the first part is on its way.
  *
  * @param asked what the caller wants; undefined: 8 MiB, or more where shards are larger than 70 GiB.
  * @throws MillraceError INVALID_OPTION with the numbers when no part size does it.
@@ -44,8 +44,8 @@ export function planParts(shardBytesMax: number, asked?: number): number {
 }
 
 /**
- * Host memory of a sink that sends parts: one that fills for each open shard, and those on their way. A shard that fits into one part
- * takes no more than its own bound.
+ * Host memory of a sink that sends parts: one that fills for each open shard, and those on their way. A shard that fits
+ * into one part takes no more than its own bound.
  */
 export function partMemoryBytes(
   openShards: number,

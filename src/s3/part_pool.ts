@@ -3,9 +3,10 @@ import { assert } from "../base/assert.js";
 /**
  * The memory and the connections that all shards of a sink share.
  *
- * A shard holds one buffer that fills; buffers that are full are on their way, `concurrency` of them at once, or wait for that. There
- * are never more than open shards + concurrency, so a link that is too slow makes `take` wait, and with it the writer: that is the
- * backpressure. It cannot lock up, because each open shard keeps one buffer at most that is not on its way.
+ * A shard holds one buffer that fills; buffers that are full are on their way, `concurrency` of them at once, or wait
+ * for that. There are never more than open shards + concurrency, so a link that is too slow makes `take` wait, and with
+ * it the writer: that is the backpressure. It cannot lock up, because each open shard keeps one buffer at most that is
+ * not on its way.
  */
 export class PartPool {
   readonly #concurrency: number;
@@ -81,7 +82,8 @@ export class PartPool {
     while (this.#taken < this.#limit) {
       const next = this.#takers.shift();
       if (next === undefined) return;
-      // Counted and handed over here: whoever asks before the woken one runs must find neither its place nor its buffer free.
+      // Counted and handed over here: whoever asks before the woken one runs must find neither its place nor its buffer
+      // free.
       this.#taken++;
       next(this.#free.pop());
     }

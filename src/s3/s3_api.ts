@@ -1,15 +1,19 @@
 /**
- * What Millrace asks of an S3 server, and no more. Keys are those of the store: the place's prefix is put in front inside.
+ * What Millrace asks of an S3 server, and no more. Keys are those of the store: the place's prefix is put in front
+ * inside.
  *
- * Every failure is a MillraceError with an S3_… code; bucket, operation, key, HTTP status, request id and attempts are in its context.
- * Requests are attempted again inside, as the place says, where that is safe for S3. What was attempted twice may have happened twice: see
- * `attempts`.
+ * Every failure is a MillraceError with an S3_… code; bucket, operation, key, HTTP status, request id and attempts are
+ * in its context. Requests are attempted again inside, as the place says, where that is safe for S3. What was attempted
+ * twice may have happened twice: see `attempts`.
  */
 export interface S3Api {
   /** `s3://bucket/prefix`. */
   readonly location: string;
 
-  /** Replaces the object, or with `ifAbsent` makes it (If-None-Match: *), else S3_CONFLICT. `body` is borrowed until this settles. */
+  /**
+   * Replaces the object, or with `ifAbsent` makes it (If-None-Match: *), else S3_CONFLICT. `body` is borrowed until
+   * this settles.
+   */
   putObject(key: string, body: Uint8Array, about: ObjectAbout & Condition): Promise<void>;
 
   /** `attempts` above 1: an earlier attempt may have made an upload whose id nobody has. */
@@ -27,7 +31,10 @@ export interface S3Api {
   head(key: string): Promise<ObjectHead | undefined>;
   /** The whole object, or the bytes that `range` names; undefined when there is no such object. */
   get(key: string, range?: ByteRange): Promise<Uint8Array | undefined>;
-  /** Objects whose keys begin with `prefix`, in the order of their UTF-8 bytes. `limit`: a first page no larger than that. */
+  /**
+   * Objects whose keys begin with `prefix`, in the order of their UTF-8 bytes. `limit`: a first page no larger than
+   * that.
+   */
   list(prefix: string, limit?: number): AsyncIterable<ListedObject>;
   /** No error for objects that are not there. */
   remove(keys: readonly string[], about?: Cancelable): Promise<void>;

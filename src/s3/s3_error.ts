@@ -161,7 +161,10 @@ function hintOf(code: ErrorCode, operation: string, region: string | undefined):
   return region === undefined ? "Name the bucket's region." : `The bucket is in ${region}: name that region.`;
 }
 
-/** Without the request and the answer: they hold sockets, signed headers and parts of shards, and a log would print them. */
+/**
+ * Without the request and the answer: they hold sockets, signed headers and parts of shards, and a log would print
+ * them.
+ */
 function slim(thrown: unknown): unknown {
   if (!(thrown instanceof Error)) return thrown;
   const cause = new Error(thrown.message);

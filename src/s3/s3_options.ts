@@ -30,9 +30,15 @@ export interface S3Options {
   readonly profile?: string;
   /** Bucket in the path instead of the host name. Default: true where `endpoint` is given. */
   readonly forcePathStyle?: boolean;
-  /** What each upload carries so that the server can refuse damaged bytes. "none" for servers that answer 501 to it. Default "crc32". */
+  /**
+   * What each upload carries so that the server can refuse damaged bytes. "none" for servers that answer 501 to it.
+   * Default "crc32".
+   */
   readonly checksum?: "crc32" | "none";
-  /** Attempts of each request, the first included, with growing random pauses between. Default 8: an outage of about ten seconds. */
+  /**
+   * Attempts of each request, the first included, with growing random pauses between. Default 8: an outage of about ten
+   * seconds.
+   */
   readonly maxAttempts?: number;
   /** Time for a connection to be made. Default 5,000. */
   readonly connectTimeoutMs?: number;
@@ -196,7 +202,8 @@ export function isS3Url(text: string): boolean {
 }
 
 /**
- * Bucket and prefix of `s3://bucket/prefix`. Of a text nothing is decoded: what stands there is the key. A URL object has encoded it.
+ * Bucket and prefix of `s3://bucket/prefix`. Of a text nothing is decoded: what stands there is the key. A URL object
+ * has encoded it.
  * @throws MillraceError INVALID_OPTION
  */
 export function parseS3Url(url: string | URL): { readonly bucket: string; readonly prefix: string } {

@@ -204,7 +204,8 @@ class SdkApi implements S3Api {
       } catch (error) {
         // Behind the object's end, or a suffix of an empty object.
         if (statusOf(error) === 416) return new Uint8Array(0);
-        // The SDK asks again until there is an answer, but not where its body breaks off; such an error counts no attempts.
+        // The SDK asks again until there is an answer, but not where its body breaks off; such an error counts no
+        // attempts.
         const brokeOff = isMillraceError(error, "S3_UNREACHABLE") && error.context.attempts === undefined;
         if (!brokeOff || this.#closed || attempt >= this.#place.maxAttempts) throw error;
       }

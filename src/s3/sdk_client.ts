@@ -16,8 +16,8 @@ export function makeClient(sdk: SdkModule, place: S3Place, sockets: number): Sdk
     forcePathStyle: place.forcePathStyle ?? endpointInEnvironment,
     maxAttempts: place.maxAttempts,
     retryMode: "standard",
-    // The parts' checksums are computed here and sent as plain headers: what the SDK adds on its own are trailers and checks that
-    // many servers answer with 501.
+    // The parts' checksums are computed here and sent as plain headers: what the SDK adds on its own are trailers and
+    // checks that many servers answer with 501.
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
     requestHandler: {
@@ -28,8 +28,8 @@ export function makeClient(sdk: SdkModule, place: S3Place, sockets: number): Sdk
     },
     ...regionOf(place, endpointInEnvironment),
   });
-  // Hashing every part for the signature takes half a core at 1 GB/s. Behind TLS nobody can change a body, and its checksum is in a
-  // signed header; over plain HTTP the hash stays.
+  // Hashing every part for the signature takes half a core at 1 GB/s. Behind TLS nobody can change a body, and its
+  // checksum is in a signed header; over plain HTTP the hash stays.
   client.middlewareStack.add(
     (next) => (args) => {
       const request = args.request as { protocol?: string; headers: Record<string, string> };
@@ -42,7 +42,10 @@ export function makeClient(sdk: SdkModule, place: S3Place, sockets: number): Sdk
   return client;
 }
 
-/** The SDK's own search for a region must not even be given `undefined`; with an endpoint from the environment it may find none. */
+/**
+ * The SDK's own search for a region must not even be given `undefined`; with an endpoint from the environment it may
+ * find none.
+ */
 function regionOf(place: S3Place, endpointInEnvironment: boolean): { readonly region?: string } {
   if (place.region !== undefined) return { region: place.region };
   const { AWS_REGION, AWS_DEFAULT_REGION } = process.env;

@@ -26,8 +26,9 @@ export interface UploadHome {
 const LANDING_PAUSES_MS = [0, 250, 1000, 3000];
 
 /**
- * Whether the object under `key` is the one that was being written when `error` came: its answer may have been lost, or a second
- * attempt may have met the first one. False when the server cannot be asked: what is not known to be there counts as lost.
+ * Whether the object under `key` is the one that was being written when `error` came: its answer may have been lost, or
+ * a second attempt may have met the first one. False when the server cannot be asked: what is not known to be there
+ * counts as lost.
  */
 export async function hasLanded(
   api: S3Api,
@@ -47,10 +48,12 @@ export async function hasLanded(
 }
 
 /**
- * One shard as an S3 object: a multipart upload that begins with the second part's first byte, or one PutObject when there never is a second.
+ * One shard as an S3 object: a multipart upload that begins with the second part's first byte, or one PutObject when
+ * there never is a second.
  *
- * Bytes are copied into the part that fills, so that a slot is free at once and a part can be sent again from memory nobody touches.
- * The road not taken, sending from the slot itself: each write would have to wait for its parts, a round trip for every batch.
+ * Bytes are copied into the part that fills, so that a slot is free at once and a part can be sent again from memory
+ * nobody touches. The road not taken, sending from the slot itself: each write would have to wait for its parts, a
+ * round trip for every batch.
  *
  * Calls are not overlapped. The first failure sticks, whichever part it came from; then `abandon` is all that helps.
  */
@@ -221,7 +224,8 @@ export class ShardUpload {
       home.unreachable ||= isMillraceError(error, "S3_UNREACHABLE");
       return false;
     }
-    // Looked at afterwards: a part that was on its way may have arrived after the abort, and an upload may have been made whose id was lost.
+    // Looked at afterwards: a part that was on its way may have arrived after the abort, and an upload may have been
+    // made whose id was lost.
     return this.#sweep();
   }
 

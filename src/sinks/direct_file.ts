@@ -6,8 +6,9 @@ import { errnoOf } from "./os_error.js";
 export type DirectAddon = Pick<NativeAddon, "directOpen" | "directAppend" | "directFinish" | "directAbandon">;
 
 /**
- * Opens partial files that bypass the page cache (O_DIRECT). A handle stays open until its shard ends, because the bytes
- * behind the last whole page are held with it; so there are at most `maxOpen`, and what is beyond goes through the cache.
+ * Opens partial files that bypass the page cache (O_DIRECT). A handle stays open until its shard ends, because the
+ * bytes behind the last whole page are held with it; so there are at most `maxOpen`, and what is beyond goes through
+ * the cache.
  */
 export class DirectFiles {
   #open = 0;
@@ -23,8 +24,8 @@ export class DirectFiles {
   }
 
   /**
-   * A new file at `path`, or undefined where a buffered one has to do: no direct I/O on this file system, or too many open.
-   * Throws the system's error (EEXIST, ENOSPC …).
+   * A new file at `path`, or undefined where a buffered one has to do: no direct I/O on this file system, or too many
+   * open. Throws the system's error (EEXIST, ENOSPC …).
    */
   create(path: string): PartialFile | undefined {
     if (this.#unsupported || this.#open >= this.maxOpen) return undefined;

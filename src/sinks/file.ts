@@ -39,7 +39,8 @@ export interface FileSinkSettings {
  *
  *     key.partial ── data … ── index ── fdatasync ── close ── rename ──> key ── fsync of the folder
  *
- * A reader meets a shard whole or not at all, and after an error never. I/O runs in libuv's pool, so the thread is free.
+ * A reader meets a shard whole or not at all, and after an error never. I/O runs in libuv's pool, so the thread is
+ * free.
  */
 export class FileSink implements Sink, ShardHome {
   readonly kind = "file";
@@ -177,7 +178,8 @@ export class FileSink implements Sink, ShardHome {
 
   async remove(path: string, durable: boolean): Promise<void> {
     await this.#fs.unlink(path);
-    // The marker may go next: without it nobody would remove the file that a power cut has brought back, and no writer can begin that shard.
+    // The marker may go next: without it nobody would remove the file that a power cut has brought back, and no writer
+    // can begin that shard.
     if (durable) await this.#folders.syncPath(dirname(path));
   }
 

@@ -121,7 +121,9 @@ export class FileJournal implements SinkJournal {
     });
   }
 
-  /** The writer has ended. Where it did not clear, the marker says so from now on: its process may live on. Idempotent. */
+  /**
+   * The writer has ended. Where it did not clear, the marker says so from now on: its process may live on. Idempotent.
+   */
   async end(): Promise<void> {
     await this.#closeLogs();
     const marker = this.#marker;

@@ -6,7 +6,10 @@ import { makeFolders, removeTree } from "./folder_tree.js";
  * Every function rejects with the operating system's error (`code`, `syscall`).
  */
 export interface FileSystem {
-  /** "wx": new file, EEXIST when it is there. "w": new or cut to zero. "r+": existing, for writing. "r": a folder, to sync it, or a file, to read it. */
+  /**
+   * "wx": new file, EEXIST when it is there. "w": new or cut to zero. "r+": existing, for writing. "r": a folder, to
+   * sync it, or a file, to read it.
+   */
   open(path: string, flags: "wx" | "w" | "r+" | "r"): Promise<OpenFile>;
   rename(from: string, to: string): Promise<void>;
   unlink(path: string): Promise<void>;

@@ -4,7 +4,9 @@ import type { FileSystem } from "./file_system.js";
 import type { OpenFiles } from "./open_files.js";
 import { errnoOf, guarded } from "./os_error.js";
 
-/** Folders remembered as made. A stream without end makes folders without end; forgetting one costs a mkdir and a sync. */
+/**
+ * Folders remembered as made. A stream without end makes folders without end; forgetting one costs a mkdir and a sync.
+ */
 const REMEMBERED_MAX = 1024;
 
 interface Folder {

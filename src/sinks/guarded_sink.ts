@@ -3,8 +3,8 @@ import type { OpenMode, ShardExpectation, ShardHandle, Sink, SinkJournal, Stored
 import { guarded } from "./os_error.js";
 
 /**
- * Somebody else's sink: whatever it throws, or fails to return, is a MillraceError of the sink and not a bug of ours. Everything else is as
- * the sink does it.
+ * Somebody else's sink: whatever it throws, or fails to return, is a MillraceError of the sink and not a bug of ours.
+ * Everything else is as the sink does it.
  */
 export class GuardedSink implements Sink {
   readonly kind: string;

@@ -17,8 +17,9 @@ interface SinkRecipe {
 }
 
 /**
- * Makes the sink that a spec describes, on the thread that will use it. Loads only the code of that kind.
- * Rejects with INVALID_OPTION for an unknown kind, and for a module that does not load or makes no sink; with SINK_FAILED for one that throws.
+ * Makes the sink that a spec describes, on the thread that will use it. Loads only the code of that kind. Rejects with
+ * INVALID_OPTION for an unknown kind, and for a module that does not load or makes no sink; with SINK_FAILED for one
+ * that throws.
  */
 export async function makeSink(kind: string, options: SinkRecipe["options"], location: string): Promise<Sink> {
   switch (kind) {

@@ -14,8 +14,9 @@ interface Waiting {
 }
 
 /**
- * The delivery worker's end of `memorySink()`: gathers a shard while it is open, and moves it to the caller's thread when
- * it is sealed. A seal or a put is over when the other side has acknowledged it, so its bytes can be read from then on.
+ * The delivery worker's end of `memorySink()`: gathers a shard while it is open, and moves it to the caller's thread
+ * when it is sealed. A seal or a put is over when the other side has acknowledged it, so its bytes can be read from
+ * then on.
  */
 export class MemorySink implements Sink {
   readonly kind = "memory";

@@ -17,7 +17,9 @@ export class MemorySinkSpec implements SinkSpec {
   readonly location = "memory";
   /** False: what it holds ends with the process. */
   readonly journal = false;
-  /** Sealed shards and objects by key ("c/0/1", "zarr.json"). Unsealed shards are not here. The caller may change it. */
+  /**
+   * Sealed shards and objects by key ("c/0/1", "zarr.json"). Unsealed shards are not here. The caller may change it.
+   */
   readonly files = new Map<string, Uint8Array>();
   #offered: { readonly near: Port; readonly far: Port } | undefined;
   /** The end of the writer that has opened this sink and not closed it. */
@@ -26,8 +28,8 @@ export class MemorySinkSpec implements SinkSpec {
   #unclosed = false;
 
   /**
-   * 0: what the files hold is the caller's data and no function of the layout. Bytes of open shards come on top of it, and
-   * once more while a shard is being sealed.
+   * 0: what the files hold is the caller's data and no function of the layout. Bytes of open shards come on top of it,
+   * and once more while a shard is being sealed.
    */
   readonly memoryBytes = (): number => 0;
 

@@ -3,8 +3,8 @@ import type { FileSystem, OpenFile } from "./file_system.js";
 import { errnoOf } from "./os_error.js";
 
 /**
- * Errors after which a new file may be there all the same, as over a network whose answer is lost. It is removed: nobody would know whose it
- * is. Not after others, where the file may be another writer's.
+ * Errors after which a new file may be there all the same, as over a network whose answer is lost. It is removed:
+ * nobody would know whose it is. Not after others, where the file may be another writer's.
  */
 const MAY_BE_DONE = ["EIO", "ETIMEDOUT"];
 
@@ -64,7 +64,9 @@ export class OpenFiles {
     return this.#limit;
   }
 
-  /** A handle outside the limit, for one short visit: a folder to sync, a small object. Rejects with the system's error. */
+  /**
+   * A handle outside the limit, for one short visit: a folder to sync, a small object. Rejects with the system's error.
+   */
   async open(path: string, flags: "w" | "wx" | "r+" | "r"): Promise<OpenFile> {
     for (;;) {
       try {
@@ -91,7 +93,10 @@ export class OpenFiles {
     }
   }
 
-  /** A handle that stays open while its owner opens others; {@link closeKept} ends it. Few: nothing can be made room for by closing it. */
+  /**
+   * A handle that stays open while its owner opens others; {@link closeKept} ends it. Few: nothing can be made room for
+   * by closing it.
+   */
   async openKept(path: string, flags: "wx"): Promise<OpenFile> {
     const handle = await this.open(path, flags);
     this.#kept++;
@@ -107,7 +112,9 @@ export class OpenFiles {
     }
   }
 
-  /** Closes a handle from {@link open} or {@link take}. Rejects with the system's error; the handle is gone either way. */
+  /**
+   * Closes a handle from {@link open} or {@link take}. Rejects with the system's error; the handle is gone either way.
+   */
   async close(handle: OpenFile): Promise<void> {
     try {
       await handle.close();

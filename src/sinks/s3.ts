@@ -23,15 +23,18 @@ export interface S3SinkSettings {
 
 /** The one object that every Zarr v3 node has. */
 const METADATA_NAME = "zarr.json";
-/** What an aborted stream may still take to remove its uploads and publish what is whole. What is left then, `recover` does. */
+/**
+ * What an aborted stream may still take to remove its uploads and publish what is whole. What is left then, `recover`
+ * does.
+ */
 const LAST_WORDS_MS = 10_000;
 /** Keys that one request removes. */
 const REMOVED_AT_ONCE = 1000;
 
 /**
- * A store in a bucket. Every shard and every zarr.json is one object, visible only when it is whole: S3 has no partial objects.
- * While it is written the store holds a marker, `.millrace/writer.json`; it stays when something went wrong, and then
- * `recover` removes unfinished uploads and publishes what is complete.
+ * A store in a bucket. Every shard and every zarr.json is one object, visible only when it is whole: S3 has no partial
+ * objects. While it is written the store holds a marker, `.millrace/writer.json`; it stays when something went wrong,
+ * and then `recover` removes unfinished uploads and publishes what is complete.
  */
 export class S3Sink implements Sink {
   readonly kind = "s3";
@@ -117,7 +120,8 @@ export class S3Sink implements Sink {
     return {
       write: (segments) => upload.write(segments),
       seal: (tail) => upload.seal(tail),
-      // Nothing can be kept of an object that is not whole; its parts would only cost money. But what is in its place may be looked for.
+      // Nothing can be kept of an object that is not whole; its parts would only cost money. But what is in its place
+      // may be looked for.
       abandon: (keep) => {
         if (keep) this.#clean = false;
         return upload.abandon();
@@ -259,7 +263,10 @@ export class S3Sink implements Sink {
     return keys;
   }
 
-  /** All objects but the marker, the root's metadata first so that no reader sees a store with holes; then unfinished uploads. */
+  /**
+   * All objects but the marker, the root's metadata first so that no reader sees a store with holes; then unfinished
+   * uploads.
+   */
   async #removeStore(): Promise<void> {
     const { signal } = this.#hurry;
     await this.#api.remove([METADATA_NAME], { signal });

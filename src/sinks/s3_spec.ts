@@ -11,7 +11,8 @@ const CLIENT_BYTES = 24 * 2 ** 20;
 /** What {@link s3Sink} takes. Only `bucket` is required. */
 export interface S3SinkOptions extends S3Options {
   /**
-   * Bytes of a part, from 5 MiB. Default: 8 MiB, or more where a shard would not fit into 10,000 parts. Every open shard holds one in memory.
+   * Bytes of a part, from 5 MiB. Default: 8 MiB, or more where a shard would not fit into 10,000 parts. Every open
+   * shard holds one in memory.
    */
   readonly partBytes?: number;
   /** Parts on their way at once, each with its memory and a connection: 1 … 256. Default 8. Far servers want more. */
@@ -19,10 +20,11 @@ export interface S3SinkOptions extends S3Options {
 }
 
 /**
- * A store in a bucket of S3 or of a server that speaks its protocol. Needs the package `@aws-sdk/client-s3`. Every shard is one object,
- * uploaded in parts while it fills and visible once it is whole; see docs/s3.md.
+ * A store in a bucket of S3 or of a server that speaks its protocol. Needs the package `@aws-sdk/client-s3`. Every
+ * shard is one object, uploaded in parts while it fills and visible once it is whole; see docs/s3.md.
  *
- * Credentials are found by the SDK on the delivery worker, and renewed there; nothing is asked of the server before the writer opens.
+ * Credentials are found by the SDK on the delivery worker, and renewed there; nothing is asked of the server before the
+ * writer opens.
  * @throws MillraceError INVALID_OPTION
  */
 export function s3Sink(options: S3SinkOptions): SinkSpec {

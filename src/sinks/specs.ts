@@ -6,7 +6,10 @@ import type { SinkSpec } from "../handoff/sink.js";
 import { MemorySinkSpec } from "./memory_spec.js";
 import { ThrottledSink, type ThrottleSettings } from "./throttled.js";
 
-/** Handle, path and bookkeeping of an open shard: 1.5 KiB of heap, 5.2 KiB resident, measured on Node 20 with 2,000 of them. */
+/**
+ * Handle, path and bookkeeping of an open shard: 1.5 KiB of heap, 5.2 KiB resident, measured on Node 20 with 2,000 of
+ * them.
+ */
 const FILE_BYTES_PER_SHARD = 6 * 1024;
 /** Direct I/O: the addon's bounce buffers, once for the process, and one page of tail for each file. */
 const DIRECT_BYTES = 4 * 2 ** 20;
@@ -15,15 +18,15 @@ const DIRECT_BYTES_PER_SHARD = FILE_BYTES_PER_SHARD + PAGE_BYTES;
 /** Options of {@link fileSink}. */
 export interface FileSinkOptions {
   /**
-   * Shard files open at once. Default 512. With more shards than that the least recently used file is synced, closed and
-   * opened again later, which is slow on disks: raise it (and `ulimit -n`) for layouts with very many shards.
+   * Shard files open at once. Default 512. With more shards than that the least recently used file is synced, closed
+   * and opened again later, which is slow on disks: raise it (and `ulimit -n`) for layouts with very many shards.
    */
   readonly maxOpenFiles?: number;
   /**
    * Writes past the page cache (O_DIRECT), through the native addon. The bytes on disk are the same. Default false.
-   * "auto": where addon and file system can do it. true: the addon must be there; a file system without O_DIRECT
-   * is still written through the cache. With durability "batch" shards always go through the cache: past it, the bytes behind the
-   * last whole page cannot be synced.
+   * "auto": where addon and file system can do it. true: the addon must be there; a file system without O_DIRECT is
+   * still written through the cache. With durability "batch" shards always go through the cache: past it, the bytes
+   * behind the last whole page cannot be synced.
    */
   readonly directIo?: boolean | "auto";
 }
@@ -60,8 +63,9 @@ function checkSpec(option: string, value: unknown): asserts value is SinkSpec {
 /**
  * A store in a folder of the local file system.
  *
- * @param path the folder, absolute or relative to the current directory, or a URL object with `file:`. Made when missing. Texts that
- *   begin like a URL (`s3://…`), with `~/` or, but on Windows, with a drive are refused: `./~/run.zarr` is the folder of that name.
+ * @param path the folder, absolute or relative to the current directory, or a URL object with `file:`. Made when
+ *   missing. Texts that begin like a URL (`s3://…`), with `~/` or, but on Windows, with a drive are refused:
+ *   `./~/run.zarr` is the folder of that name.
  * @throws MillraceError INVALID_OPTION
  */
 export function fileSink(path: string | URL, options: FileSinkOptions = {}): SinkSpec {
@@ -146,8 +150,8 @@ export function throttledSink(inner: SinkSpec, settings: Partial<ThrottleSetting
 }
 
 /**
- * Your own sink. The module at `url` is imported on the delivery worker, and its default export is called with `options`:
- * it returns a {@link Sink}, or a promise of one.
+ * Your own sink. The module at `url` is imported on the delivery worker, and its default export is called with
+ * `options`: it returns a {@link Sink}, or a promise of one.
  *
  * @param url absolute URL of an ES module: `new URL("./my_sink.js", import.meta.url)`.
  * @param options anything that structured clone can copy.

@@ -46,8 +46,8 @@ export async function refuseExisting(fs: FileSystem, root: string): Promise<void
 }
 
 /**
- * For mode "overwrite": deletes what the root holds, not the root itself. Refuses a folder that is no store.
- * A crash or a power cut in between leaves the old store whole, or a folder without zarr.json that can be overwritten again.
+ * For mode "overwrite": deletes what the root holds, not the root itself. Refuses a folder that is no store. A crash or
+ * a power cut in between leaves the old store whole, or a folder without zarr.json that can be overwritten again.
  * @param stopped looked at between two files; once true, the rest stays as after a crash
  * @throws MillraceError WRITER_ABORTED when it was stopped
  */

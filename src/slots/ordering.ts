@@ -3,8 +3,8 @@ import type { CountedRule } from "../metrics/counted_rules.js";
 import type { OpenWait } from "../metrics/owner_waits.js";
 
 /**
- * Every ordering rule of the pipeline, in one table. A wait that is not named here does not exist; a mark that only times
- * something is not a rule. `docs/ordering.md` draws the same table for readers.
+ * Every ordering rule of the pipeline, in one table. A wait that is not named here does not exist; a mark that only
+ * times something is not a rule. `docs/ordering.md` draws the same table for readers.
  *
  * producer → consumer: who must have finished → who waits for it.
  */
@@ -159,8 +159,8 @@ export class Ordering {
   }
 
   /**
-   * Waits for `settled` under `rule`. A promise that is ready costs one turn of the microtask queue and counts as no wait.
-   * With the rule off it returns `otherwise` at once and leaves the promise to whoever made it.
+   * Waits for `settled` under `rule`. A promise that is ready costs one turn of the microtask queue and counts as no
+   * wait. With the rule off it returns `otherwise` at once and leaves the promise to whoever made it.
    */
   async wait<T>(rule: OrderingRule, settled: Promise<T>, otherwise: T): Promise<T> {
     if (!this.enforced(rule)) {
@@ -171,14 +171,17 @@ export class Ordering {
   }
 
   /**
-   * Shows `settled` as a wait under `rule` while it lasts. For what is no edge of the table by itself: an owner without work, a wait that
-   * holds others inside it. It adds nothing to the sums, and it waits whether the rule is on or off.
+   * Shows `settled` as a wait under `rule` while it lasts. For what is no edge of the table by itself: an owner without
+   * work, a wait that holds others inside it. It adds nothing to the sums, and it waits whether the rule is on or off.
    */
   shown<T>(rule: CountedRule, settled: Promise<T>): Promise<T> {
     return this.#metered(rule, settled, false);
   }
 
-  /** A wait of several steps, shown from here until the returned function is called. It is counted then, once, as a whole. */
+  /**
+   * A wait of several steps, shown from here until the returned function is called. It is counted then, once, as a
+   * whole.
+   */
   begin(rule: CountedRule): () => void {
     return this.#begin(rule, true);
   }

@@ -11,9 +11,9 @@ import type { Ordering, OrderingRule } from "./ordering.js";
  *    ▲                                                                │
  *    └────────────────────────────────────────────────────────────────┘
  *
- * Generation g always lives in slot (g − 1) mod depth; generations start at 1 and are never reused, so a stale holder is
- * recognized. Acquiring is the only way to get a slot's memory, and it fails (or waits) unless the slot is FREE.
- * One thread acquires; the states in between belong to whoever holds the slot.
+ * Generation g always lives in slot (g − 1) mod depth; generations start at 1 and are never reused, so a stale holder
+ * is recognized. Acquiring is the only way to get a slot's memory, and it fails (or waits) unless the slot is FREE. One
+ * thread acquires; the states in between belong to whoever holds the slot.
  */
 export const SLOT_STATES = ["FREE", "FILLING", "FILLED", "READING", "ENCODED", "DELIVERING"] as const;
 export type SlotState = (typeof SLOT_STATES)[number];
@@ -55,7 +55,9 @@ export class SlotRing {
     return { index: this.#lastGeneration % this.depth, generation };
   }
 
-  /** Hands out the next slot, or null while it is still in use. The caller owns its memory until it advances the state. */
+  /**
+   * Hands out the next slot, or null while it is still in use. The caller owns its memory until it advances the state.
+   */
   tryAcquire(): Slot | null {
     const next = this.peek();
     const word = next.index * WORDS_PER_SLOT;

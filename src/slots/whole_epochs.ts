@@ -11,13 +11,13 @@ export function wholeEpochsBytes(slots: number, epochsPerSlot: number): number {
 }
 
 /**
- * How far a staging slot that is still being filled may be encoded already: the producer counts its whole epochs here, and
- * the engine reads the count when the oldest of them has waited for long (EPOCHS_WHOLE). A slot's words belong to its
- * generation, from the producer's {@link begin} until the slot is free again.
+ * How far a staging slot that is still being filled may be encoded already: the producer counts its whole epochs here,
+ * and the engine reads the count when the oldest of them has waited for long (EPOCHS_WHOLE). A slot's words belong to
+ * its generation, from the producer's {@link begin} until the slot is free again.
  *
- * The engine looks because it was told, and is told once a look: the producer stores its count before it asks whether it
- * has to tell, the engine takes back that it was told before it reads the count. So of an epoch that one look misses the
- * engine is told again.
+ * The engine looks because it was told, and is told once a look: the producer stores its count before it asks whether
+ * it has to tell, the engine takes back that it was told before it reads the count. So of an epoch that one look misses
+ * the engine is told again.
  */
 export class WholeEpochs {
   readonly #words: Int32Array;

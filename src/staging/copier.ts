@@ -1,6 +1,9 @@
 import type { NativeAddon } from "../native/addon.js";
 
-/** Copies the caller's bytes into staging slots. Synchronous: every byte is in place when `copy` returns (STAGING_COPIED). */
+/**
+ * Copies the caller's bytes into staging slots. Synchronous: every byte is in place when `copy` returns
+ * (STAGING_COPIED).
+ */
 export interface Copier {
   /** What does the copying: "native, 1 helper" or "typescript". */
   readonly description: string;

@@ -23,7 +23,9 @@ export interface IntakeInit {
   readonly epochsPerBatch: number;
   /** Bytes of the whole array, when its append dimension is bounded; else Infinity. */
   readonly totalBytesMax: number;
-  /** Rows that the array has already, default 0. Those behind the last whole epoch come back by {@link Intake.restore}. */
+  /**
+   * Rows that the array has already, default 0. Those behind the last whole epoch come back by {@link Intake.restore}.
+   */
   readonly firstRow?: number;
   /** One element of the fill value. */
   readonly fill: Uint8Array;
@@ -34,8 +36,9 @@ export interface IntakeInit {
 }
 
 /**
- * The producer's side of staging: puts bytes, skips and reservations into the current slot and hands it over when it is full.
- * Nothing here waits: what does not fit now is left to the caller, who tries again when a slot is free. Producer's thread.
+ * The producer's side of staging: puts bytes, skips and reservations into the current slot and hands it over when it is
+ * full. Nothing here waits: what does not fit now is left to the caller, who tries again when a slot is free.
+ * Producer's thread.
  */
 export class Intake {
   readonly #init: IntakeInit;
@@ -90,7 +93,10 @@ export class Intake {
     return memory;
   }
 
-  /** `skipped`: no chunk of them is stored, so they count as skipped; when the rest of the epoch is skipped too, none will be. */
+  /**
+   * `skipped`: no chunk of them is stored, so they count as skipped; when the rest of the epoch is skipped too, none
+   * will be.
+   */
   restore(skipped: boolean): void {
     const bytes = this.bytesToRestore;
     this.commit(bytes);
@@ -107,8 +113,8 @@ export class Intake {
   }
 
   /**
-   * STAGING_COPIED: no slot leaves while somebody may still write into it. Copies are joined before they return, so only a
-   * reservation can be open.
+   * STAGING_COPIED: no slot leaves while somebody may still write into it. Copies are joined before they return, so
+   * only a reservation can be open.
    * @throws MillraceError RESERVE_STATE
    */
   checkCopied(): void {
@@ -170,8 +176,8 @@ export class Intake {
   }
 
   /**
-   * Hands over the complete epochs of the current slot and keeps the rest in a fresh one. False: that needs a slot and none is
-   * free; try again.
+   * Hands over the complete epochs of the current slot and keeps the rest in a fresh one. False: that needs a slot and
+   * none is free; try again.
    */
   split(): boolean {
     const slot = this.#slot;

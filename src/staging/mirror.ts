@@ -12,9 +12,9 @@ export interface MirrorMemory {
 }
 
 /**
- * Copies what arrives in a staging slot on to the device's mapped memory, which belongs to the engine's thread and is reached through
- * the addon's table of regions. The slot itself keeps the bytes until the encoded batch is back: a device can be lost, and
- * memory that was unmapped for it cannot be read again. Producer's thread.
+ * Copies what arrives in a staging slot on to the device's mapped memory, which belongs to the engine's thread and is
+ * reached through the addon's table of regions. The slot itself keeps the bytes until the encoded batch is back: a
+ * device can be lost, and memory that was unmapped for it cannot be read again. Producer's thread.
  */
 export class Mirror {
   readonly #slots: readonly Uint8Array[];
@@ -29,7 +29,9 @@ export class Mirror {
     this.#mirroredBytes = memory.mirroredBytes;
   }
 
-  /** The slot is empty, and its mapped memory still there: the last batches of the slot may not have gone through it. */
+  /**
+   * The slot is empty, and its mapped memory still there: the last batches of the slot may not have gone through it.
+   */
   begin(slotIndex: number): void {
     this.#mirroredBytes[slotIndex] = 0;
   }

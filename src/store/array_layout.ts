@@ -8,12 +8,17 @@ import { parseMetadata, type StoredArray, type StoredNode } from "../zarr/parse_
 import { shardIndexBytes } from "../zarr/shard_index.js";
 import type { ObjectReader } from "./store_reader.js";
 
-/** A zarr.json larger than this is not read: consolidated metadata of a huge group may have megabytes, an array's never. */
+/**
+ * A zarr.json larger than this is not read: consolidated metadata of a huge group may have megabytes, an array's never.
+ */
 const METADATA_BYTES_MAX = 64 * 2 ** 20;
 
 export const METADATA_NAME = "zarr.json";
 
-/** Everything about a stored array that reading it needs. "Block" = what one key holds: a shard, or a chunk where there are none. */
+/**
+ * Everything about a stored array that reading it needs. "Block" = what one key holds: a shard, or a chunk where there
+ * are none.
+ */
 export interface ArrayLayout {
   /** What the array's zarr.json says. */
   readonly metadata: StoredArray;
@@ -80,10 +85,13 @@ export async function readNode(store: ObjectReader, path: string): Promise<Store
   return bytes && parseMetadata(bytes, memberKey(path, METADATA_NAME));
 }
 
-/** The zarr.json at `path`, as it lies there. @throws as {@link readNode}, of what is in it only that it is far too long */
+/**
+ * The zarr.json at `path`, as it lies there. @throws as {@link readNode}, of what is in it only that it is far too long
+ */
 export async function readMetadata(store: ObjectReader, path: string): Promise<Uint8Array | undefined> {
   const key = memberKey(path, METADATA_NAME);
-  // One request instead of two; and of a bucket that is not there a server says so to GET alone, its answers to HEAD have no body.
+  // One request instead of two; and of a bucket that is not there a server says so to GET alone, its answers to HEAD
+  // have no body.
   const bytes = await store.getRange(key, 0, METADATA_BYTES_MAX + 1);
   if (bytes === undefined) return undefined;
   if (bytes.length > METADATA_BYTES_MAX) {

@@ -39,8 +39,8 @@ export interface ReadOptions {
   /** Stops the read between two requests; it rejects with the signal's reason. Default: none. */
   readonly signal?: AbortSignal;
   /**
-   * Memory for the result, exactly as long as it, from a multiple of an element on; default: new. May be shared. It is borrowed until
-   * the promise settles; what is in it after a failure is undefined.
+   * Memory for the result, exactly as long as it, from a multiple of an element on; default: new. May be shared. It is
+   * borrowed until the promise settles; what is in it after a failure is undefined.
    */
   readonly into?: Uint8Array;
 }
@@ -61,12 +61,12 @@ export interface ArrayReader {
   readonly dtype: DType;
   /**
    * The elements from `start` up to, not including, `stop`, per dimension. Missing chunks read as the fill value. Up to
-   * eight shards (or chunks, where there are no shards) are read at once; each holds two reads of up to 4 MiB (or one chunk each, if
-   * larger) and one decoded chunk, all together 128 MiB at most, or one shard's if that is more.
+   * eight shards (or chunks, where there are no shards) are read at once; each holds two reads of up to 4 MiB (or one
+   * chunk each, if larger) and one decoded chunk, all together 128 MiB at most, or one shard's if that is more.
    * @param start default: zeros
    * @param stop default: the shape
-   * @throws MillraceError INVALID_OPTION for bounds outside the array, STORE_CORRUPT, STORE_UNSUPPORTED, or what the store rejects with;
-   *   the signal's reason when it aborts
+   * @throws MillraceError INVALID_OPTION for bounds outside the array, STORE_CORRUPT, STORE_UNSUPPORTED, or what the
+   *   store rejects with; the signal's reason when it aborts
    */
   readRegion(start?: readonly number[], stop?: readonly number[], options?: ReadOptions): Promise<Region>;
 }
@@ -75,12 +75,12 @@ export interface ArrayReader {
 const REGION_BYTES_MAX = 2 ** 32 - 1;
 
 /**
- * Opens an array: plain or sharded, with any codecs of {@link openDecoder}. A reader of a place on S3 keeps its idle connections, which
- * hold no process up; whoever wants to end them opens the place with `s3Store`, and closes that.
+ * Opens an array: plain or sharded, with any codecs of {@link openDecoder}. A reader of a place on S3 keeps its idle
+ * connections, which hold no process up; whoever wants to end them opens the place with `s3Store`, and closes that.
  * @param target a folder, a file: URL, `s3://bucket/prefix`, a Map of objects, or a reader
  * @param path the array's node in the store; "" is the root
- * @throws MillraceError STORE_NOT_FOUND when there is no array, STORE_CORRUPT, STORE_UNSUPPORTED, INVALID_OPTION for a bad path, or what
- *   the store rejects with
+ * @throws MillraceError STORE_NOT_FOUND when there is no array, STORE_CORRUPT, STORE_UNSUPPORTED, INVALID_OPTION for a
+ *   bad path, or what the store rejects with
  */
 export async function openArray(target: StoreTarget, path = ""): Promise<ArrayReader> {
   checkPath(path);
@@ -188,7 +188,10 @@ class OpenArray implements ArrayReader {
     return { values, data: region.bytes, shape: extent, chunksRead };
   }
 
-  /** Several at once, since each takes a few round trips. Settles when all have, so that nothing writes to the region afterwards. */
+  /**
+   * Several at once, since each takes a few round trips. Settles when all have, so that nothing writes to the region
+   * afterwards.
+   */
   async #readBlocks(
     start: readonly number[],
     stop: readonly number[],
@@ -220,8 +223,8 @@ class OpenArray implements ArrayReader {
   }
 
   /**
-   * A writer that resumes replaces the last shards, with others that begin like them and are longer. Who has read the index of one and
-   * then chunks of the other meets nonsense; what is new is read again, and what is not is reported.
+   * A writer that resumes replaces the last shards, with others that begin like them and are longer. Who has read the
+   * index of one and then chunks of the other meets nonsense; what is new is read again, and what is not is reported.
    */
   async #readBlock(
     coordinates: readonly number[],
@@ -363,7 +366,10 @@ class OpenArray implements ArrayReader {
   }
 }
 
-/** The cells of a grid that [start, stop) touches: the first one's coordinates, and how many per dimension. No dimension is empty. */
+/**
+ * The cells of a grid that [start, stop) touches: the first one's coordinates, and how many per dimension. No dimension
+ * is empty.
+ */
 function cellsOf(
   start: readonly number[],
   stop: readonly number[],

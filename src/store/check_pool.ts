@@ -25,8 +25,8 @@ interface Job {
 }
 
 /**
- * Decodes chunks in worker threads, or on the calling thread: the first megabytes, all of them where there are to be no threads, where
- * they do not start, and in a program whose modules were bundled into one file.
+ * Decodes chunks in worker threads, or on the calling thread: the first megabytes, all of them where there are to be no
+ * threads, where they do not start, and in a program whose modules were bundled into one file.
  */
 export class CheckPool {
   readonly #idle: Worker[] = [];

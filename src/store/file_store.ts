@@ -11,8 +11,8 @@ const NOT_THERE = new Set(["ENOENT", "ENOTDIR", "EISDIR", "ENAMETOOLONG", "ELOOP
 const READ_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0);
 
 /**
- * A store in a folder. Symbolic links to files are read; links to folders are not listed, so that no loop of links can hold a listing up.
- * No handle is kept between calls: a shard may be replaced while its store is read.
+ * A store in a folder. Symbolic links to files are read; links to folders are not listed, so that no loop of links can
+ * hold a listing up. No handle is kept between calls: a shard may be replaced while its store is read.
  */
 export class FileStore implements StoreReader {
   readonly location: string;
@@ -40,7 +40,10 @@ export class FileStore implements StoreReader {
     });
   }
 
-  /** A folder that cannot be listed does not hide the others: they are listed first, and then the first failure is thrown. */
+  /**
+   * A folder that cannot be listed does not hide the others: they are listed first, and then the first failure is
+   * thrown.
+   */
   async *list(prefix: string): AsyncIterable<StoreEntry> {
     const failures: MillraceError[] = [];
     yield* this.#list(prefix, failures);

@@ -74,8 +74,8 @@ const LOOKS_AT_ONCE = 8;
 /**
  * Geometry, codecs and sizes of every array in a store. Reads metadata and lists objects; opens no shard.
  * @param target a folder, a file: URL, `s3://bucket/prefix`, a Map of objects, or a reader
- * @throws MillraceError STORE_NOT_FOUND when there is no zarr.json at all, STORE_UNSUPPORTED beyond Millrace's limits, or what the store
- *   rejects with
+ * @throws MillraceError STORE_NOT_FOUND when there is no zarr.json at all, STORE_UNSUPPORTED beyond Millrace's limits,
+ *   or what the store rejects with
  */
 export async function inspectStore(
   target: StoreTarget,

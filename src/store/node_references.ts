@@ -22,8 +22,8 @@ const REFERENCES_MAX = 100_000;
 const TEXT_CHARS_MAX = 1000;
 
 /**
- * Every node that a group names: OME-NGFF multiscales, plates, wells and labels (under "ome", and as they stood before version 0.5), and
- * consolidated metadata. Ends silently after 100,000.
+ * Every node that a group names: OME-NGFF multiscales, plates, wells and labels (under "ome", and as they stood before
+ * version 0.5), and consolidated metadata. Ends silently after 100,000.
  */
 export function* groupReferences(path: string, { attributes, consolidated }: StoredGroup): Generator<NodeReference> {
   let count = 0;

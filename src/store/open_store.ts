@@ -9,13 +9,16 @@ import { MemoryStore } from "./memory_store.js";
 import { s3Store } from "./s3_store.js";
 import type { StoreReader } from "./store_reader.js";
 
-/** A folder, a file: URL, `s3://bucket/prefix`, a Map from key to bytes, or a reader: {@link s3Store}, or the caller's own. */
+/**
+ * A folder, a file: URL, `s3://bucket/prefix`, a Map from key to bytes, or a reader: {@link s3Store}, or the caller's
+ * own.
+ */
 export type StoreTarget = string | URL | ReadonlyMap<string, Uint8Array> | StoreReader;
 
 /**
  * The store that a caller names. A reader is returned as it is. Of a store on S3 nothing is asked yet.
- * @throws MillraceError STORE_NOT_FOUND when there is no such folder, INVALID_OPTION for an s3:// URL that names no place, NOT_YET for
- *   another kind of URL; INVALID_OPTION for what is no store at all
+ * @throws MillraceError STORE_NOT_FOUND when there is no such folder, INVALID_OPTION for an s3:// URL that names no
+ *   place, NOT_YET for another kind of URL; INVALID_OPTION for what is no store at all
  */
 export async function openStore(target: StoreTarget): Promise<StoreReader> {
   if (target instanceof Map) return new MemoryStore(target);

@@ -12,7 +12,9 @@ export interface ReadWindow<T> {
   readonly ranges: readonly WantedRange<T>[];
 }
 
-/** Chunks are small and a read costs a round trip; a window bounds memory all the same. A larger range is read alone. */
+/**
+ * Chunks are small and a read costs a round trip; a window bounds memory all the same. A larger range is read alone.
+ */
 export const WINDOW_BYTES = 4 * 2 ** 20;
 /** Unwanted bytes between two ranges that are cheaper to read than to skip. */
 export const GAP_BYTES = 64 * 2 ** 10;

@@ -7,8 +7,8 @@ import { checkPath, type StoreEntry, type StoreReader } from "./store_reader.js"
 const SOCKETS = 32;
 
 /**
- * A store in a bucket of S3, or of a server that speaks its protocol. The client is loaded, and credentials are looked for, at the first
- * read. Idle connections stay open for the next read and do not keep the process alive.
+ * A store in a bucket of S3, or of a server that speaks its protocol. The client is loaded, and credentials are looked
+ * for, at the first read. Idle connections stay open for the next read and do not keep the process alive.
  */
 export class S3Store implements StoreReader, AsyncDisposable {
   /** `s3://bucket/prefix`. */
@@ -47,7 +47,8 @@ export class S3Store implements StoreReader, AsyncDisposable {
     checkPath(prefix);
     try {
       const api = await this.#opened();
-      // A key with a backslash or with two slashes in a row is still an object lying in the store; it is listed, never read.
+      // A key with a backslash or with two slashes in a row is still an object lying in the store; it is listed, never
+      // read.
       for await (const { key, bytes } of api.list(prefix === "" ? "" : `${prefix}/`)) yield { key, size: bytes };
     } catch (error) {
       throw readError(error, prefix);
@@ -94,13 +95,13 @@ function readError(error: unknown, key: string): unknown {
 }
 
 /**
- * A store in a bucket, to read with `openArray`, `inspectStore` or `verifyStore`. They also take the text `s3://bucket/prefix`, with
- * everything else from the environment: use this for another endpoint, region or profile, or to close connections early.
- * Needs the package `@aws-sdk/client-s3`, loaded at the first read.
+ * A store in a bucket, to read with `openArray`, `inspectStore` or `verifyStore`. They also take the text
+ * `s3://bucket/prefix`, with everything else from the environment: use this for another endpoint, region or profile, or
+ * to close connections early. Needs the package `@aws-sdk/client-s3`, loaded at the first read.
  *
- * Reading takes `s3:GetObject`, and `s3:ListBucket` for listing and to tell an object that is absent from one that is not allowed.
- * Failures while reading: S3_CLIENT_MISSING, S3_CREDENTIALS, S3_ACCESS_DENIED, S3_NO_BUCKET, S3_WRONG_REGION, S3_CLOCK_SKEW,
- * S3_UNREACHABLE, S3_SERVER_ERROR, S3_UNSUPPORTED, S3_REFUSED, STORE_READ_FAILED.
+ * Reading takes `s3:GetObject`, and `s3:ListBucket` for listing and to tell an object that is absent from one that is
+ * not allowed. Failures while reading: S3_CLIENT_MISSING, S3_CREDENTIALS, S3_ACCESS_DENIED, S3_NO_BUCKET,
+ * S3_WRONG_REGION, S3_CLOCK_SKEW, S3_UNREACHABLE, S3_SERVER_ERROR, S3_UNSUPPORTED, S3_REFUSED, STORE_READ_FAILED.
  * @throws MillraceError INVALID_OPTION
  */
 export function s3Store(options: S3Options): S3Store {

@@ -27,11 +27,13 @@ export interface StoreReader {
   /** Bytes of an object. */
   size(key: string): Promise<number | undefined>;
   /**
-   * Every object below `prefix` ("" or a key without a slash at its end: a node's path), at any depth, in an order that does not
-   * change between two calls. Objects that come or go meanwhile may or may not be listed.
+   * Every object below `prefix` ("" or a key without a slash at its end: a node's path), at any depth, in an order that
+   * does not change between two calls. Objects that come or go meanwhile may or may not be listed.
    */
   list(prefix: string): AsyncIterable<StoreEntry>;
-  /** Gives back connections and the like; absent where there is nothing to give back. A later call may open them again. */
+  /**
+   * Gives back connections and the like; absent where there is nothing to give back. A later call may open them again.
+   */
   close?(): Promise<void>;
 }
 

@@ -34,7 +34,8 @@ const KINDS: Readonly<Record<DType, Make>> = {
 };
 
 /**
- * A view of little-endian elements by their dtype; float16 as bit patterns in a Uint16Array where there is no Float16Array.
+ * A view of little-endian elements by their dtype; float16 as bit patterns in a Uint16Array where there is no
+ * Float16Array.
  * @throws MillraceError INVALID_OPTION for memory that does not begin at a multiple of an element
  */
 export function typedElements(bytes: Uint8Array, dtype: DType): TypedElements {

@@ -38,34 +38,39 @@ export interface VerifyOptions {
   /** Called with every finding that the report will list, as soon as it is known. */
   readonly onFinding?: (finding: AnyFinding) => void;
   /**
-   * Reads and decodes at once, 1 to 256. Default 8: enough to hide a server's round trips. Files gain from it where `threads` does.
+   * Reads and decodes at once, 1 to 256. Default 8: enough to hide a server's round trips. Files gain from it where
+   * `threads` does.
    */
   readonly concurrency?: number;
   /**
-   * Threads that decode, 0 to 256. 0: all on the calling thread, which is then busy most of the time. Default: as many as the machine
-   * runs at once, at most 16; with one there is nothing to gain, and it counts as 0. They start once 32 MiB were decoded.
+   * Threads that decode, 0 to 256. 0: all on the calling thread, which is then busy most of the time. Default: as many
+   * as the machine runs at once, at most 16; with one there is nothing to gain, and it counts as 0. They start once 32
+   * MiB were decoded.
    */
   readonly threads?: number;
   /**
-   * Bytes that indexes, chunks and what they decode to may take together, from 1 MiB. Default 1 GiB, of which an ordinary store takes a
-   * small part. What takes more by itself is not checked, and is the defect MEMORY_LIMIT.
+   * Bytes that indexes, chunks and what they decode to may take together, from 1 MiB. Default 1 GiB, of which an
+   * ordinary store takes a small part. What takes more by itself is not checked, and is the defect MEMORY_LIMIT.
    */
   readonly memoryBytes?: number;
 }
 
 /**
- * Reads a whole store and checks everything that can be checked without knowing the data: metadata, by itself and against the nodes that
- * are there, and for every shard that is there the index's length and crc32c, the bounds and overlaps of its entries, and that each chunk
- * decodes to exactly one chunk, by way of any checksum in its codecs. A chunk or shard that is absent is no defect, as Zarr reads it as the
- * fill value; it is counted. docs/verify.md lists every code, and what cannot be found.
+ * Reads a whole store and checks everything that can be checked without knowing the data: metadata, by itself and
+ * against the nodes that are there, and for every shard that is there the index's length and crc32c, the bounds and
+ * overlaps of its entries, and that each chunk decodes to exactly one chunk, by way of any checksum in its codecs. A
+ * chunk or shard that is absent is no defect, as Zarr reads it as the fill value; it is counted. docs/verify.md lists
+ * every code, and what cannot be found.
  *
- * Whatever the bytes are, it neither throws nor hangs over them, and memory is bounded: metadata by limits of its own, all else by
- * `memoryBytes`. Findings come in the order of keys, however much is checked at once. Links to folders are not followed.
+ * Whatever the bytes are, it neither throws nor hangs over them, and memory is bounded: metadata by limits of its own,
+ * all else by `memoryBytes`. Findings come in the order of keys, however much is checked at once. Links to folders are
+ * not followed.
  *
  * @param target a folder, a file: URL, `s3://bucket/prefix`, a Map of objects, or a reader
- * @throws MillraceError STORE_NOT_FOUND when there is no zarr.json at all; STORE_UNSUPPORTED for more than 100,000 nodes; INVALID_OPTION;
- *   THREAD_FAILED; S3_CLIENT_MISSING, S3_CREDENTIALS, S3_NO_BUCKET, S3_WRONG_REGION, S3_CLOCK_SKEW or S3_UNREACHABLE when the server
- *   cannot be asked at all; the signal's reason soon after it aborts. Anything else that cannot be read is a defect.
+ * @throws MillraceError STORE_NOT_FOUND when there is no zarr.json at all; STORE_UNSUPPORTED for more than 100,000
+ *   nodes; INVALID_OPTION; THREAD_FAILED; S3_CLIENT_MISSING, S3_CREDENTIALS, S3_NO_BUCKET, S3_WRONG_REGION,
+ *   S3_CLOCK_SKEW or S3_UNREACHABLE when the server cannot be asked at all; the signal's reason soon after it aborts.
+ *   Anything else that cannot be read is a defect.
  */
 export async function verifyStore(target: StoreTarget, options: VerifyOptions = {}): Promise<VerifyReport> {
   const checked = checkOptions(options);

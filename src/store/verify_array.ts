@@ -46,7 +46,8 @@ export class ArrayCheck {
     const { chunkBytes } = layout;
     this.spec = { compressors, dtype, chunkBytes };
     this.checker = new ChunkChecker(decoder, this.spec);
-    // The result, and a block of Blosc that is not shuffled back yet; between two compressors also what the outer one gave.
+    // The result, and a block of Blosc that is not shuffled back yet; between two compressors also what the outer one
+    // gave.
     this.decodeBytes =
       compressors.length === 0 ? 0 : 2 * chunkBytes + (compressors.length > 1 ? 2 * encodedBytesMax(chunkBytes) : 0);
   }

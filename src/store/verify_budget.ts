@@ -1,6 +1,6 @@
 /**
- * How much of checking a store happens at once: lanes (a lane reads and decodes one window at a time) and bytes. Nothing here waits: who
- * gets nothing lets one of those end that have something.
+ * How much of checking a store happens at once: lanes (a lane reads and decodes one window at a time) and bytes.
+ * Nothing here waits: who gets nothing lets one of those end that have something.
  */
 export class VerifyBudget {
   #lanes = 0;

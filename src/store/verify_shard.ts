@@ -23,7 +23,10 @@ export interface CheckSurroundings {
 /** One object, or as much of a store as reading it takes. */
 type RangeReader = Pick<StoreReader, "getRange">;
 
-/** Memory of an index for each of its bytes: as read, as it was understood, and its chunks in order, perhaps being sorted. */
+/**
+ * Memory of an index for each of its bytes: as read, as it was understood, and its chunks in order, perhaps being
+ * sorted.
+ */
 const INDEX_COPIES = 4;
 
 /** Bytes that one lane takes for an object's windows: what it reads and what it decodes. */
@@ -39,8 +42,8 @@ export function objectBytes(array: ArrayCheck, entry: StoreEntry): number {
 }
 
 /**
- * Checks one shard, or one chunk of an array without shards. The caller has taken a lane and {@link objectBytes} for it; while there
- * are more, several of its windows are read and decoded at once.
+ * Checks one shard, or one chunk of an array without shards. The caller has taken a lane and {@link objectBytes} for
+ * it; while there are more, several of its windows are read and decoded at once.
  * @throws the signal's reason, or an error that is not about this object
  */
 export async function verifyObject(

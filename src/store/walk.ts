@@ -29,8 +29,8 @@ export type FoundNode = { readonly path: string } & (
 export interface WalkOptions {
   readonly signal?: AbortSignal;
   /**
-   * Called where a part of the store could not be listed; the nodes that were found are walked all the same. Default: the walk
-   * rejects with it.
+   * Called where a part of the store could not be listed; the nodes that were found are walked all the same. Default:
+   * the walk rejects with it.
    */
   readonly onUnlisted?: (error: MillraceError) => void;
 }
@@ -41,10 +41,10 @@ export const NODES_MAX = 100_000;
 const READS_AT_ONCE = 4;
 
 /**
- * Every node of a store, the root first and the others sorted by path; a few are read ahead. Where the root is an array there are no
- * others: Zarr has no nodes below an array.
- * @throws MillraceError STORE_NOT_FOUND when there is no zarr.json anywhere, STORE_UNSUPPORTED for more than 100,000 nodes, or what
- *   the store rejects with
+ * Every node of a store, the root first and the others sorted by path; a few are read ahead. Where the root is an array
+ * there are no others: Zarr has no nodes below an array.
+ * @throws MillraceError STORE_NOT_FOUND when there is no zarr.json anywhere, STORE_UNSUPPORTED for more than 100,000
+ *   nodes, or what the store rejects with
  */
 export async function* walkNodes(
   store: StoreReader,

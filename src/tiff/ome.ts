@@ -102,7 +102,10 @@ function find(elements: readonly Element[], name: string): Element[] {
   return elements.filter((element) => element.name.slice(element.name.indexOf(":") + 1) === name);
 }
 
-/** Comments, sections, declarations, and tags in groups: slash, name, attributes, slash. No part looks past the next "<". */
+/**
+ * Comments, sections, declarations, and tags in groups: slash, name, attributes, slash. No part looks past the next
+ * "<".
+ */
 const MARKUP = new RegExp(
   [
     /<!--[\s\S]*?-->|<!\[CDATA\[[\s\S]*?\]\]>|<\?[\s\S]*?\?>|<![^>]*>/.source,

@@ -28,8 +28,8 @@ const kindOf = Object.getOwnPropertyDescriptor(typedArrayPrototype, Symbol.toStr
 ) => string | undefined;
 
 /**
- * The bytes of what was given to append: a typed array of the dtype's own kind, or bytes (Uint8Array, Buffer, DataView, ArrayBuffer,
- * SharedArrayBuffer). Whole elements only.
+ * The bytes of what was given to append: a typed array of the dtype's own kind, or bytes (Uint8Array, Buffer, DataView,
+ * ArrayBuffer, SharedArrayBuffer). Whole elements only.
  * @throws MillraceError INVALID_DATA
  */
 export function elementBytesOf(data: ArrayBufferView | ArrayBufferLike, g: ArrayGeometry): Uint8Array {
@@ -82,8 +82,8 @@ function bytesOfBuffer(data: unknown): Uint8Array {
 }
 
 /**
- * A view over a detached buffer, or behind the end of one that was made smaller, has length 0, which is legal input otherwise; a DataView
- * throws when it is asked.
+ * A view over a detached buffer, or behind the end of one that was made smaller, has length 0, which is legal input
+ * otherwise; a DataView throws when it is asked.
  */
 function checkAttached(data: ArrayBufferView, kind: string | undefined): void {
   try {

@@ -181,14 +181,16 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   }
 
   /**
-   * Adds elements behind what was added before: any whole number of them, across chunks, epochs and batches. The bytes are
-   * copied before the promise resolves, so `data` may be reused then; while a slot is free that is at once. Otherwise the
-   * promise waits for one: that is the backpressure. Calls are served in order, also when they are not awaited. In a loop of
-   * appends that need not wait, one about every 20 ms lets the event loop turn first. After a failure nothing is accepted.
-   * @param data elements in C order, in the machine's (little-endian) byte order: a typed array of the dtype's own kind, or bytes in a
-   *   Uint8Array, Buffer, DataView, ArrayBuffer or SharedArrayBuffer. A typed array of another kind is refused with INVALID_DATA
-   * @throws MillraceError INVALID_DATA, WRITE_PAST_END (nothing past the end is accepted, the context says how many bytes were
-   *   not), RESERVE_STATE, WRITER_CLOSED, APPEND_ABORTED, INVALID_OPTION, or the writer's first failure
+   * Adds elements behind what was added before: any whole number of them, across chunks, epochs and batches. The bytes
+   * are copied before the promise resolves, so `data` may be reused then; while a slot is free that is at once.
+   * Otherwise the promise waits for one: that is the backpressure. Calls are served in order, also when they are not
+   * awaited. In a loop of appends that need not wait, one about every 20 ms lets the event loop turn first. After a
+   * failure nothing is accepted.
+   * @param data elements in C order, in the machine's (little-endian) byte order: a typed array of the dtype's own
+   *   kind, or bytes in a Uint8Array, Buffer, DataView, ArrayBuffer or SharedArrayBuffer. A typed array of another kind
+   *   is refused with INVALID_DATA
+   * @throws MillraceError INVALID_DATA, WRITE_PAST_END (nothing past the end is accepted, the context says how many
+   *   bytes were not), RESERVE_STATE, WRITER_CLOSED, APPEND_ABORTED, INVALID_OPTION, or the writer's first failure
    */
   append(data: ArrayBufferView | ArrayBufferLike, options?: AppendOptions): Promise<void> {
     const startNs = this.#latency.begin();
@@ -213,9 +215,9 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   }
 
   /**
-   * Copies what fits without waiting and returns how many bytes that was: a whole number of elements, 0 while earlier appends
-   * wait, and 0 after a failure until the event loop has brought its error; then it throws. For callbacks that must not
-   * block; the caller keeps or drops the rest.
+   * Copies what fits without waiting and returns how many bytes that was: a whole number of elements, 0 while earlier
+   * appends wait, and 0 after a failure until the event loop has brought its error; then it throws. For callbacks that
+   * must not block; the caller keeps or drops the rest.
    * @throws MillraceError as {@link append}, at once
    */
   tryAppend(data: ArrayBufferView | ArrayBufferLike): number {
@@ -231,10 +233,10 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   }
 
   /**
-   * Memory to write the next elements into directly; no copy follows. Null while no slot is free or earlier appends wait, or
-   * the error of a failure is on its way.
-   * At the end of a slot the view is shorter than asked for: look at its byteLength. A row that starts at a row boundary never
-   * meets that end. Nothing else may be added until {@link commit}.
+   * Memory to write the next elements into directly; no copy follows. Null while no slot is free or earlier appends
+   * wait, or the error of a failure is on its way. At the end of a slot the view is shorter than asked for: look at its
+   * byteLength. A row that starts at a row boundary never meets that end. Nothing else may be added until {@link
+   * commit}.
    * @param byteLength a whole number of elements, at least one
    * @throws MillraceError INVALID_DATA, WRITE_PAST_END, RESERVE_STATE, WRITER_CLOSED, or the first failure
    */
@@ -248,7 +250,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
 
   /**
    * Adds the first `byteLength` bytes of the reservation and ends it; 0 gives it back unused.
-   * @throws MillraceError RESERVE_STATE without a reservation, INVALID_DATA for more than was reserved or part of an element
+   * @throws MillraceError RESERVE_STATE without a reservation, INVALID_DATA for more than was reserved or part of an
+   * element
    */
   commit(byteLength: number): void {
     this.#checkOpen();
@@ -260,7 +263,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
 
   /**
    * Leaves `rows` rows at the fill value. A chunk that is skipped whole is not stored at all. Only between rows.
-   * @throws MillraceError SKIP_NOT_ROW_ALIGNED, WRITE_PAST_END, INVALID_DATA, RESERVE_STATE, WRITER_CLOSED, or the first failure
+   * @throws MillraceError SKIP_NOT_ROW_ALIGNED, WRITE_PAST_END, INVALID_DATA, RESERVE_STATE, WRITER_CLOSED, or the
+   * first failure
    */
   async skip(rows: number): Promise<void> {
     this.#checkOpen();
@@ -287,8 +291,9 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   }
 
   /**
-   * Resolves when everything complete that was added before is with the sink, every sealed shard is durable at the chosen
-   * level, and the published shape covers it. Rows of an epoch that is not full stay in staging: chunks are written whole.
+   * Resolves when everything complete that was added before is with the sink, every sealed shard is durable at the
+   * chosen level, and the published shape covers it. Rows of an epoch that is not full stay in staging: chunks are
+   * written whole.
    * @throws MillraceError RESERVE_STATE, WRITER_CLOSED, or the first failure
    */
   async flush(): Promise<void> {
@@ -301,10 +306,10 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   }
 
   /**
-   * Ends the array: the last partial epoch, padded with the fill value, the shard indexes, the final shape. Idempotent: every
-   * call gets the same promise.
-   * @throws MillraceError the first failure; RESERVE_STATE (the writer stays open); INCOMPLETE_ROW when the last row lacks
-   *   bytes: whole rows are stored and published, the rest is not
+   * Ends the array: the last partial epoch, padded with the fill value, the shard indexes, the final shape. Idempotent:
+   * every call gets the same promise.
+   * @throws MillraceError the first failure; RESERVE_STATE (the writer stays open); INCOMPLETE_ROW when the last row
+   *   lacks bytes: whole rows are stored and published, the rest is not
    */
   close(): Promise<void> {
     if (this.#closing === undefined) {
@@ -322,8 +327,9 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   }
 
   /**
-   * Stops as fast as it can: what waits fails with WRITER_ABORTED, batches that are with the sink are waited for, nothing more
-   * is written. Shards not sealed keep their `.partial` files; what was published stays valid. Never throws.
+   * Stops as fast as it can: what waits fails with WRITER_ABORTED, batches that are with the sink are waited for,
+   * nothing more is written. Shards not sealed keep their `.partial` files; what was published stays valid. Never
+   * throws.
    */
   async abort(reason?: unknown): Promise<void> {
     if (this.#ended) return;
@@ -337,15 +343,19 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     await this.#closing?.catch(() => {});
   }
 
-  /** `await using`: close; after a failure that some call has reported, or an abort, it waits for the end and throws nothing more. */
+  /**
+   * `await using`: close; after a failure that some call has reported, or an abort, it waits for the end and throws
+   * nothing more.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#error === undefined || !this.#reported) await this.close();
     else await this.abort();
   }
 
   /**
-   * The writer as a WHATWG stream: one chunk is one append, closing it closes the writer, aborting it aborts the writer at once, also while
-   * an append waits. A writer that fails, or is closed by itself, errors the stream. `Writable.fromWeb` takes it.
+   * The writer as a WHATWG stream: one chunk is one append, closing it closes the writer, aborting it aborts the writer
+   * at once, also while an append waits. A writer that fails, or is closed by itself, errors the stream.
+   * `Writable.fromWeb` takes it.
    */
   get writable(): WritableStream<ArrayBufferView | ArrayBufferLike> {
     this.#writable ??= writableOf({
@@ -358,15 +368,17 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   }
 
   /**
-   * Appends everything that `source` yields, at the writer's pace. Does not close. An error of the source is thrown on. When the writer fails,
-   * is aborted or closed meanwhile, it rejects at once, also while the source gives nothing, and the source is told to return.
+   * Appends everything that `source` yields, at the writer's pace. Does not close. An error of the source is thrown on.
+   * When the writer fails, is aborted or closed meanwhile, it rejects at once, also while the source gives nothing, and
+   * the source is told to return.
    * @throws MillraceError as {@link append}
    */
   async writeFrom(source: AppendSource): Promise<void> {
     await drainSource(source, (data) => this.append(data), this.#end);
   }
 
-  // ---------------------------------------------------------------------------------------------------------------- intake
+  // ----------------------------------------------------------------------------------------------------------------
+  // intake
 
   #put(bytes: Uint8Array, from: number, timed: boolean): number {
     if (!timed) return this.#intake.put(bytes, from);
@@ -378,7 +390,10 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     return copied;
   }
 
-  /** A thread has failed, and its error is on the way: what waits for it rejects then. Accepted now, bytes would be lost. */
+  /**
+   * A thread has failed, and its error is on the way: what waits for it rejects then. Accepted now, bytes would be
+   * lost.
+   */
   #stopsIntake(): boolean {
     return this.#counters.hasFailed && this.#order.enforced("FAILURE_STOPS_INTAKE");
   }
@@ -456,7 +471,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     if (this.#intake.reservedBytes > 0) throw stillReserved(call, this.#intake.reservedBytes);
   }
 
-  // ------------------------------------------------------------------------------------------------------------- life cycle
+  // ------------------------------------------------------------------------------------------------------------- life
+  // cycle
 
   async #open(checked: CheckedOptions, options: WriterOptions, resume: ResumePoint | undefined): Promise<void> {
     const { geometry } = this;

@@ -10,10 +10,10 @@ const TURN_NS = 20e6;
 const LOOK_BYTES = 4 * 2 ** 20;
 
 /**
- * Gives the event loop a turn about every 20 ms. A call that finds a free slot resolves at once, and a loop of those never
- * leaves the microtask queue by itself: no error event, no abort, no Ctrl-C would be heard in it. The first look sets a mark
- * that the loop's next turn takes away; a later look that still finds it after 20 ms waits for it. So a program whose loop
- * turns anyway waits for nothing.
+ * Gives the event loop a turn about every 20 ms. A call that finds a free slot resolves at once, and a loop of those
+ * never leaves the microtask queue by itself: no error event, no abort, no Ctrl-C would be heard in it. The first look
+ * sets a mark that the loop's next turn takes away; a later look that still finds it after 20 ms waits for it. So a
+ * program whose loop turns anyway waits for nothing.
  */
 export class EventLoopTurns {
   /** The loop's next turn; undefined: it has turned since the last look. */

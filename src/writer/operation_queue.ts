@@ -17,8 +17,8 @@ interface Operation {
 }
 
 /**
- * Calls that wait for a free slot, served strictly in the order in which they were made. A call that fails leaves the ones behind it
- * in place.
+ * Calls that wait for a free slot, served strictly in the order in which they were made. A call that fails leaves the
+ * ones behind it in place.
  */
 export class OperationQueue {
   readonly #operations: Operation[] = [];
@@ -28,8 +28,8 @@ export class OperationQueue {
   #endWait: (() => void) | undefined;
 
   /**
-   * @param showWait a wait has begun; what it returns is called when it is over. One that got ahead and waits again is a new
-   *   one
+   * @param showWait a wait has begun; what it returns is called when it is over. One that got ahead and waits again is
+   *   a new one
    * @param mayServe false: no call goes on, and all wait to be rejected
    */
   constructor(showWait: () => () => void, mayServe: () => boolean) {
@@ -41,7 +41,10 @@ export class OperationQueue {
     return this.#operations.length;
   }
 
-  /** Adds a call and serves what can be served. The promise settles when the call is done, failed, or its signal aborted. */
+  /**
+   * Adds a call and serves what can be served. The promise settles when the call is done, failed, or its signal
+   * aborted.
+   */
   add(work: Work, signal?: AbortSignal): Promise<void> {
     const promise = new Promise<void>((resolve, reject) => {
       const operation: Operation = { work, resolve, reject };

@@ -17,7 +17,10 @@ export interface Platform {
   warnings(): readonly string[];
   /** Rejects where such a stream cannot run here, before anything is allocated or created. */
   requireFor(checked: CheckedOptions): Promise<void>;
-  /** Mode "resume": finds out where the stream goes on, or rejects. Changes nothing in the store. Absent: no store can be read here. */
+  /**
+   * Mode "resume": finds out where the stream goes on, or rejects. Changes nothing in the store. Absent: no store can
+   * be read here.
+   */
   resumePoint?(options: WriterOptions): Promise<ResumePoint>;
   /** `onLost` hears of a thread that ends without having been asked to. */
   startThreads(

@@ -5,9 +5,9 @@ import type { CheckedOptions } from "../options_check.js";
 import { OWN_ATTRIBUTES } from "../zarr/attributes.js";
 
 /**
- * What the array's attributes hold: the user's own, and under "millrace" what Zarr has no place for: type, unit and scale of
- * each dimension, and the version of the block encoder's specification where it wrote the chunks (the same version gives the same
- * bytes). Left out when there is nothing to say.
+ * What the array's attributes hold: the user's own, and under "millrace" what Zarr has no place for: type, unit and
+ * scale of each dimension, and the version of the block encoder's specification where it wrote the chunks (the same
+ * version gives the same bytes). Left out when there is nothing to say.
  */
 export function streamAttributes(checked: CheckedOptions): JsonObject {
   const dimensions = checked.dimensions.map(({ name, type, unit, scale }) => ({

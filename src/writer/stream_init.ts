@@ -8,7 +8,10 @@ import type { MemoryPlan } from "../plan/memory_plan.js";
 import { orderingFromEnvironment } from "../slots/ordering.js";
 import { streamAttributes } from "./stream_attributes.js";
 
-/** What both threads of a stream are started with. Call it once a stream: some sinks give a fresh port each time they are asked. */
+/**
+ * What both threads of a stream are started with. Call it once a stream: some sinks give a fresh port each time they
+ * are asked.
+ */
 export function streamInit(
   checked: CheckedOptions,
   options: WriterOptions,

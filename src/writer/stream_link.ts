@@ -21,8 +21,9 @@ export interface LinkEvents {
 }
 
 /**
- * The producer's end of a stream's threads: sends to the engine, passes their news on, keeps who waits for an answer, and keeps the
- * process alive while somebody does. It decides nothing; what a failure means is the writer's matter. Thread: the one that opened the writer.
+ * The producer's end of a stream's threads: sends to the engine, passes their news on, keeps who waits for an answer,
+ * and keeps the process alive while somebody does. It decides nothing; what a failure means is the writer's matter.
+ * Thread: the one that opened the writer.
  */
 export class StreamLink {
   /** Both threads have said their last word. */
@@ -61,7 +62,9 @@ export class StreamLink {
     return this.#flushes.size;
   }
 
-  /** Resolves when both threads are ready; rejects with what {@link openFailed} is told. Call it before {@link attach}. */
+  /**
+   * Resolves when both threads are ready; rejects with what {@link openFailed} is told. Call it before {@link attach}.
+   */
   ready(): Promise<void> {
     return new Promise<void>((resolve, reject) => {
       this.#ready = { resolve, reject, left: 2 };
@@ -126,9 +129,9 @@ export class StreamLink {
   }
 
   /**
-   * Of a stream that could not open: waits for its end, after the signal a second at most. A sink that answers takes its marker
-   * away in that time, and who opens the store again does not meet it. What the threads wait for may never answer: they are left
-   * to it then, do not keep the process, and the slots are released when they have ended.
+   * Of a stream that could not open: waits for its end, after the signal a second at most. A sink that answers takes
+   * its marker away in that time, and who opens the store again does not meet it. What the threads wait for may never
+   * answer: they are left to it then, do not keep the process, and the slots are released when they have ended.
    */
   async untilGone(end: Promise<void> | undefined, signal: AbortSignal | undefined): Promise<void> {
     const gone = (end ?? this.stopped).catch(() => {});

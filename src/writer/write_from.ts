@@ -3,13 +3,17 @@ import { describeValue } from "../base/option_values.js";
 
 /** How a loop that waits for somebody else's source learns that the writer takes no more. */
 export interface WriterEnd {
-  /** Calls `listener` once, with why: when the writer fails, or is closed; at once when it has. Returns what takes it back. */
+  /**
+   * Calls `listener` once, with why: when the writer fails, or is closed; at once when it has. Returns what takes it
+   * back.
+   */
   onEnd(listener: (reason: unknown) => void): () => void;
 }
 
 /**
- * Hands every value of `source` to `take`, one after the other. When the writer ends, so does this, also while the source gives nothing:
- * what the source still yields is dropped then. The source is told to clean up, as a `for await` loop would.
+ * Hands every value of `source` to `take`, one after the other. When the writer ends, so does this, also while the
+ * source gives nothing: what the source still yields is dropped then. The source is told to clean up, as a `for await`
+ * loop would.
  */
 export async function drainSource<T>(
   source: AsyncIterable<T> | Iterable<T>,
@@ -86,7 +90,8 @@ export function writableOf(writer: StreamTarget): WritableStream<ArrayBufferView
   return new WritableStream<ArrayBufferView | ArrayBufferLike>({
     start(controller) {
       const { signal } = controller as unknown as StreamController;
-      // A stream calls `abort` below only when the append under way has settled, which is what waits and what an abort shall end.
+      // A stream calls `abort` below only when the append under way has settled, which is what waits and what an abort
+      // shall end.
       const onAbort = (): void => {
         // Node's streams break when they are told of an error while they abort.
         release();

@@ -30,8 +30,8 @@ export const INDEX_CODECS: readonly CodecMetadata[] = Object.freeze([
 /**
  * zarr.json of a sharded array (Zarr v3 core and sharding_indexed 1.0), UTF-8, the same bytes for the same input.
  *
- * What is left out is left out for readers: `storage_transformers` (none), `index_location` ("end" is the default and older
- * readers know no other), `must_understand`, and codec names without an object around them.
+ * What is left out is left out for readers: `storage_transformers` (none), `index_location` ("end" is the default and
+ * older readers know no other), `must_understand`, and codec names without an object around them.
  */
 export function arrayMetadata(input: ArrayMetadataInput): Uint8Array {
   const { geometry: g, rows, codecs, fill, attributes } = input;

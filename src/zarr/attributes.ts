@@ -9,9 +9,9 @@ export const OWN_ATTRIBUTES = "millrace";
 const DEPTH_MAX = 100;
 
 /**
- * A frozen copy of a user's attributes, after making sure that JSON can hold them without loss: no undefined, function, bigint,
- * NaN, infinity or −0, no hole, no cycle, no class instance such as a Date, no half of a surrogate pair. A later change of `value` does not
- * reach the copy.
+ * A frozen copy of a user's attributes, after making sure that JSON can hold them without loss: no undefined, function,
+ * bigint, NaN, infinity or −0, no hole, no cycle, no class instance such as a Date, no half of a surrogate pair. A
+ * later change of `value` does not reach the copy.
  * @param value a plain object, without a member named "millrace".
  * @param toWrite false: the copy is compared with stored attributes only. Then texts and −0 may be what they are there.
  * @param option how the option is called in messages.

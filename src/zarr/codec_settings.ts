@@ -13,7 +13,10 @@ const oneOf =
   (value) =>
     names.includes(value as string);
 
-/** Members of the configurations, as Zarr v3 and zarr-extensions have them. Decoding needs none of them; strict readers check them all. */
+/**
+ * Members of the configurations, as Zarr v3 and zarr-extensions have them. Decoding needs none of them; strict readers
+ * check them all.
+ */
 const SETTINGS: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
   zstd: { level: whole(-131072, 22), checksum: (value) => typeof value === "boolean" },
   gzip: { level: whole(0, 9) },
@@ -27,7 +30,10 @@ const SETTINGS: Readonly<Record<string, Readonly<Record<string, Check>>>> = {
   crc32c: {},
 };
 
-/** What is wrong with a codec's configuration, or undefined. Members that are absent, and those of other names, are let pass. */
+/**
+ * What is wrong with a codec's configuration, or undefined. Members that are absent, and those of other names, are let
+ * pass.
+ */
 export function codecSettingsFault({ name, configuration }: CodecMetadata): string | undefined {
   if (!isJsonObject(configuration)) return undefined;
   for (const [member, check] of Object.entries(SETTINGS[name] ?? {})) {

@@ -8,8 +8,8 @@ export interface FillValue {
   /** Element type. */
   readonly dtype: DType;
   /**
-   * Exact JSON text (Zarr v3 core, "fill value" of each data type). Text and not a value, because a 64-bit integer does not
-   * survive a JavaScript number.
+   * Exact JSON text (Zarr v3 core, "fill value" of each data type). Text and not a value, because a 64-bit integer does
+   * not survive a JavaScript number.
    */
   readonly json: string;
   /** One element, little-endian, itemBytes long. Not to be written to. */
@@ -17,11 +17,12 @@ export interface FillValue {
 }
 
 /**
- * The fill value a user gave: a number, a bigint (integer dtypes), or for floats "NaN", "Infinity", "-Infinity" or a bit
- * pattern "0x…" of full width. Floats are rounded to the dtype, ties to even; integers must fit exactly.
+ * The fill value a user gave: a number, a bigint (integer dtypes), or for floats "NaN", "Infinity", "-Infinity" or a
+ * bit pattern "0x…" of full width. Floats are rounded to the dtype, ties to even; integers must fit exactly.
  *
- * Zarr has one JSON form per float: a decimal for finite values, the three names, and "0x…" for every NaN but the canonical
- * quiet one (sign 0, only the highest fraction bit set). A bit pattern of a finite value is therefore written as a decimal.
+ * Zarr has one JSON form per float: a decimal for finite values, the three names, and "0x…" for every NaN but the
+ * canonical quiet one (sign 0, only the highest fraction bit set). A bit pattern of a finite value is therefore written
+ * as a decimal.
  * @throws MillraceError INVALID_OPTION
  */
 export function fillValue(dtype: DType, value: number | bigint | string = 0): FillValue {
@@ -61,8 +62,8 @@ export function fillValue(dtype: DType, value: number | bigint | string = 0): Fi
 }
 
 /**
- * The fill value of an existing array. `json` is the JSON text of the `fill_value` member as it stands in zarr.json, so that
- * 64-bit integers stay exact. Reads every form the specification allows, also shorter bit patterns.
+ * The fill value of an existing array. `json` is the JSON text of the `fill_value` member as it stands in zarr.json, so
+ * that 64-bit integers stay exact. Reads every form the specification allows, also shorter bit patterns.
  * @throws MillraceError STORE_CORRUPT
  */
 export function parseFillValue(dtype: DType, json: string): FillValue {
@@ -87,7 +88,10 @@ export function parseFillValue(dtype: DType, json: string): FillValue {
 /** Text beyond this is no fill value that anybody wrote, and must not keep a regular expression busy. */
 const FILL_CHARS_MAX = 2000;
 
-/** JSON's number and integer grammar (RFC 8259 §6). No integer here has more than 20 digits, and BigInt takes hours over millions. */
+/**
+ * JSON's number and integer grammar (RFC 8259 §6). No integer here has more than 20 digits, and BigInt takes hours over
+ * millions.
+ */
 const NUMBER = /^-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?$/;
 const INTEGER = /^-?(0|[1-9]\d{0,19})$/;
 
@@ -147,21 +151,25 @@ function shortestDecimal(dtype: FloatDType, value: number): string {
   for (let digits = 1; digits <= 9; digits++) {
     const candidate = Number(value.toPrecision(digits));
     if (roundTo(dtype, candidate) !== value) continue;
-    // A reader may round the decimal straight to the dtype, or by way of a double as here. The two can differ only where the
-    // double is the midpoint of two neighbours and the decimal itself is not.
+    // A reader may round the decimal straight to the dtype, or by way of a double as here. The two can differ only
+    // where the double is the midpoint of two neighbours and the decimal itself is not.
     if (!isMidpoint(dtype, candidate, value) || hasDigits(candidate, digits)) return String(candidate);
   }
   // Nine digits tell any two float32 values apart, so only a bug comes here.
   assert(false, "a float32 has a decimal of nine digits", { value });
 }
 
-/** Whether `candidate`, which rounds to `value`, is as far from the next value of the dtype: mirrored at it lies one. */
+/**
+ * Whether `candidate`, which rounds to `value`, is as far from the next value of the dtype: mirrored at it lies one.
+ */
 function isMidpoint(dtype: FloatDType, candidate: number, value: number): boolean {
   const mirrored = 2 * candidate - value;
   return candidate !== value && roundTo(dtype, mirrored) === mirrored;
 }
 
-/** Whether so many decimal digits say `x` exactly. 100 is what toPrecision offers; no double has 90 zeros and then more. */
+/**
+ * Whether so many decimal digits say `x` exactly. 100 is what toPrecision offers; no double has 90 zeros and then more.
+ */
 function hasDigits(x: number, digits: number): boolean {
   const all = x.toPrecision(100).replace(/e.*/, "").replace(/[-.]/g, "").replace(/^0+/, "");
   return /^0*$/.test(all.slice(digits));

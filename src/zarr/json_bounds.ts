@@ -9,8 +9,8 @@ const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 
 /**
- * What JSON text has more of than is read, or undefined: nesting, or values. Looks at the bytes before JSON.parse turns them into
- * many times as much memory. Whether it is JSON at all is not its matter.
+ * What JSON text has more of than is read, or undefined: nesting, or values. Looks at the bytes before JSON.parse turns
+ * them into many times as much memory. Whether it is JSON at all is not its matter.
  */
 export function jsonExcess(bytes: Uint8Array): string | undefined {
   let depth = 0;

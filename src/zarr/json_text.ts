@@ -1,7 +1,8 @@
 import { isJsonObject, type Json } from "../base/json.js";
 
 /**
- * JSON text where a JavaScript number is not enough: integers beyond 2^53 are written from, and read as, their exact digits.
+ * JSON text where a JavaScript number is not enough: integers beyond 2^53 are written from, and read as, their exact
+ * digits.
  */
 
 /** A piece of JSON text that is written as it stands. */
@@ -11,7 +12,10 @@ export class RawJson {
 
 export type JsonOrRaw = Json | RawJson | readonly JsonOrRaw[] | { readonly [key: string]: JsonOrRaw };
 
-/** Pretty JSON, two spaces a level; arrays of scalars stay on one line. Members keep their order. Ends without a newline. */
+/**
+ * Pretty JSON, two spaces a level; arrays of scalars stay on one line. Members keep their order. Ends without a
+ * newline.
+ */
 export function writeJson(value: JsonOrRaw, indent = ""): string {
   if (value instanceof RawJson) return value.text;
   const deeper = `${indent}  `;
@@ -40,8 +44,9 @@ export function topLevelMember(text: string, name: string): string | undefined {
 }
 
 /**
- * Where the value of a member of the top-level object stands, or undefined when there is none. Of a member that is there twice the
- * last one counts, as in JSON.parse. `text` must be what JSON.parse has accepted as an object: nothing is checked here.
+ * Where the value of a member of the top-level object stands, or undefined when there is none. Of a member that is
+ * there twice the last one counts, as in JSON.parse. `text` must be what JSON.parse has accepted as an object: nothing
+ * is checked here.
  */
 export function topLevelSpan(text: string, name: string): TextSpan | undefined {
   let found: TextSpan | undefined;

@@ -37,7 +37,10 @@ export interface StoredArray extends CodecPipeline {
 export interface StoredGroup {
   readonly nodeType: "group";
   readonly attributes: JsonObject;
-  /** `consolidated_metadata` as it stands there, unchecked: copies of the zarr.json below, which Millrace neither reads nor writes. */
+  /**
+   * `consolidated_metadata` as it stands there, unchecked: copies of the zarr.json below, which Millrace neither reads
+   * nor writes.
+   */
   readonly consolidated: Json | undefined;
 }
 
@@ -49,9 +52,10 @@ export type { CodecMetadata };
  * Reads a zarr.json of format 3.
  * @param bytes the whole object.
  * @param key its key in the store, for messages.
- * @throws MillraceError STORE_CORRUPT when it breaks the Zarr v3 specification, STORE_UNSUPPORTED when it keeps to it but uses
- *   something that Millrace does not read: another format, data type, grid or codec, a transposed or big-endian chunk, shards
- *   in shards, more than 64 dimensions, more than four million JSON values, or an unknown member without `"must_understand": false`.
+ * @throws MillraceError STORE_CORRUPT when it breaks the Zarr v3 specification, STORE_UNSUPPORTED when it keeps to it
+ *   but uses something that Millrace does not read: another format, data type, grid or codec, a transposed or
+ *   big-endian chunk, shards in shards, more than 64 dimensions, more than four million JSON values, or an unknown
+ *   member without `"must_understand": false`.
  */
 export function parseMetadata(bytes: Uint8Array, key = "zarr.json"): StoredNode {
   const excess = jsonExcess(bytes);

@@ -41,7 +41,9 @@ export interface NamedConfiguration {
   readonly configuration: JsonObject;
 }
 
-/** An extension point: `{ name, configuration? }`, or just the name (Zarr v3.1). A missing configuration reads as empty. */
+/**
+ * An extension point: `{ name, configuration? }`, or just the name (Zarr v3.1). A missing configuration reads as empty.
+ */
 export function namedConfiguration(value: Json | undefined, member: string, key: string): NamedConfiguration {
   if (typeof value === "string") return { name: value, configuration: {} };
   if (!isJsonObject(value) || typeof value.name !== "string") {

@@ -4,8 +4,8 @@ import { isCount } from "../base/integers.js";
 import { crc32c } from "../codec/crc32c.js";
 
 /**
- * The index of a shard (Zarr v3 sharding_indexed): per chunk in C order two little-endian u64, offset from the start of the
- * shard and length; both 2^64 − 1 where the chunk is absent. Behind it a little-endian CRC-32C of those bytes.
+ * The index of a shard (Zarr v3 sharding_indexed): per chunk in C order two little-endian u64, offset from the start of
+ * the shard and length; both 2^64 − 1 where the chunk is absent. Behind it a little-endian CRC-32C of those bytes.
  */
 
 const ENTRY_BYTES = 16;
@@ -97,7 +97,9 @@ export interface ShardIndexDefect {
   readonly range?: ChunkRange;
 }
 
-/** More defects of one index than this are counted, not listed: an index of zeros is as many defects as it has entries. */
+/**
+ * More defects of one index than this are counted, not listed: an index of zeros is as many defects as it has entries.
+ */
 export const INDEX_DEFECTS_MAX = 1000;
 
 export interface ShardIndexCheck {
@@ -122,9 +124,9 @@ export interface DecodedShardIndex {
 }
 
 /**
- * Reads an index and checks all that can be known without the chunks: length, checksum, bounds, overlap. Never throws for
- * bad bytes. Of two chunks that overlap, the one with the lower offset is kept, at equal offsets the shorter one, then the
- * one with the lower number. Takes, besides the bytes given, twice their size.
+ * Reads an index and checks all that can be known without the chunks: length, checksum, bounds, overlap. Never throws
+ * for bad bytes. Of two chunks that overlap, the one with the lower offset is kept, at equal offsets the shorter one,
+ * then the one with the lower number. Takes, besides the bytes given, twice their size.
  * @param bytes the index alone, checksum included: the first or last `shardIndexBytes` of the object.
  */
 export function decodeShardIndex(bytes: Uint8Array, check: ShardIndexCheck): DecodedShardIndex {

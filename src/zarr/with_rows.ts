@@ -3,8 +3,8 @@ import { isCount } from "../base/integers.js";
 import { topLevelSpan } from "./json_text.js";
 
 /**
- * A zarr.json of an array with another length of dimension 0, and every other byte as it was: parsing and writing it anew would lose the
- * low digits of 64-bit fill values, and members that other programs have put there.
+ * A zarr.json of an array with another length of dimension 0, and every other byte as it was: parsing and writing it
+ * anew would lose the low digits of 64-bit fill values, and members that other programs have put there.
  * @param bytes what `parseArrayMetadata` has accepted, of rank 1 or more.
  */
 export function withRows(bytes: Uint8Array, rows: number): Uint8Array {

@@ -1,4 +1,6 @@
-/** A page in a real browser loads dist/browser.js as it is, without a bundler, and writes the bytes that Node writes. */
+/**
+ * A page in a real browser loads dist/browser.js as it is, without a bundler, and writes the bytes that Node writes.
+ */
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { beforeAll, beforeEach, expect, it, vi } from "vitest";
 import * as node from "../../src/index.js";

@@ -56,7 +56,10 @@ export interface Browser {
   close(): Promise<void>;
 }
 
-/** Starts Chromium without a window, with SwiftShader as its GPU, and opens `url`. It ends with this process at the latest. */
+/**
+ * Starts Chromium without a window, with SwiftShader as its GPU, and opens `url`. It ends with this process at the
+ * latest.
+ */
 export async function startBrowser(chromium: Chromium, url: string): Promise<Browser> {
   const folder = await makeTempFolder();
   const child = spawn(
@@ -107,8 +110,8 @@ export async function startBrowser(chromium: Chromium, url: string): Promise<Bro
     } catch {
       // ESRCH: none of its processes is left.
     }
-    // A helper may have written once more while the folder was being emptied. Not waited for here: as zombies, which only the
-    // system's first process removes, they keep their group for seconds.
+    // A helper may have written once more while the folder was being emptied. Not waited for here: as zombies, which
+    // only the system's first process removes, they keep their group for seconds.
     await rm(folder, { recursive: true, force: true, maxRetries: 10, retryDelay: 50 });
   };
   return {

@@ -1,6 +1,6 @@
 /**
- * What a page that loads dist/browser.js would load: no module of Node's and no package, or it does not load at all. And no global
- * of Node's, or it fails later.
+ * What a page that loads dist/browser.js would load: no module of Node's and no package, or it does not load at all.
+ * And no global of Node's, or it fails later.
  */
 import { readFileSync } from "node:fs";
 import { dirname, join, posix } from "node:path";

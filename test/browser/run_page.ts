@@ -29,8 +29,8 @@ export interface PageRun<T> {
 }
 
 /**
- * Opens a page that calls `run(params)` of `pages/<script>`, and ends browser and server when it has answered. `/dist/` and `/pages/`
- * are there for it to import from.
+ * Opens a page that calls `run(params)` of `pages/<script>`, and ends browser and server when it has answered. `/dist/`
+ * and `/pages/` are there for it to import from.
  * @param options `isolated`: whether the page gets the headers that allow SharedArrayBuffer. Default true.
  *   `timeoutMs`: how long it may take in all. Default 60 s.
  * Rejects with the page's error, and when it has not answered in time.

@@ -71,8 +71,8 @@ interface RunOptions {
 }
 
 /**
- * Runs one command to its end, in this process: starting Node costs more than most commands. One at a time; signals, exit codes
- * of a process and what Node itself says are for {@link startCli} and {@link runCliProcess}.
+ * Runs one command to its end, in this process: starting Node costs more than most commands. One at a time; signals,
+ * exit codes of a process and what Node itself says are for {@link startCli} and {@link runCliProcess}.
  */
 export async function runCli(args: readonly string[], options: RunOptions = {}): Promise<CliResult> {
   const names = Object.keys(options.env ?? {});

@@ -15,7 +15,9 @@ export interface SinkHarness {
   keys(): Promise<string[]>;
   /** Keys of unfinished shards kept for recovery, sorted; undefined when this kind keeps none. */
   keptKeys?(): Promise<string[]>;
-  /** Names of journals, the marker's as "writer.json", sorted, with what is in them; undefined when this kind has none. */
+  /**
+   * Names of journals, the marker's as "writer.json", sorted, with what is in them; undefined when this kind has none.
+   */
   journals?(): Promise<Map<string, Uint8Array>>;
   /** More shards than the sink holds open at once. */
   readonly manyShards: number;

@@ -1,4 +1,6 @@
-/** What a slow camera has sent is in the store when its process is killed, and its idle writer keeps no process alive. */
+/**
+ * What a slow camera has sent is in the store when its process is killed, and its idle writer keeps no process alive.
+ */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { join } from "node:path";

@@ -8,8 +8,8 @@ import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 import { withS3Server } from "../helpers/with_s3_server.js";
 
 /**
- * The command line while its sink does not answer: it says so, and Ctrl-C ends it. The sink is a server that takes shards and never says
- * that it has them.
+ * The command line while its sink does not answer: it says so, and Ctrl-C ends it. The sink is a server that takes
+ * shards and never says that it has them.
  */
 const ROW_BYTES = 6 * 10 * 2;
 const ARGS = ["--dtype", "uint16", "--dims", "t:0:2:4,y:6:3:6,x:10:4:8", "--codec", "none", "--backend", "cpu"];

@@ -20,7 +20,10 @@ import type { Fault } from "../helpers/faulty_disk.js";
 import { faultySink, RecordingSink, type SinkFault, type SinkMethod } from "../helpers/faulty_sink.js";
 import { ROOT } from "../helpers/folder_crashes.js";
 
-/** A sample of disk_faults.wide.test.ts, for every run: the first and the last call of each method, and some of the others. */
+/**
+ * A sample of disk_faults.wide.test.ts, for every run: the first and the last call of each method, and some of the
+ * others.
+ */
 
 const SCENES: readonly FaultScene[] = (["create", "resume"] as const).flatMap((mode) =>
   (["shard", "batch", "none"] as const).map((durability) => ({ mode, durability })),
@@ -145,7 +148,10 @@ describe.each(SCENES.filter(({ durability }) => durability !== "none"))(
 );
 
 describe("a call that reports success and has done nothing", () => {
-  /** Who finds it out first: the stream, verify, whoever reads the values, somebody after a power cut; or it does no harm. */
+  /**
+   * Who finds it out first: the stream, verify, whoever reads the values, somebody after a power cut; or it does no
+   * harm.
+   */
   async function foundBy(scene: FaultScene, fault: Fault): Promise<string> {
     const disk = await diskBefore(scene);
     const run = await runFaulty(scene, fault, disk);

@@ -1,7 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { callsOf, cellsOf, type FaultScene, failedAt, tryFault, tryRecoveryFault } from "../helpers/fault_stream.js";
 
-/** Every kind of fault at every call of the file system, of a stream and of its recovery. Some minutes: MILLRACE_WIDE=1. */
+/**
+ * Every kind of fault at every call of the file system, of a stream and of its recovery. Some minutes: MILLRACE_WIDE=1.
+ */
 
 const SCENES: readonly FaultScene[] = (["create", "resume"] as const).flatMap((mode) =>
   (["shard", "batch", "none"] as const).map((durability) => ({ mode, durability })),

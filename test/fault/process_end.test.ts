@@ -10,8 +10,8 @@ import { times } from "../helpers/wide.js";
 import { testCodecs } from "../helpers/zstd.js";
 
 /**
- * How a process ends that never closed its writer. Each scenario runs in a child with batches in every stage. What matters: the
- * exit code that was asked for, no crash by a signal, no hang.
+ * How a process ends that never closed its writer. Each scenario runs in a child with batches in every stage. What
+ * matters: the exit code that was asked for, no crash by a signal, no hang.
  */
 const program = (ending: string, dist: string): string => `
 import { existsSync, writeFileSync } from "node:fs";
@@ -124,8 +124,8 @@ it.each(["SIGTERM", "SIGINT"] as const)("%s ends it by that signal", async (sign
 });
 
 /**
- * The same on files, in the middle of a stream that has published some rows. What a process leaves behind that did not close: a valid store,
- * and every row that it was told is published.
+ * The same on files, in the middle of a stream that has published some rows. What a process leaves behind that did not
+ * close: a valid store, and every row that it was told is published.
  */
 const FILES_PROGRAM = (dist: string, ending: string): string => `
 import { fileSink, openWriter } from ${JSON.stringify(dist)};

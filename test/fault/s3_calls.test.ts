@@ -10,7 +10,10 @@ import { CONTENT, driveStream, FAULT_ARRAY, FIRST_ROWS, ROW_BYTES, ROWS } from "
 import { inlineSpec } from "../helpers/map_sink.js";
 import { rowBytes } from "../helpers/resume_stream.js";
 
-/** Calls to a bucket in memory go wrong, of a stream, of one that is resumed, and of the recovery of both: every fourth one, or every one. */
+/**
+ * Calls to a bucket in memory go wrong, of a stream, of one that is resumed, and of the recovery of both: every fourth
+ * one, or every one.
+ */
 
 type Mode = "create" | "resume";
 type Failure = Parameters<typeof s3Failure>[0];

@@ -78,7 +78,8 @@ it("a stream at full rate reads back right while its shards are removed", async 
   expect(await readdir(folder)).toEqual([]);
 });
 
-// By chance, after a kill or fifty: too long for every run, which has test/stream/mutation.test.ts for the rules themselves.
+// By chance, after a kill or fifty: too long for every run, which has test/stream/mutation.test.ts for the rules
+// themselves.
 if (isWide) {
   it.each(["DURABLE_AFTER_COMMIT", "JOURNAL_AFTER_DATA"])("it finds what is lost with %s off", async (rule) => {
     const { code, result } = await soak<Kills>(["kills", "--minutes", "4", "--seed", "1"], {

@@ -8,7 +8,9 @@ import { faultySink, Gate, type SinkFault } from "../helpers/faulty_sink.js";
 import { inlineSpec, MapSink } from "../helpers/map_sink.js";
 import { coordinateRows, failureOf } from "../helpers/outcome.js";
 
-/** Who feeds a writer stops in the middle, fails, or gives up: no call waits for a frame or a slot that will not come. */
+/**
+ * Who feeds a writer stops in the middle, fails, or gives up: no call waits for a frame or a slot that will not come.
+ */
 const ROW_BYTES = 2 * 12;
 const rows = coordinateRows(ROW_BYTES);
 

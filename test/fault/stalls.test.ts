@@ -20,8 +20,8 @@ import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 import { testCodecs } from "../helpers/zstd.js";
 
 /**
- * A sink that does not answer, for as long as a test wants: it stands at a gate, and no clock decides anything. The stream waits, says for
- * what, and everything arrives once the gate is open; every way to end it meanwhile ends.
+ * A sink that does not answer, for as long as a test wants: it stands at a gate, and no clock decides anything. The
+ * stream waits, says for what, and everything arrives once the gate is open; every way to end it meanwhile ends.
  */
 const ROW_BYTES = 2 * 3000;
 const ROWS = 64;
@@ -77,7 +77,10 @@ async function open(threads: Threads, method: Held, nth: number, over: Partial<W
 
 const waits = (w: ArrayWriter): string[] => w.metrics().waiting.map(({ owner, rule }) => `${owner} ${rule}`);
 
-/** Until these waits go on, and no owner waits under another rule; a batch that is done behind a held one may wait for its turn. */
+/**
+ * Until these waits go on, and no owner waits under another rule; a batch that is done behind a held one may wait for
+ * its turn.
+ */
 async function until(w: ArrayWriter, expected: readonly string[]): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS / 2;
   for (;;) {

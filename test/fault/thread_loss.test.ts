@@ -20,8 +20,8 @@ import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 import { hasZstd, testCodecs } from "../helpers/zstd.js";
 
 /**
- * A thread of a running stream dies. Nobody may wait for ever, the error says so, and what was published stays. Whoever is left must
- * still wait for the sink: it works on memory that the thread leaves behind.
+ * A thread of a running stream dies. Nobody may wait for ever, the error says so, and what was published stays. Whoever
+ * is left must still wait for the sink: it works on memory that the thread leaves behind.
  */
 const channel = new BroadcastChannel("millrace-test-thread-killer");
 const killer = new URL("../helpers/thread_killer.js", import.meta.url).href;

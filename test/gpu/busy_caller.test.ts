@@ -5,7 +5,10 @@ import { noGpu } from "../helpers/gpu.js";
 import { coordinateRows } from "../helpers/outcome.js";
 import { PATIENCE_MS } from "../helpers/patience.js";
 
-/** The engine's thread drives its device alone: a caller that is busy, for however long, does not hold up what it has handed over. */
+/**
+ * The engine's thread drives its device alone: a caller that is busy, for however long, does not hold up what it has
+ * handed over.
+ */
 const ROW_BYTES = 2 * 3000;
 const SLOTS = 4;
 const rows = coordinateRows(ROW_BYTES);

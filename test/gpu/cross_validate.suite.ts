@@ -56,7 +56,9 @@ async function runCase(
   return { sink, model };
 }
 
-/** Cases of {@link streamCases} that a device in software gets through: rows are longer, and there are not many chunks. */
+/**
+ * Cases of {@link streamCases} that a device in software gets through: rows are longer, and there are not many chunks.
+ */
 const cases = streamCases()
   .filter(({ array }) => !/^zstd:/.test(String(array.codec)))
   .map((c): StreamCase => {

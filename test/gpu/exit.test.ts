@@ -5,8 +5,9 @@ import { noGpu } from "../helpers/gpu.js";
 import { times } from "../helpers/wide.js";
 
 /**
- * How a process ends that has a GPU at work on another thread: with the code that was asked for, and not by the binding's abort (134),
- * which is what work that is pending when its thread is torn down comes to. Each scenario is a process of its own.
+ * How a process ends that has a GPU at work on another thread: with the code that was asked for, and not by the
+ * binding's abort (134), which is what work that is pending when its thread is torn down comes to. Each scenario is a
+ * process of its own.
  */
 const dist = new URL("../../dist/", import.meta.url);
 

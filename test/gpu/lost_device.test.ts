@@ -9,8 +9,8 @@ import { type FaultyDevice, FaultyHost } from "../helpers/gpu_faults.js";
 import { elementBytes } from "../helpers/stream_model.js";
 
 /**
- * A device that fails costs no row: at every step of a batch it is destroyed, refuses, or gives back nonsense, and what was written is
- * what the CPU writes, with one warning. The device is real, its failures are injected.
+ * A device that fails costs no row: at every step of a batch it is destroyed, refuses, or gives back nonsense, and what
+ * was written is what the CPU writes, with one warning. The device is real, its failures are injected.
  */
 const dimensions = (y: number, x: number, chunks: readonly [number, number], shards: readonly [number, number]) =>
   [
@@ -27,7 +27,10 @@ interface Shape {
 
 /** Seven batches of a few kilobytes. */
 const SMALL: Shape = { frameBytes: 24 * 40 * 2, batchEpochs: 2, dimensions: dimensions(24, 40, [10, 16], [20, 32]) };
-/** Two batches of three quarters of a megabyte: more than a first readback fetches, and than the producer keeps from mapped memory. */
+/**
+ * Two batches of three quarters of a megabyte: more than a first readback fetches, and than the producer keeps from
+ * mapped memory.
+ */
 const LARGE: Shape = {
   frameBytes: 120 * 200 * 2,
   batchEpochs: 8,

@@ -6,8 +6,8 @@ import { LateSink } from "../helpers/late_pipeline.js";
 import { compareRules, driveRules, RULE_ARRAY } from "../helpers/rule_stream.js";
 
 /**
- * Mutation tests of the rules that a GPU stream meets: with each switched off in turn, the stream that passes with all of them must
- * fail. A GPU has a second way to do so: it finds out, and the CPU does its work.
+ * Mutation tests of the rules that a GPU stream meets: with each switched off in turn, the stream that passes with all
+ * of them must fail. A GPU has a second way to do so: it finds out, and the CPU does its work.
  */
 const BYTES = /^(values|bytes of .*) differ$/;
 const HARM = {
@@ -35,7 +35,10 @@ const LATE_MS = 60;
 /** With it off, until it sees that, however busy the machine is. */
 const LATE_MS_MAX = 20_000;
 
-/** Throws when values, or files against `reference`, are wrong, or when not every chunk came from the GPU without a warning. */
+/**
+ * Throws when values, or files against `reference`, are wrong, or when not every chunk came from the GPU without a
+ * warning.
+ */
 async function stream(
   reference?: ReadonlyMap<string, Uint8Array>,
   lateMs = LATE_MS,
@@ -104,7 +107,8 @@ describe.skipIf(noGpu)("a stream on a GPU", () => {
         const run = (): Promise<unknown> => {
           if (rule === "JOIN_BEFORE_REFILL") return stream(reference, LATE_MS_MAX);
           if (rule !== "ENCODED") return stream(reference);
-          // While a late sink or journal takes its time, a batch that delivery did not wait for becomes ready. Here the device is the late one.
+          // While a late sink or journal takes its time, a batch that delivery did not wait for becomes ready. Here the
+          // device is the late one.
           lateDevice();
           return stream(reference, 0, 0);
         };

@@ -11,7 +11,9 @@ import { inlineSpec, MapSink } from "../helpers/map_sink.js";
 import { elementBytes } from "../helpers/stream_model.js";
 import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 
-/** A GPU that is not there, is too small, or refuses: `gpu` says so and leaves nothing behind, `auto` goes on without. */
+/**
+ * A GPU that is not there, is too small, or refuses: `gpu` says so and leaves nothing behind, `auto` goes on without.
+ */
 
 let folder: string;
 beforeAll(async () => {

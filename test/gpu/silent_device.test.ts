@@ -8,8 +8,8 @@ import { FaultyHost, type GpuStep } from "../helpers/gpu_faults.js";
 import { elementBytes } from "../helpers/stream_model.js";
 
 /**
- * A device that does not answer, and is not lost either: the stream stands still and says where, nothing but an abort ends it, and that
- * one ends. The device is real, its silence is injected.
+ * A device that does not answer, and is not lost either: the stream stands still and says where, nothing but an abort
+ * ends it, and that one ends. The device is real, its silence is injected.
  */
 const FRAME_BYTES = 24 * 40 * 2;
 const frames = (from: number, to: number): Uint8Array =>
@@ -40,7 +40,10 @@ async function open(host: FaultyHost) {
   return { sink, writer, warnings };
 }
 
-/** Until the engine waits for the device, the producer for the engine, and delivery for a batch: for none of them the sink is to blame. */
+/**
+ * Until the engine waits for the device, the producer for the engine, and delivery for a batch: for none of them the
+ * sink is to blame.
+ */
 async function standsStill(writer: ArrayWriter): Promise<void> {
   for (;;) {
     const { waiting } = writer.metrics();

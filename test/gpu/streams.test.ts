@@ -1,6 +1,6 @@
 /**
- * Whole streams on a GPU, on one device: compiling the encoder's kernels takes a software device most of ten seconds, and once is
- * enough for all of them.
+ * Whole streams on a GPU, on one device: compiling the encoder's kernels takes a software device most of ten seconds,
+ * and once is enough for all of them.
  */
 import { holdDevice } from "../helpers/gpu.js";
 import "./cross_validate.suite.js";

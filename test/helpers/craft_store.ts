@@ -10,8 +10,8 @@ import { fillValue } from "../../src/zarr/fill_value.js";
 import { ShardIndex, shardIndexBytes } from "../../src/zarr/shard_index.js";
 
 /**
- * Writes sharded stores the slow and obvious way, element by element, for tests of what reads them. Shares no code with the writer
- * but the metadata and the index.
+ * Writes sharded stores the slow and obvious way, element by element, for tests of what reads them. Shares no code with
+ * the writer but the metadata and the index.
  */
 export interface CraftedArray {
   readonly dtype: DType;
@@ -36,7 +36,9 @@ export interface CraftedStore {
   readonly keys: readonly string[];
 }
 
-/** A value for every element, different from its neighbours in all directions and dependent on every byte of `index`. */
+/**
+ * A value for every element, different from its neighbours in all directions and dependent on every byte of `index`.
+ */
 export function elementBytes(index: number, size: number): number[] {
   let x = Math.imul(index + 1, 0x9e3779b1) ^ (index >>> 7);
   return Array.from({ length: size }, (_, i) => {

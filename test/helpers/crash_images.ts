@@ -53,7 +53,9 @@ function openOn(s3: FakeS3, options: CrashOptions): Promise<ArrayWriter> {
   return openWriter({ sink, threads: "inline", backend: "cpu", array, mode, publishIntervalMs, batchEpochs, depth });
 }
 
-/** Streams into a bucket, and keeps an image of it from before and after every call. `feed` returns the content so far. */
+/**
+ * Streams into a bucket, and keeps an image of it from before and after every call. `feed` returns the content so far.
+ */
 export async function crashImages(
   options: CrashOptions,
   feed: (writer: ArrayWriter) => Promise<Uint8Array>,
@@ -84,7 +86,10 @@ export async function crashImages(
   return { images, content, rowBytes: writer.geometry.rowBytes };
 }
 
-/** Streams into a bucket of which calls fail, and keeps what is left in the end, when the writer has given up or has got over it. */
+/**
+ * Streams into a bucket of which calls fail, and keeps what is left in the end, when the writer has given up or has got
+ * over it.
+ */
 export async function failedStream(
   options: CrashOptions,
   feed: (writer: ArrayWriter) => Promise<Uint8Array>,
@@ -106,7 +111,8 @@ export async function failedStream(
 
 /**
  * Recovers a copy of the image and checks everything that recovery promises. Returns the recovered bucket.
- * @param resumed the stream went on in a row of shards that was there: some of them may hold more than what is published.
+ * @param resumed the stream went on in a row of shards that was there: some of them may hold more than what is
+ * published.
  */
 export async function checkRecovered(image: CrashImage, stream: CrashedStream, resumed = false): Promise<FakeS3> {
   const s3 = image.s3.copy();

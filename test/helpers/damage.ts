@@ -49,7 +49,9 @@ export class Random {
 
 export type Objects = Map<string, Uint8Array>;
 
-/** What was done, for the report of a failure; and whether only bytes of shards were changed, nothing moved as a whole. */
+/**
+ * What was done, for the report of a failure; and whether only bytes of shards were changed, nothing moved as a whole.
+ */
 export interface Damage {
   readonly what: string;
   readonly bytesOnly: boolean;

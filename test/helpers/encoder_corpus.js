@@ -1,6 +1,7 @@
 /**
- * Chunks that bring the block encoder into every corner of docs/encoder.md. Integers only: the same bytes on every machine,
- * so that golden vectors can be pinned on them. Plain JavaScript, because scripts outside of vitest use it as well.
+ * Chunks that bring the block encoder into every corner of docs/encoder.md. Integers only: the same bytes on every
+ * machine, so that golden vectors can be pinned on them. Plain JavaScript, because scripts outside of vitest use it as
+ * well.
  */
 
 /** @param {number} seed @returns {() => number} uniform 32-bit integers (splitmix32) */
@@ -170,7 +171,10 @@ export function makeChunk(kind, itemBytes, count, seed = 1) {
 /** Bytes per element of Millrace's dtypes. */
 export const ITEM_BYTES = [1, 2, 4, 8];
 
-/** Element counts around every limit of the format: literal sizes, the flat test, blocks, Blosc blocks of each width, 300 KB. */
+/**
+ * Element counts around every limit of the format: literal sizes, the flat test, blocks, Blosc blocks of each width,
+ * 300 KB.
+ */
 export const ELEMENT_COUNTS = [
   1, 2, 3, 4, 5, 7, 8, 15, 31, 32, 63, 64, 65, 127, 128, 129, 255, 256, 257, 258, 300, 511, 512, 513, 600, 1023, 1024,
   1025, 4095, 4096, 4100, 8191, 16383, 16384, 16385, 20_000, 32_767, 32_768, 32_769, 40_000, 65_535, 65_536, 65_537,
@@ -178,8 +182,8 @@ export const ELEMENT_COUNTS = [
 ];
 
 /**
- * Every kind with every element size, at element counts that walk through the list: all counts are met many times, the whole is some
- * ten megabytes.
+ * Every kind with every element size, at element counts that walk through the list: all counts are met many times, the
+ * whole is some ten megabytes.
  * @returns {Generator<{ name: string, kind: string, itemBytes: number, chunk: Uint8Array<ArrayBuffer> }>}
  */
 export function* encoderCorpus() {

@@ -46,8 +46,9 @@ function refusal(code: "S3_CONFLICT" | "S3_REFUSED", s3Code: string, status: num
 }
 
 /**
- * A bucket in memory with S3's rules: whole objects, parts of 5 MiB or more but for the last, conditional writes, uploads that stay until
- * they are completed or aborted. `before` and `after` run around what a call does: to wait, or to throw; what throws in `after` has happened.
+ * A bucket in memory with S3's rules: whole objects, parts of 5 MiB or more but for the last, conditional writes,
+ * uploads that stay until they are completed or aborted. `before` and `after` run around what a call does: to wait, or
+ * to throw; what throws in `after` has happened.
  */
 export class FakeS3 implements S3Api {
   readonly location = "s3://fake/store";

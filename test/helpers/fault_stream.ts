@@ -109,8 +109,9 @@ export interface Driven {
 }
 
 /**
- * Opens a writer, streams to the end, calls everything again after a failure, and checks that all calls settle, that there is one failure, said
- * once, and that nobody leaves a rejection behind. `look` is called right after the failure, with the rows that readers were told of.
+ * Opens a writer, streams to the end, calls everything again after a failure, and checks that all calls settle, that
+ * there is one failure, said once, and that nobody leaves a rejection behind. `look` is called right after the failure,
+ * with the rows that readers were told of.
  */
 export async function driveStream(
   open: () => Promise<ArrayWriter>,
@@ -212,7 +213,9 @@ const CODES: Readonly<Record<string, string>> = {
   EROFS: "PERMISSION_DENIED",
 };
 const ERRNOS: Readonly<Record<string, string>> = { "read-only": "EROFS", full: "ENOSPC" };
-/** Whatever has struck, the system may have said it of a call that came after: something is there already, or is not. */
+/**
+ * Whatever has struck, the system may have said it of a call that came after: something is there already, or is not.
+ */
 const errnosOf = (kind: Fault["kind"]): string[] =>
   kind === "done, then EIO" ? ["EIO", "EEXIST", "ENOENT"] : kind === "no bytes" ? ["EIO"] : [ERRNOS[kind] ?? kind];
 
@@ -229,7 +232,10 @@ export function checkError(error: MillraceError, fault: Fault, isRead = false): 
   expect(error.message).toContain(error.hint);
 }
 
-/** Everything that must hold of a stream on which a fault has struck, there and then, after a power cut, and after recovery. */
+/**
+ * Everything that must hold of a stream on which a fault has struck, there and then, after a power cut, and after
+ * recovery.
+ */
 export async function checkFaulty(run: FaultRun, fault: Fault): Promise<void> {
   const { scene, disk, error, published, durable } = run;
   if (error === undefined) {
@@ -330,7 +336,10 @@ export async function callsOf(scene: FaultScene): Promise<readonly DiskCall[]> {
   return [...disk.calls];
 }
 
-/** One cell of the matrix. Rejects with a message that says which. Returns the run; undefined where the fault has not struck. */
+/**
+ * One cell of the matrix. Rejects with a message that says which. Returns the run; undefined where the fault has not
+ * struck.
+ */
 export async function tryFault(scene: FaultScene, fault: Fault): Promise<FaultRun | undefined> {
   const disk = await diskBefore(scene);
   let struck: DiskCall | undefined;
@@ -348,7 +357,10 @@ export async function tryFault(scene: FaultScene, fault: Fault): Promise<FaultRu
   }
 }
 
-/** A cell of recovery's matrix: a disk on which a stream has failed, and recovery of which one call goes wrong. Returns false where nothing has struck. */
+/**
+ * A cell of recovery's matrix: a disk on which a stream has failed, and recovery of which one call goes wrong. Returns
+ * false where nothing has struck.
+ */
 export async function tryRecoveryFault(run: FaultRun, fault: Fault): Promise<boolean> {
   const { scene, durable } = run;
   const disk = run.disk.copy();

@@ -100,8 +100,9 @@ export function canStrike(kind: FaultKind, call: DiskCall): boolean {
 const OVERTAKING = 4;
 
 /**
- * A file system in memory behind a fault, with the medium that a power cut would leave. A failed sync of a file is as Linux does it: what it
- * covered counts as written from then on and is never written, so that a second sync succeeds and keeps nothing of it.
+ * A file system in memory behind a fault, with the medium that a power cut would leave. A failed sync of a file is as
+ * Linux does it: what it covered counts as written from then on and is never written, so that a second sync succeeds
+ * and keeps nothing of it.
  */
 export class FaultyDisk implements FileSystem {
   readonly cache: RecordingFs;
@@ -264,8 +265,8 @@ interface MediumFile {
 }
 
 /**
- * What of a file system is on the medium for certain: the data of a file up to its last sync, the names of a folder up to its last sync. Begins
- * empty, and hears of every change.
+ * What of a file system is on the medium for certain: the data of a file up to its last sync, the names of a folder up
+ * to its last sync. Begins empty, and hears of every change.
  */
 export class Medium {
   syncCount = 0;

@@ -223,8 +223,9 @@ export interface SinkEvent {
 
 /**
  * Logs every call and checks the contract's caller side: one call at a time on a shard; nothing but abandon after an
- * error; nothing after seal or abandon; no close over open shards; and the lent memory unchanged until the call settles,
- * which catches a slot that was refilled too early. A breach rejects with ORDERING_VIOLATION, and is kept in `violations`.
+ * error; nothing after seal or abandon; no close over open shards; and the lent memory unchanged until the call
+ * settles, which catches a slot that was refilled too early. A breach rejects with ORDERING_VIOLATION, and is kept in
+ * `violations`.
  */
 export class RecordingSink implements Sink {
   readonly kind: string;

@@ -80,8 +80,8 @@ export async function streamInto(
 }
 
 /**
- * Streams into a folder, and hands over what a crash of the process would leave: before every change, where that is a write also in the middle of
- * it, and in the end. Images share nothing with each other.
+ * Streams into a folder, and hands over what a crash of the process would leave: before every change, where that is a
+ * write also in the middle of it, and in the end. Images share nothing with each other.
  */
 export async function crashFolder(
   stream: FolderStream,
@@ -126,7 +126,8 @@ export function rowsOf(fs: RecordingFs): number {
 /**
  * Recovers a copy of the image and checks everything that recovery promises. Returns the recovered file system.
  * @param nothingLost the crash was one of the process alone: then every commit in a journal is kept
- * @param resumed the stream went on in a row of shards that was there: some of them may hold more than what is published
+ * @param resumed the stream went on in a row of shards that was there: some of them may hold more than what is
+ * published
  */
 export async function checkRecoveredFolder(
   image: FolderImage,
@@ -189,7 +190,10 @@ export async function expectContent(
   expect(Buffer.compare(data, expected), "recovered values").toBe(0);
 }
 
-/** The process that the marker names is gone: as another boot of the machine would tell, or another machine. The text keeps its length. */
+/**
+ * The process that the marker names is gone: as another boot of the machine would tell, or another machine. The text
+ * keeps its length.
+ */
 export function rebooted(image: RecordingFs): RecordingFs {
   const marker = image.tree().find(({ path }) => path === `${ROOT}/${MARKER_KEY}`);
   if (marker?.bytes === undefined) return image;

@@ -13,8 +13,8 @@ import { nodePlatform } from "../../src/writer/node_platform.js";
 import { openWriterOn } from "../../src/writer/open_writer_on.js";
 
 /**
- * Why there is no adapter here; undefined where there is one. GPU tests are `describe.skipIf(noGpu)`: skipped and counted, never
- * passed, without one; CI fails on a skip.
+ * Why there is no adapter here; undefined where there is one. GPU tests are `describe.skipIf(noGpu)`: skipped and
+ * counted, never passed, without one; CI fails on a skip.
  */
 export const noGpu: string | undefined = await findAdapter(nodeGpu, true).then(
   () => undefined,
@@ -28,7 +28,8 @@ if (noGpu !== undefined) console.warn(`GPU tests are skipped: ${noGpu}`);
 const ANY_SIZE = { maxBufferSize: 0, maxStorageBufferBindingSize: 0 };
 
 /**
- * Keeps one device for a whole test file, so that its kernels are compiled once: streams opened inline in this process take the same.
+ * Keeps one device for a whole test file, so that its kernels are compiled once: streams opened inline in this process
+ * take the same.
  */
 export function holdDevice(host: GpuHost = nodeGpu): () => DeviceLease {
   let lease: DeviceLease | undefined;
@@ -39,7 +40,10 @@ export function holdDevice(host: GpuHost = nodeGpu): () => DeviceLease {
   return () => lease as DeviceLease;
 }
 
-/** A writer on the GPU of `host`, or what `auto` makes of it, everything on this thread. Without addon unless asked for: then copies go by the slow path. */
+/**
+ * A writer on the GPU of `host`, or what `auto` makes of it, everything on this thread. Without addon unless asked for:
+ * then copies go by the slow path.
+ */
 export function openGpuWriter(
   options: WriterOptions,
   { host = nodeGpu, addon = true }: { readonly host?: GpuHost; readonly addon?: boolean } = {},

@@ -26,9 +26,9 @@ export interface FaultyDevice {
   /** Makes `device.lost` resolve, while all else goes on to work. */
   loseQuietly(): void;
   /**
-   * What a crash of the driver is: the device is lost, maps are rejected, commands do nothing, and what is mapped stays mapped.
-   * `device.destroy()` unmaps it as well, at once and behind the back of a producer that copies into it through the addon: nobody but the
-   * last lease may call that, and a test only without the addon.
+   * What a crash of the driver is: the device is lost, maps are rejected, commands do nothing, and what is mapped stays
+   * mapped. `device.destroy()` unmaps it as well, at once and behind the back of a producer that copies into it through
+   * the addon: nobody but the last lease may call that, and a test only without the addon.
    */
   crash(): void;
   /** A map that a crash rejects. */

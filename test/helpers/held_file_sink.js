@@ -1,6 +1,6 @@
 /**
- * A file sink whose `nth` call of `method` (open, write, seal, putObject, close; default write) stands at a gate until a test opens it;
- * see Gate in faulty_sink.ts, which costs a compiler.
+ * A file sink whose `nth` call of `method` (open, write, seal, putObject, close; default write) stands at a gate until
+ * a test opens it; see Gate in faulty_sink.ts, which costs a compiler.
  */
 export default async function makeHeldFileSink({ path, method = "write", nth, gate }) {
   const { makeSink } = await import("../../dist/sinks/make_sink.js");

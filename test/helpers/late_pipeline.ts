@@ -6,9 +6,9 @@ import { type Journal, readJournal } from "../../src/journal/read_journal.js";
 import { parseJournalName } from "../../src/journal/writer_marker.js";
 
 /**
- * Neighbours that use every freedom their contracts give them, as late as they may: a backend that reads staging late and
- * finishes batches out of order, a sink that reads the lent memory at the very end of a write. What a pipeline gets wrong in
- * its ordering shows as wrong bytes.
+ * Neighbours that use every freedom their contracts give them, as late as they may: a backend that reads staging late
+ * and finishes batches out of order, a sink that reads the lent memory at the very end of a write. What a pipeline gets
+ * wrong in its ordering shows as wrong bytes.
  */
 const after = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -37,8 +37,8 @@ export class LateBackend implements Backend {
 const STEP_MS = 10;
 
 /**
- * A journal that takes its time, too, and checks what the rules promise about it: that a commit names chunks whose bytes have settled, and
- * that none is removed before its rows are published.
+ * A journal that takes its time, too, and checks what the rules promise about it: that a commit names chunks whose
+ * bytes have settled, and that none is removed before its rows are published.
  */
 class LateJournal implements SinkJournal {
   readonly files = new Map<string, Uint8Array>();
@@ -118,7 +118,10 @@ export class LateSink implements Sink {
   readonly #writeMs: number;
   readonly #sealMs: number;
   readonly journal: LateJournal;
-  /** Asked when a write begins; what it returns says whether the write has waited long enough, before its time has passed. */
+  /**
+   * Asked when a write begins; what it returns says whether the write has waited long enough, before its time has
+   * passed.
+   */
   lateEnough: () => () => boolean = () => () => false;
 
   constructor(writeMs = 8, sealMs = writeMs) {

@@ -12,7 +12,10 @@ import type { RecordingFs } from "./recording_fs.js";
 
 const NOTHING: Promised = { opened: false, durable: 0, published: 0 };
 
-/** Recovery as a user runs it; undefined where there is nothing at all. @param force the process that the marker names is this one */
+/**
+ * Recovery as a user runs it; undefined where there is nothing at all. @param force the process that the marker names
+ * is this one
+ */
 export async function recoverImage(fs: RecordingFs, force = false): Promise<RecoverReport | undefined> {
   try {
     return await recoverFiles(ROOT, { force }, fs);
@@ -45,9 +48,9 @@ async function checkWayOn(fs: RecordingFs): Promise<void> {
 }
 
 /**
- * Everything that durability "shard" and "batch" promise of what a power cut leaves: readers see what was published, before anybody recovers it;
- * recovery brings back what was durable, leaves nothing behind, and done again it changes nothing. Returns the recovered file system; `image` stays
- * as it is. `fs.log` of the result holds what recovery did.
+ * Everything that durability "shard" and "batch" promise of what a power cut leaves: readers see what was published,
+ * before anybody recovers it; recovery brings back what was durable, leaves nothing behind, and done again it changes
+ * nothing. Returns the recovered file system; `image` stays as it is. `fs.log` of the result holds what recovery did.
  */
 export async function checkPowerCut(image: RecordingFs, promised: Promised, stream: PowerStream): Promise<RecordingFs> {
   const { content, rowBytes, overwritten } = stream;
@@ -88,7 +91,9 @@ export async function checkPowerCut(image: RecordingFs, promised: Promised, stre
   return fs;
 }
 
-/** What holds at durability "none": nothing but that everybody says what is wrong, and that what recovery adds is right. */
+/**
+ * What holds at durability "none": nothing but that everybody says what is wrong, and that what recovery adds is right.
+ */
 export interface UnsyncedOutcome {
   /** Shards that readers see, and that are not as their writer meant them. */
   readonly torn: number;
@@ -149,7 +154,10 @@ async function checkAdded(fs: RecordingFs, from: number, { content, rowBytes }: 
   expect(Buffer.compare(data, expected), "rows that recovery has added").toBe(0);
 }
 
-/** At durability "none", a recovery that is done has put on the medium what it found: the rows that it has added, and their number. */
+/**
+ * At durability "none", a recovery that is done has put on the medium what it found: the rows that it has added, and
+ * their number.
+ */
 export async function checkKept(
   image: RecordingFs,
   { published, addedFrom = 0 }: Promised,

@@ -5,12 +5,14 @@ import { type FsOperation, RecordingFs } from "./recording_fs.js";
 /**
  * What a power cut may leave of a file system: of everything that was not synced before it, any part.
  *
- * - Data of a file since its last sync: of every page any state that it has had, or a mixture of two that changes at a sector; the length
- *   any one that the file has had, or one between, at a sector. What is longer than its data is zeros.
- * - Names since the last sync of their folder: any of the changes, in order, that still can be made; a rename needs its source, and is made whole or
- *   not at all. A folder's sync keeps the names in it, and not its own.
+ * - Data of a file since its last sync: of every page any state that it has had, or a mixture of two that changes at a
+ *   sector; the length any one that the file has had, or one between, at a sector. What is longer than its data is
+ *   zeros.
+ * - Names since the last sync of their folder: any of the changes, in order, that still can be made; a rename needs its
+ *   source, and is made whole or not at all. A folder's sync keeps the names in it, and not its own.
  * - Names and data do not wait for each other.
- * - A sync keeps what was there when it was called, once it has ended. What is changed in between may or may not be kept.
+ * - A sync keeps what was there when it was called, once it has ended. What is changed in between may or may not be
+ *   kept.
  *
  * No sync is taken to do more than that, though many file systems do.
  */
@@ -25,7 +27,10 @@ export const DISK_SIZES: MediumSizes = { pageBytes: 4096, sectorBytes: 512 };
 export const FINE_SIZES: MediumSizes = { pageBytes: 64, sectorBytes: 16 };
 
 export interface Choice {
-  /** Whether a change of a name is kept; a file's length; the state of a page; how many sectors of the page are in that state. */
+  /**
+   * Whether a change of a name is kept; a file's length; the state of a page; how many sectors of the page are in that
+   * state.
+   */
   readonly kind: "name" | "length" | "page" | "tear";
   /** Log index of the change that brought each option; −1 for what was on the medium before. Ascending. */
   readonly at: readonly number[];
@@ -293,7 +298,10 @@ export function usualCount(pending: number): number {
   return 5 + 6 * pending;
 }
 
-/** Runs `make` with every sequence of choices there is, oldest states first; stops behind `limit` of them. Returns whether it was all. */
+/**
+ * Runs `make` with every sequence of choices there is, oldest states first; stops behind `limit` of them. Returns
+ * whether it was all.
+ */
 export function everyImage(make: (choose: Chooser) => void, limit: number): boolean {
   let fixed: number[] = [];
   for (let made = 0; made < limit; made++) {
@@ -310,7 +318,10 @@ export function everyImage(make: (choose: Chooser) => void, limit: number): bool
   return false;
 }
 
-/** Keeps names, lengths and data each with a likelihood of its own, so that images in which most is lost, or kept, come up as well. */
+/**
+ * Keeps names, lengths and data each with a likelihood of its own, so that images in which most is lost, or kept, come
+ * up as well.
+ */
 export function randomChooser(random: () => number): Chooser {
   const levels = [0.05, 0.5, 0.95];
   const keep = { name: 0, length: 0, page: 0, tear: 0 };

@@ -122,7 +122,10 @@ export async function forImages(
   }
 }
 
-/** The path that each sync of a log is about, by index in the log; relative to the store, ".." and further up for what lies above. */
+/**
+ * The path that each sync of a log is about, by index in the log; relative to the store, ".." and further up for what
+ * lies above.
+ */
 export function syncedPaths(stream: Pick<PowerStream, "base" | "log">): Map<number, string> {
   const paths = new Map(stream.base.tree().map(({ path, node }) => [node, path]));
   const synced = new Map<number, string>();

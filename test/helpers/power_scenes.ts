@@ -126,7 +126,10 @@ export async function recordCase({ first, ...scene }: PowerCase): Promise<PowerS
 export interface TryOptions extends ImageOptions {
   /** At most so many images of the stream are checked. */
   readonly images: number;
-  /** Of so many of them recovery is cut as well, and at so many moments the process ends before the power is cut while it is recovered. */
+  /**
+   * Of so many of them recovery is cut as well, and at so many moments the process ends before the power is cut while
+   * it is recovered.
+   */
   readonly recoveries: number;
   /** Images of each of those that are checked. */
   readonly imagesPerRecovery: number;
@@ -223,7 +226,8 @@ export async function tryUnsynced(stream: PowerStream, options: TryOptions, trie
 }
 
 /**
- * What goes wrong where some syncs of a log are left out: the first failure of images that cannot come up with them. Undefined: nothing does.
+ * What goes wrong where some syncs of a log are left out: the first failure of images that cannot come up with them.
+ * Undefined: nothing does.
  * @param from moments before it are not looked at
  */
 export async function whatNotices(
@@ -305,7 +309,8 @@ export function randomCase(random: () => number): PowerCase {
     depth: upTo(3),
     publishIntervalMs: one(0, 1e9),
     maxOpenFiles: upTo(4),
-    // The marker is written over in place when a stream ends badly: a sector that is torn in itself is not what disks do.
+    // The marker is written over in place when a stream ends badly: a sector that is torn in itself is not what disks
+    // do.
     sizes: ends === "abort" ? undefined : FINE_SIZES,
     delay: ({ index }) => turns(waits[index % waits.length]),
   };

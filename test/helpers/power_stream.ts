@@ -138,7 +138,10 @@ export async function closedStore(scene: PowerScene): Promise<{ base: RecordingF
   return { base: end.copy(), content };
 }
 
-/** A recovery of what lies on a medium, with everything that it does to it. `log` begins behind `stream`'s operations, if that is given. */
+/**
+ * A recovery of what lies on a medium, with everything that it does to it. `log` begins behind `stream`'s operations,
+ * if that is given.
+ */
 export async function recordRecovery(
   image: RecordingFs,
   before: Promised,
@@ -161,8 +164,8 @@ export async function recordRecovery(
 }
 
 /**
- * The stream whose process ends after so many operations, with everything it had written still in the system's memory; then the store is recovered.
- * Undefined where there is nothing to recover.
+ * The stream whose process ends after so many operations, with everything it had written still in the system's memory;
+ * then the store is recovered. Undefined where there is nothing to recover.
  * @param when what the process has left is of interest
  */
 export async function endedAndRecovered(

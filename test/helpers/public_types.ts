@@ -25,7 +25,8 @@ export function readPublicTypes(entry: string): PublicTypes {
     noUncheckedIndexedAccess: true,
     skipLibCheck: false,
   });
-  // Before anything else is asked: the checker also reports links of comments that it was asked about and that lead nowhere.
+  // Before anything else is asked: the checker also reports links of comments that it was asked about and that lead
+  // nowhere.
   const errors = ts
     .getPreEmitDiagnostics(program)
     .map((d) => `${d.file?.fileName}: ${ts.flattenDiagnosticMessageText(d.messageText, "\n")}`);
@@ -92,7 +93,10 @@ function isHidden(node: ts.Node): boolean {
   );
 }
 
-/** Members of an interface, a class, or an object type with a name. Those of objects inside belong to their member, or alternative. */
+/**
+ * Members of an interface, a class, or an object type with a name. Those of objects inside belong to their member, or
+ * alternative.
+ */
 function membersOf(declaration: ts.Node): readonly (ts.TypeElement | ts.ClassElement)[] {
   if (ts.isInterfaceDeclaration(declaration) || ts.isClassDeclaration(declaration)) return declaration.members;
   if (!ts.isTypeAliasDeclaration(declaration)) return [];

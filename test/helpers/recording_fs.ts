@@ -2,8 +2,9 @@ import { dirname } from "node:path";
 import type { FileSystem, OpenFile } from "../../src/sinks/file_system.js";
 
 /**
- * One change of a file system, with its data: enough to do it again on another one, in this order or another. Files and folders are named
- * by number (`node`), as they keep it through renames; `path` says where a name comes or goes. Bytes are copies.
+ * One change of a file system, with its data: enough to do it again on another one, in this order or another. Files and
+ * folders are named by number (`node`), as they keep it through renames; `path` says where a name comes or goes. Bytes
+ * are copies.
  */
 export type FsOperation =
   | { readonly op: "create"; readonly path: string; readonly node: number }
@@ -15,8 +16,8 @@ export type FsOperation =
   | { readonly op: "unlink"; readonly path: string; readonly node: number }
   | { readonly op: "rmdir"; readonly path: string; readonly node: number }
   /**
-   * fdatasync or fsync of a file, fsync of a folder: changes nothing, but what came before it cannot be lost any more. `since` is the length of
-   * the log when it was called: what came between that and its end, it need not have seen.
+   * fdatasync or fsync of a file, fsync of a folder: changes nothing, but what came before it cannot be lost any more.
+   * `since` is the length of the log when it was called: what came between that and its end, it need not have seen.
    */
   | { readonly op: "sync"; readonly node: number; readonly isFolder: boolean; readonly since: number };
 
@@ -33,8 +34,9 @@ function osError(code: string, path: string): NodeJS.ErrnoException {
 }
 
 /**
- * A file system in memory that logs every change. `before` and `after` run around every call: to wait, or to throw; what throws in `after` has
- * happened. A copy shares nothing with what it was made from, and `apply` does logged operations again.
+ * A file system in memory that logs every change. `before` and `after` run around every call: to wait, or to throw;
+ * what throws in `after` has happened. A copy shares nothing with what it was made from, and `apply` does logged
+ * operations again.
  */
 export class RecordingFs implements FileSystem {
   readonly log: FsOperation[] = [];

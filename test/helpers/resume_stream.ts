@@ -17,7 +17,10 @@ export const skipped = (rows: number): Stretch => ({ rows, skipped: true });
 
 export type OpenWriter = (options: WriterOptions) => Promise<ArrayWriter>;
 
-/** Rows [from, to) of the one long stream that all writers of a test continue: every element differs from its neighbours. */
+/**
+ * Rows [from, to) of the one long stream that all writers of a test continue: every element differs from its
+ * neighbours.
+ */
 export function rowBytes(writer: ArrayWriter, from: number, to: number): Uint8Array {
   const { rowElements, itemBytes } = writer.geometry;
   return elementBytes(from * rowElements, (to - from) * rowElements, itemBytes);

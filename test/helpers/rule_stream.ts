@@ -2,7 +2,10 @@ import { openArray } from "../../src/store/array_reader.js";
 import type { ArrayWriter } from "../../src/writer/array_writer.js";
 import { elementBytes } from "./stream_model.js";
 
-/** A short stream that meets every ordering rule: many generations, a reservation across a flush, several shard rows with edges. */
+/**
+ * A short stream that meets every ordering rule: many generations, a reservation across a flush, several shard rows
+ * with edges.
+ */
 const FRAME_BYTES = 24 * 40 * 2;
 const FRAMES = 26;
 const EXPECTED = elementBytes(0, (FRAMES * FRAME_BYTES) / 2, 2);

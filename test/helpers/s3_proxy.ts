@@ -41,7 +41,10 @@ export type S3ErrorCode = keyof typeof STATUSES;
 
 /** What goes wrong with a request. */
 export type Fault =
-  /** Answered with an error of S3 and not passed on. With `early`, a client that asks before it sends a body never gets to send it. */
+  /**
+   * Answered with an error of S3 and not passed on. With `early`, a client that asks before it sends a body never gets
+   * to send it.
+   */
   | { readonly refuse: S3ErrorCode; readonly early?: boolean; readonly headers?: Readonly<Record<string, string>> }
   /** Answered with a bare status and not passed on: what something in between says that knows no S3. */
   | { readonly status: number }
@@ -93,8 +96,9 @@ const HOP_BY_HOP = new Set(["connection", "keep-alive", "proxy-connection", "exp
 const KEEP_ALIVE_MS = 120_000;
 
 /**
- * Stands between a client and an S3 server on this machine, and does to requests what a plan says. Clients talk to `endpoint`. The
- * server gets what they have sent, Host header included, so that signatures stay good. Bodies are passed on once they are whole.
+ * Stands between a client and an S3 server on this machine, and does to requests what a plan says. Clients talk to
+ * `endpoint`. The server gets what they have sent, Host header included, so that signatures stay good. Bodies are
+ * passed on once they are whole.
  */
 export class S3Proxy {
   /** Every request since the start or `clear`, in the order in which they came. */

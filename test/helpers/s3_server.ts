@@ -6,9 +6,9 @@ export type { S3Features, S3Server };
 /**
  * - "s3rver": from npm, everywhere.
  * - "versitygw": strict; where MILLRACE_VERSITYGW names its binary, see scripts/versitygw.sh.
- * - "endpoint": somebody's own, where S3_CONTRACT_ENDPOINT is set; then S3_CONTRACT_BUCKET must name a bucket that is there.
- *   S3_CONTRACT_REGION (us-east-1) and the credentials in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN go with it.
- *   S3_CONTRACT_LACKS names the features that it has not, with commas between.
+ * - "endpoint": somebody's own, where S3_CONTRACT_ENDPOINT is set; then S3_CONTRACT_BUCKET must name a bucket that is
+ *   there. S3_CONTRACT_REGION (us-east-1) and the credentials in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
+ *   AWS_SESSION_TOKEN go with it. S3_CONTRACT_LACKS names the features that it has not, with commas between.
  */
 export type S3Kind = "s3rver" | "versitygw" | "endpoint";
 
@@ -21,8 +21,8 @@ export function s3Servers(): S3Kind[] {
 }
 
 /**
- * Starts a server with an empty bucket, in about a third of a second; one for a test file is enough, with a `randomPrefix` for each
- * test. Somebody's own endpoint is not started, and its bucket not empty.
+ * Starts a server with an empty bucket, in about a third of a second; one for a test file is enough, with a
+ * `randomPrefix` for each test. Somebody's own endpoint is not started, and its bucket not empty.
  */
 export async function startS3Server(kind: S3Kind): Promise<S3Server> {
   if (kind !== "endpoint") return await startLocalServer(kind, { binary: process.env.MILLRACE_VERSITYGW });

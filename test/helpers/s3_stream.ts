@@ -56,7 +56,9 @@ export function placeOn(server: S3Server, prefix: string, endpoint = server.endp
   };
 }
 
-/** Streams all frames and closes; after a failure too, as an application would. `onFrame` is called before each frame. */
+/**
+ * Streams all frames and closes; after a failure too, as an application would. `onFrame` is called before each frame.
+ */
 export async function streamFrames(
   place: S3SinkOptions,
   onFrame: (frame: number, writer: ArrayWriter) => Promise<void> | void = () => {},

@@ -11,8 +11,8 @@ export interface SmallDisk {
 }
 
 /**
- * A file system that gets full: a write that meets the end is short, the next one fails; removing and cutting make room, and writing over
- * what is there takes none.
+ * A file system that gets full: a write that meets the end is short, the next one fails; removing and cutting make
+ * room, and writing over what is there takes none.
  * @param pageBytes what a file takes is a multiple of it
  */
 export function smallDisk(capacity: number, pageBytes = 1): SmallDisk {

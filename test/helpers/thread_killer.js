@@ -1,6 +1,7 @@
 /**
- * Loaded into every worker with `--import`: ends the one whose entry file a test names, as if something had killed it. Tests send
- * `{ file, how }` over the channel; `how` is "exit" or "throw". A file named in MILLRACE_TEST_KILL is ended before it begins.
+ * Loaded into every worker with `--import`: ends the one whose entry file a test names, as if something had killed it.
+ * Tests send `{ file, how }` over the channel; `how` is "exit" or "throw". A file named in MILLRACE_TEST_KILL is ended
+ * before it begins.
  */
 import { BroadcastChannel, isMainThread } from "node:worker_threads";
 

@@ -6,8 +6,8 @@ import ts from "typescript";
 const SRC = fileURLToPath(new URL("../../src", import.meta.url));
 
 /**
- * Compiles some folders of src into `target`, file by file and without checking types, for tests that start a process or a
- * Worker and must not depend on a build of everything.
+ * Compiles some folders of src into `target`, file by file and without checking types, for tests that start a process
+ * or a Worker and must not depend on a build of everything.
  */
 export async function transpileSrc(folders: readonly string[], target: string): Promise<void> {
   await mkdir(target, { recursive: true });

@@ -33,8 +33,8 @@ export function fuzzCase(corpus: readonly FuzzStore[], seed: number, number: num
 }
 
 /**
- * Damage gives a report or an error of ours; what verifies can be read; and where a checksum covers the values, they are those that were
- * written, or there is a defect.
+ * Damage gives a report or an error of ours; what verifies can be read; and where a checksum covers the values, they
+ * are those that were written, or there is a defect.
  * @returns whether a defect was found
  */
 export async function checkCase({ store, objects, damage }: FuzzCase): Promise<boolean> {

@@ -1,6 +1,6 @@
 /**
- * How thorough the long enumerations are. Every run takes a sample of them, the same one each time; with MILLRACE_WIDE=1, as
- * `npm run test:wide` sets it, they are complete. CI runs both.
+ * How thorough the long enumerations are. Every run takes a sample of them, the same one each time; with
+ * MILLRACE_WIDE=1, as `npm run test:wide` sets it, they are complete. CI runs both.
  */
 export const isWide = process.env.MILLRACE_WIDE === "1";
 

@@ -3,7 +3,10 @@ import { TestBucket } from "./s3_client.js";
 import { S3Proxy } from "./s3_proxy.js";
 import { randomPrefix, type S3Kind, type S3Server, startS3Server } from "./s3_server.js";
 
-/** Starts a server before the tests of a block, hands it over with a look into its bucket, and ends both behind the tests. */
+/**
+ * Starts a server before the tests of a block, hands it over with a look into its bucket, and ends both behind the
+ * tests.
+ */
 export function withS3Server(kind: S3Kind, take: (server: S3Server, bucket: TestBucket) => void): void {
   let server: S3Server | undefined;
   let bucket: TestBucket | undefined;

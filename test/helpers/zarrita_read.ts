@@ -35,8 +35,8 @@ function zarritaStore(source: ReadonlyMap<string, Uint8Array> | string) {
 }
 
 /**
- * Why zarrita 0.7 cannot give the exact values of an array with this zarr.json, or undefined when it can. These are limits of the reader,
- * measured; a test that meets one must say so and not pass silently.
+ * Why zarrita 0.7 cannot give the exact values of an array with this zarr.json, or undefined when it can. These are
+ * limits of the reader, measured; a test that meets one must say so and not pass silently.
  */
 export function zarritaLimit(zarrJson: Uint8Array): string | undefined {
   const text = new TextDecoder().decode(zarrJson);
@@ -53,8 +53,8 @@ export function zarritaLimit(zarrJson: Uint8Array): string | undefined {
 }
 
 /**
- * Reads a whole array with zarrita. It may return data in another order (transposed chunks): `result.stride` says which, and is honoured.
- * Values are moved as integers of their size, so that NaN payloads stay what they are.
+ * Reads a whole array with zarrita. It may return data in another order (transposed chunks): `result.stride` says
+ * which, and is honoured. Values are moved as integers of their size, so that NaN payloads stay what they are.
  */
 export async function readAllWithZarrita(
   source: ReadonlyMap<string, Uint8Array> | string,

@@ -1,5 +1,5 @@
-// Reads stores that others wrote, through the public API: `node read_stores.js MANIFEST`. Compares every byte, and verifies and inspects each
-// store. Ends with "N passed, N failed, N skipped".
+// Reads stores that others wrote, through the public API: `node read_stores.js MANIFEST`. Compares every byte, and
+// verifies and inspects each store. Ends with "N passed, N failed, N skipped".
 import { readFileSync } from "node:fs";
 import { inspectStore, isMillraceError, openArray, verifyStore } from "millrace";
 

@@ -1,6 +1,7 @@
-// Streams stores into a strict S3 server and has them read from there, every value compared: by zarr-python through fsspec, by TensorStore's
-// own S3 driver, and by zarrita over plain HTTP: `node s3.js PYTHON FOLDER`. MILLRACE_VERSITYGW names the server's binary.
-// INTEROP_FRAMES may name TIFF files of one size: then they are streamed too. The last line is "N passed, N failed, N skipped".
+// Streams stores into a strict S3 server and has them read from there, every value compared: by zarr-python through
+// fsspec, by TensorStore's own S3 driver, and by zarrita over plain HTTP: `node s3.js PYTHON FOLDER`.
+// MILLRACE_VERSITYGW names the server's binary. INTEROP_FRAMES may name TIFF files of one size: then they are streamed
+// too. The last line is "N passed, N failed, N skipped".
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";

@@ -1,5 +1,6 @@
-// Writes stores through the public API for other readers to read: `node write_matrix.js FOLDER`. Puts FOLDER/manifest.jsonl beside them, one
-// line a store: { name, path, dtype, shape, expectedFile, fillHex, dimensionNames, skipReaders }. expectedFile holds every element, little-endian, C order.
+// Writes stores through the public API for other readers to read: `node write_matrix.js FOLDER`. Puts
+// FOLDER/manifest.jsonl beside them, one line a store: { name, path, dtype, shape, expectedFile, fillHex,
+// dimensionNames, skipReaders }. expectedFile holds every element, little-endian, C order.
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { DTYPES, fileSink, openWriter } from "millrace";
@@ -70,8 +71,8 @@ const FILLS = {
 };
 
 /**
- * Element `index` as `size` bytes: no two neighbours alike in any direction, every byte in use, and no signalling NaN among the floats,
- * which a reader may quieten on its way through a register.
+ * Element `index` as `size` bytes: no two neighbours alike in any direction, every byte in use, and no signalling NaN
+ * among the floats, which a reader may quieten on its way through a register.
  */
 function element(index, size, kind) {
   let x = Math.imul(index + 1, 0x9e3779b1) ^ (index >>> 9);
@@ -93,7 +94,9 @@ function limitsOf(dtype, fillHex) {
 
 const product = (list) => list.reduce((n, m) => n * m, 1);
 
-/** Layouts: rank 1 to 6, ragged and even edges, shard = chunk, twice the chunk, the whole array, larger than the array. */
+/**
+ * Layouts: rank 1 to 6, ragged and even edges, shard = chunk, twice the chunk, the whole array, larger than the array.
+ */
 const LAYOUTS = [
   { shape: [37], chunk: [5], shard: [10] },
   { shape: [40], chunk: [8], shard: [40] },

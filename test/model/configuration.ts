@@ -16,7 +16,9 @@ export type Call =
   | { readonly call: "flush"; readonly await?: boolean }
   | { readonly call: "close"; readonly await?: boolean }
   | { readonly call: "abort"; readonly await?: boolean }
-  /** `process.exit`: the producer's thread does nothing more, and the process leaves when the exit handshake lets it. */
+  /**
+   * `process.exit`: the producer's thread does nothing more, and the process leaves when the exit handshake lets it.
+   */
   | { readonly call: "exit" };
 
 /** What may go wrong besides, at any moment, as often as `faultsMax` says. */
@@ -40,7 +42,9 @@ export interface Configuration extends Shape {
   readonly debug?: boolean;
   /** A rule that is switched off. */
   readonly off?: string;
-  /** Keys tell apart in which order a thread was told things of different origin. Far more states; no argument needed. */
+  /**
+   * Keys tell apart in which order a thread was told things of different origin. Far more states; no argument needed.
+   */
   readonly exactKeys?: boolean;
 }
 

@@ -56,7 +56,10 @@ export class Content {
     });
   }
 
-  /** Chunks of a shard as far as the program goes, in order, and what a shard of the first `epochs` of them is as an object. */
+  /**
+   * Chunks of a shard as far as the program goes, in order, and what a shard of the first `epochs` of them is as an
+   * object.
+   */
   shardData(row: number, shard: number): { chunks: Uint8Array[]; epochs: number[] } {
     const chunks: Uint8Array[] = [];
     const epochs: number[] = [];

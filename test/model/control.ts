@@ -10,8 +10,8 @@ export interface Choice {
   /** Whose code it runs. */
   readonly thread: ThreadName;
   /**
-   * Nothing else can tell when it happens: it touches only what its own thread reports to the caller, and comes out of a queue whose
-   * later messages wait for it anyway. Then one order stands for all, and it goes first.
+   * Nothing else can tell when it happens: it touches only what its own thread reports to the caller, and comes out of
+   * a queue whose later messages wait for it anyway. Then one order stands for all, and it goes first.
    */
   readonly silent?: boolean;
   run(): void;
@@ -132,8 +132,8 @@ interface Timer {
 }
 
 /**
- * The scheduler under control: whatever a stream waits for (a message, a sink's call, the backend, a timer) waits here until
- * somebody chooses it.
+ * The scheduler under control: whatever a stream waits for (a message, a sink's call, the backend, a timer) waits here
+ * until somebody chooses it.
  */
 export class Control {
   readonly dead = new Set<ThreadName>();
@@ -160,7 +160,10 @@ export class Control {
     return ends;
   }
 
-  /** Something that `thread` waits for. `succeed` and `fail` run when it is chosen how it ends; `fail` missing: it cannot. */
+  /**
+   * Something that `thread` waits for. `succeed` and `fail` run when it is chosen how it ends; `fail` missing: it
+   * cannot.
+   */
   operation<T>(thread: ThreadName, what: string, succeed: () => T, fail?: () => unknown): Promise<T> {
     const count = (this.#counts.get(what) ?? 0) + 1;
     this.#counts.set(what, count);
@@ -200,7 +203,9 @@ export class Control {
     this.timers.delete(id);
   }
 
-  /** The thread is gone, with all that it waited for. What it has said is on its way, and its ports close behind that. */
+  /**
+   * The thread is gone, with all that it waited for. What it has said is on its way, and its ports close behind that.
+   */
   kill(thread: ThreadName): void {
     this.dead.add(thread);
     for (const end of this.ends) {

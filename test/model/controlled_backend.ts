@@ -11,8 +11,8 @@ import type { Control } from "./control.js";
 const SCRIBBLE = 0xee;
 
 /**
- * A backend that takes its time: it may read staging and write its output at any moment between a kick and its end, so it does both
- * at the very beginning and at the very end. Codec none: the chunks themselves.
+ * A backend that takes its time: it may read staging and write its output at any moment between a kick and its end, so
+ * it does both at the very beginning and at the very end. Codec none: the chunks themselves.
  */
 export class ControlledBackend implements Backend {
   readonly kind = "cpu";

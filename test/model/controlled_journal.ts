@@ -21,7 +21,10 @@ export interface JournalHost {
   publishedRows(): number;
 }
 
-/** A journal whose every call ends when it is chosen to. It says what recovery would find after a power cut in this moment. */
+/**
+ * A journal whose every call ends when it is chosen to. It says what recovery would find after a power cut in this
+ * moment.
+ */
 export class ControlledJournal implements SinkJournal {
   readonly #content: Content;
   readonly #host: JournalHost;

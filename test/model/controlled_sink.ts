@@ -14,8 +14,9 @@ interface Shard {
 }
 
 /**
- * A sink whose every call ends when it is chosen to, and which looks at the memory it is lent at the last moment. It knows what the
- * program sends, and says at once when a call breaks the contract, bytes are not the next ones, or a shape covers what is not sealed.
+ * A sink whose every call ends when it is chosen to, and which looks at the memory it is lent at the last moment. It
+ * knows what the program sends, and says at once when a call breaks the contract, bytes are not the next ones, or a
+ * shape covers what is not sealed.
  */
 export class ControlledSink implements Sink {
   readonly kind = "controlled";

@@ -4,7 +4,10 @@ import type { Named } from "./configurations.js";
 import { explore, walk } from "./explorer.js";
 import { StreamWorld } from "./stream_world.js";
 
-/** Explores each configuration to its end: no interleaving may break a property, and keys may merge only states that are alike. */
+/**
+ * Explores each configuration to its end: no interleaving may break a property, and keys may merge only states that are
+ * alike.
+ */
 export function exploreAll(configurations: readonly Named[], walks: number, timeoutMs = PATIENCE_MS): void {
   it.each(configurations)(
     "$name",

@@ -1,7 +1,10 @@
 import { createHash } from "node:crypto";
 import { seededRandom } from "../../src/bench/seeded_random.js";
 
-/** Something whose every step is chosen from outside. Made anew for each run; the same choices must lead to the same states. */
+/**
+ * Something whose every step is chosen from outside. Made anew for each run; the same choices must lead to the same
+ * states.
+ */
 export interface World {
   /** Names of what can happen next, in a fixed order. Empty: the run is over. */
   enabled(): readonly string[];
@@ -49,8 +52,9 @@ interface State {
 }
 
 /**
- * Explores every interleaving of `make()`'s world, depth first, each state once. A promise cannot be forked, so going back means
- * running a fresh world through the same choices again. Stops at the first problem, or with more than `statesMax` states.
+ * Explores every interleaving of `make()`'s world, depth first, each state once. A promise cannot be forked, so going
+ * back means running a fresh world through the same choices again. Stops at the first problem, or with more than
+ * `statesMax` states.
  */
 export async function explore(
   make: () => Promise<World>,
@@ -141,8 +145,8 @@ export async function replay(make: () => Promise<World>, trace: readonly string[
 }
 
 /**
- * Checks that keys merge no states that differ: takes `count` ways at random from start to end, each with a history of its own,
- * and requires every step to lead where `graph` says. Returns the first step that does not.
+ * Checks that keys merge no states that differ: takes `count` ways at random from start to end, each with a history of
+ * its own, and requires every step to lead where `graph` says. Returns the first step that does not.
  */
 export async function walk(
   make: () => Promise<World>,

@@ -1,4 +1,7 @@
-/** Longer streams than interleavings.test.ts has, and one that takes no word for it that states with the same key are alike. */
+/**
+ * Longer streams than interleavings.test.ts has, and one that takes no word for it that states with the same key are
+ * alike.
+ */
 import { expect, it } from "vitest";
 import type { Configuration } from "./configuration.js";
 import { WIDE } from "./configurations.js";

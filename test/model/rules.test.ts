@@ -1,4 +1,7 @@
-/** Each ordering rule is switched off in turn: some interleaving must then break a property, with debug checks and without. */
+/**
+ * Each ordering rule is switched off in turn: some interleaving must then break a property, with debug checks and
+ * without.
+ */
 import { expect, it } from "vitest";
 import { ORDERING_RULE_NAMES, type OrderingRule } from "../../src/slots/ordering.js";
 import type { Call, Configuration } from "./configuration.js";

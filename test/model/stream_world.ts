@@ -157,7 +157,8 @@ export class StreamWorld implements World {
     this.#takeDown();
   }
 
-  // ------------------------------------------------------------------------------------------------------------- what can happen
+  // ------------------------------------------------------------------------------------------------------------- what
+  // can happen
 
   #choices(): Choice[] {
     if (this.#left) return [];
@@ -372,7 +373,8 @@ export class StreamWorld implements World {
     if (published !== accepted) this.control.problems.push(`closed with ${published} of ${accepted} rows published`);
   }
 
-  // ------------------------------------------------------------------------------------------------------------------- exit
+  // -------------------------------------------------------------------------------------------------------------------
+  // exit
 
   /** What the hook on the process's exit does, but for blocking: here the other threads can go on all the same. */
   #leave(): void {
@@ -393,7 +395,8 @@ export class StreamWorld implements World {
     }
   }
 
-  // -------------------------------------------------------------------------------------------------------------- properties
+  // --------------------------------------------------------------------------------------------------------------
+  // properties
 
   #marksProblem(): string | undefined {
     if (this.#writer === undefined) return undefined;
@@ -497,7 +500,8 @@ export class StreamWorld implements World {
     return new Int32Array(memory).subarray(0, 3 * depth).join(",");
   }
 
-  // ------------------------------------------------------------------------------------------------------------------ set-up
+  // ------------------------------------------------------------------------------------------------------------------
+  // set-up
 
   #platform(): Platform {
     return {
@@ -512,7 +516,10 @@ export class StreamWorld implements World {
     };
   }
 
-  /** As start_workers does it, with the threads' entries: ports of their own, and an end that shows only when all is idle. */
+  /**
+   * As start_workers does it, with the threads' entries: ports of their own, and an end that shows only when all is
+   * idle.
+   */
   #startThreads(init: StreamThreadsInit, onLost: (error: MillraceError) => void): StreamThreads {
     const { control } = this;
     this.#onLost = onLost;

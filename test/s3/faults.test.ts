@@ -8,8 +8,9 @@ import { isWide } from "../helpers/wide.js";
 import { withProxiedServer } from "../helpers/with_s3_server.js";
 
 /**
- * A real server behind a proxy that does to requests what networks and servers do. Whatever happens: the store is whole and nobody was told
- * of an error, or the writer has one with a code that says what to do, and what was published reads right. No upload is left behind.
+ * A real server behind a proxy that does to requests what networks and servers do. Whatever happens: the store is whole
+ * and nobody was told of an error, or the writer has one with a code that says what to do, and what was published reads
+ * right. No upload is left behind.
  */
 const WRITES = ["PutObject", "CreateMultipartUpload", "UploadPart", "CompleteMultipartUpload"] as const;
 

@@ -19,7 +19,10 @@ const SHARD_ROWS = 12;
 /** Rows that the writer gets: the third shard begins, and its upload cannot end. */
 const ROWS = 2 * SHARD_ROWS + 8;
 
-/** Streams rows, each filled with its number and the columns', says on stdout how many are durable, and then waits to be killed. */
+/**
+ * Streams rows, each filled with its number and the columns', says on stdout how many are durable, and then waits to be
+ * killed.
+ */
 const program = (dist: string): string => `
 import { openWriter, s3Sink } from ${JSON.stringify(dist)};
 const writer = await openWriter({

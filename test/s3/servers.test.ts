@@ -25,7 +25,10 @@ const MIB = 1 << 20;
 const WRONG_CRC32 = "AAAAAA==";
 const NO_ETAG = '"00000000000000000000000000000000"';
 
-/** The servers themselves, before anything is tested on them: what all of them do, and whether `features` tells the truth. */
+/**
+ * The servers themselves, before anything is tested on them: what all of them do, and whether `features` tells the
+ * truth.
+ */
 describe.each(s3Servers())("S3 server %s", (kind) => {
   const prefix = randomPrefix();
   let server: S3Server;

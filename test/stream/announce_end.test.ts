@@ -41,7 +41,8 @@ describe("the end of an array inside a row of shards", () => {
   it.each([
     [null, 8, ["c/0"]],
     [null, 16, ["c/0", "c/1"]],
-    // In the last row's first epoch, between its epochs, and in its last epoch, which completes the row before the writer closes.
+    // In the last row's first epoch, between its epochs, and in its last epoch, which completes the row before the
+    // writer closes.
     [null, 9, ["c/0", "ends at 9", "c/1"]],
     [null, 12, ["c/0", "ends at 12", "c/1"]],
     [null, 15, ["c/0", "ends at 15", "c/1"]],

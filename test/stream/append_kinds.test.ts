@@ -7,7 +7,9 @@ import { openArray } from "../../src/store/array_reader.js";
 import type { ArrayWriter } from "../../src/writer/array_writer.js";
 import { openWriter } from "../../src/writer/open_writer.js";
 
-/** What append takes: bytes for every dtype, and elements of the dtype itself. All else would be stored as bit patterns. */
+/**
+ * What append takes: bytes for every dtype, and elements of the dtype itself. All else would be stored as bit patterns.
+ */
 const ROW_ELEMENTS = 8;
 
 const ARRAY_OF: Readonly<Record<DType, string>> = {

@@ -6,9 +6,10 @@ import { LateBackend, LateSink } from "../helpers/late_pipeline.js";
 import { compareRules, driveRules, RULE_ARRAY } from "../helpers/rule_stream.js";
 
 /**
- * Mutation tests: each ordering rule is switched off in turn, and the same stream that passes with all rules must then fail.
- * EXIT_HANDSHAKE needs a process of its own: test/fault, test/gpu. FAILURE_STOPS_INTAKE needs a
- * failure: test/fault/failed_intake. EPOCHS_WHOLE needs a timer at the right moment: test/model. POOL_CONSUMED guards device memory, which the CPU backend has not: test/gpu.
+ * Mutation tests: each ordering rule is switched off in turn, and the same stream that passes with all rules must then
+ * fail. EXIT_HANDSHAKE needs a process of its own: test/fault, test/gpu. FAILURE_STOPS_INTAKE needs a failure:
+ * test/fault/failed_intake. EPOCHS_WHOLE needs a timer at the right moment: test/model. POOL_CONSUMED guards device
+ * memory, which the CPU backend has not: test/gpu.
  */
 vi.mock("../../src/pipeline/open_backend.js", async (importOriginal) => {
   const { openBackend } = await importOriginal<{ openBackend: OpenBackend }>();
@@ -51,7 +52,10 @@ const HARM: Readonly<Record<Rule, RegExp>> = {
 };
 
 interface Outcome {
-  /** All that went wrong: the stream's failure, values, shard bytes against `reference`, the journal, what was published when. */
+  /**
+   * All that went wrong: the stream's failure, values, shard bytes against `reference`, the journal, what was published
+   * when.
+   */
   readonly wrong: readonly string[];
   readonly files: ReadonlyMap<string, Uint8Array>;
 }

@@ -4,7 +4,10 @@ import { expect, it } from "vitest";
 import { discardSink, openWriter } from "../../dist/index.js";
 import { testCodecs } from "../helpers/zstd.js";
 
-/** Nice values of this process's threads: the 19th field of each stat, of which the third one follows the name in brackets. */
+/**
+ * Nice values of this process's threads: the 19th field of each stat, of which the third one follows the name in
+ * brackets.
+ */
 function niceValues(): number[] {
   return readdirSync("/proc/self/task").flatMap((thread) => {
     try {

@@ -79,7 +79,9 @@ void put_blosc_header(uint8_t* out, uint8_t flags, uint32_t item_bytes, size_t c
   put32(out + 12, total_bytes);
 }
 
-/** The container with blocks, to `out_bytes`: 0 when it would take more than `limit` bytes. Fails only as `fill` does. */
+/**
+ * The container with blocks, to `out_bytes`: 0 when it would take more than `limit` bytes. Fails only as `fill` does.
+ */
 Status encode_blocks(SimdLevel level, const uint8_t* chunk, size_t chunk_bytes, uint32_t item_bytes, uint8_t flags,
                      Scratch* scratch, uint8_t* out, size_t limit, size_t* out_bytes, ChunkFill fill) noexcept {
   const size_t block_bytes = blosc_block_bytes(chunk_bytes, item_bytes);

@@ -142,8 +142,9 @@ MILLRACE_AVX512 inline __attribute__((always_inline)) void put_positions(uint64_
 }
 
 /**
- * The same without a branch per run, whose lengths no predictor knows: runs of three or more are marked with shifts over word borders,
- * and their first positions, and those behind their ends, come out of the marks by compression. For blocks whose positions fit in 16 bits.
+ * The same without a branch per run, whose lengths no predictor knows: runs of three or more are marked with shifts
+ * over word borders, and their first positions, and those behind their ends, come out of the marks by compression. For
+ * blocks whose positions fit in 16 bits.
  */
 MILLRACE_AVX512 size_t find_avx512_marked(const uint8_t* src, size_t bytes, uint32_t period, Run* runs,
                                           size_t* equal_count) noexcept {

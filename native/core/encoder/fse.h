@@ -16,7 +16,9 @@ uint32_t fse_log2_256(uint32_t p) noexcept;
 /** §7.1: probabilities of `symbols` counts that sum to `total`, for a table of 2^log cells. */
 void fse_probabilities(const uint32_t* counts, int symbols, uint32_t total, int log, int16_t* probabilities) noexcept;
 
-/** §7.2: writes the table description and returns its bytes; `out` has room for 64. The last probability is not zero. */
+/**
+ * §7.2: writes the table description and returns its bytes; `out` has room for 64. The last probability is not zero.
+ */
 size_t fse_describe(const int16_t* probabilities, int symbols, int log, uint8_t* out) noexcept;
 
 /** What puts symbols into a state. States are held as value + 2^log. */

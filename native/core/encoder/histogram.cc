@@ -41,8 +41,8 @@ void count_in_tables(const uint8_t* src, size_t bytes, uint32_t counts[256]) noe
 
 #ifdef MILLRACE_X86
 
-// Bytes of few different values, as in the upper planes: counting each value by comparison beats any table, whose counters are the
-// bottleneck just there.
+// Bytes of few different values, as in the upper planes: counting each value by comparison beats any table, whose
+// counters are the bottleneck just there.
 constexpr int kRangeMax = 24;
 constexpr size_t kComparedBytesMin = 1024;
 

@@ -50,8 +50,9 @@ void sort_leaves(const uint32_t counts[256], int last, Leaves* leaves) noexcept 
 }
 
 /**
- * Plain Huffman over two queues; on equal weight the leaf is taken first. False when a code would be too long. Where none is, these are
- * the lengths of package-merge: both then minimize the sum of lengths among the optimal codes; native/test compares them.
+ * Plain Huffman over two queues; on equal weight the leaf is taken first. False when a code would be too long. Where
+ * none is, these are the lengths of package-merge: both then minimize the sum of lengths among the optimal codes;
+ * native/test compares them.
  */
 bool two_queues(const Leaves& leaves, uint8_t by_leaf[256]) noexcept {
   const int n = leaves.count;
@@ -103,8 +104,8 @@ void packages(const Leaves& leaves, uint8_t by_leaf[256]) noexcept {
   std::memcpy(list, leaves.weight, sizeof(uint32_t) * static_cast<size_t>(n));
   std::memset(is_leaf[0], 1, static_cast<size_t>(n));
   package[-1] = 0;
-  // A list begins like the one before: up to `same` items, of which come the first same / 2 packages, again the same. Only what
-  // follows is merged anew: from the first package that may differ.
+  // A list begins like the one before: up to `same` items, of which come the first same / 2 packages, again the same.
+  // Only what follows is merged anew: from the first package that may differ.
   int same = 0;
   for (int round = 1; round < kCodeBitsMax; round++) {
     const int pairs = size / 2, kept = same / 2;

@@ -23,9 +23,9 @@ constexpr size_t stream_room(size_t literals) noexcept { return literals * 11 / 
 size_t pack_huffman1(const uint8_t* literals, size_t count, const PackTable& table, uint8_t* out) noexcept;
 
 /**
- * Packs into four streams of ⌈count / 4⌉ literals, the last one shorter; count ≥ 256. Stream k goes to out + k · stride, where stride holds
- * stream_room(⌈count / 4⌉). They are put in their place afterwards: to pack them there, their sizes would have to be
- * counted first, and that costs more than the copy.
+ * Packs into four streams of ⌈count / 4⌉ literals, the last one shorter; count ≥ 256. Stream k goes to out + k ·
+ * stride, where stride holds stream_room(⌈count / 4⌉). They are put in their place afterwards: to pack them there,
+ * their sizes would have to be counted first, and that costs more than the copy.
  */
 void pack_huffman4(SimdLevel level, const uint8_t* literals, size_t count, const PackTable& table, uint8_t* out,
                    size_t stride, size_t stream_bytes[4]) noexcept;

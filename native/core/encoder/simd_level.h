@@ -5,8 +5,8 @@
 namespace millrace {
 
 /**
- * Instruction sets that the block encoder has code for, each with all of those before it. The level never changes a byte.
- * avx2: AVX2 and BMI2. avx512: also F, BW, VL, DQ, VBMI and VBMI2.
+ * Instruction sets that the block encoder has code for, each with all of those before it. The level never changes a
+ * byte. avx2: AVX2 and BMI2. avx512: also F, BW, VL, DQ, VBMI and VBMI2.
  */
 enum class SimdLevel : uint8_t { portable, avx2, avx512 };
 

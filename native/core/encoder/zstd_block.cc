@@ -197,7 +197,8 @@ void count_literals(SimdLevel level, const uint8_t* block, size_t bytes, uint32_
     for (size_t i = 0; i < count; i++) counts[block[taken[i].start]] -= taken[i].length;
     return;
   }
-  // Taking many bytes out one by one, each waiting for the last one's counter, is slower than to count what is left anew.
+  // Taking many bytes out one by one, each waiting for the last one's counter, is slower than to count what is left
+  // anew.
   if (bytes - literal_count > literal_count / 4) return histogram(level, literals, literal_count, counts);
   for (size_t i = 0; i < count; i++) {
     for (uint32_t k = 0; k < taken[i].length; k++) counts[block[taken[i].start + k]]--;

@@ -27,8 +27,8 @@ struct BlockScratch {
 };
 
 /**
- * docs/encoder.md §3: writes one block with its header to `out`, which has room for kBlockHeaderBytes + bytes, and returns what that took. 1 ≤ bytes ≤
- * kBlockBytesMax. Reads nothing outside of the block.
+ * docs/encoder.md §3: writes one block with its header to `out`, which has room for kBlockHeaderBytes + bytes, and
+ * returns what that took. 1 ≤ bytes ≤ kBlockBytesMax. Reads nothing outside of the block.
  */
 size_t encode_block(SimdLevel level, const uint8_t* block, size_t bytes, uint32_t period, bool last,
                     BlockScratch* scratch, uint8_t* out) noexcept;

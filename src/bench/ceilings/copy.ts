@@ -5,9 +5,9 @@ import { runThreads } from "./threads.js";
 const BUFFER_BYTES = 64 * 2 ** 20;
 
 /**
- * Two-pass copy: input → buffer → buffer, what a pipeline without a codec cannot do without. Each thread copies its own part
- * of three buffers, all of pass one before pass two, so that nothing stays in a cache in between. Private memory: V8 copies
- * to shared memory word by word, which is no ceiling.
+ * Two-pass copy: input → buffer → buffer, what a pipeline without a codec cannot do without. Each thread copies its own
+ * part of three buffers, all of pass one before pass two, so that nothing stays in a cache in between. Private memory:
+ * V8 copies to shared memory word by word, which is no ceiling.
  */
 export async function measureCopy(threads: number, seconds: number): Promise<CeilingRun> {
   const partBytes = Math.ceil(BUFFER_BYTES / threads / 4096) * 4096;

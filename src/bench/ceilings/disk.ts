@@ -4,13 +4,15 @@ import type { CeilingRun } from "../job.js";
 import { cpuSecondsSince, gbPerSecond } from "../statistics.js";
 
 const WRITE_BYTES = 16 * 2 ** 20;
-/** Files written side by side: what Node's file threads do at once. One alone is bound by copying into the page cache. */
+/**
+ * Files written side by side: what Node's file threads do at once. One alone is bound by copying into the page cache.
+ */
 const FILES = 4;
 
 /**
- * The disk by itself: `bytes` in large sequential writes into a few files side by side, synced when the writer had to be durable
- * as well. One pass: a second one would find the page cache's memory ready, which the writer does not (on virtual machines that give
- * free memory back, this is a factor of up to ten).
+ * The disk by itself: `bytes` in large sequential writes into a few files side by side, synced when the writer had to
+ * be durable as well. One pass: a second one would find the page cache's memory ready, which the writer does not (on
+ * virtual machines that give free memory back, this is a factor of up to ten).
  */
 export async function measureDisk(folder: string, bytes: number, durable: boolean): Promise<CeilingRun> {
   const data = new Uint8Array(WRITE_BYTES);

@@ -21,8 +21,8 @@ export interface EncodeThreadData {
 }
 
 /**
- * The bare encoder on all cores: chunks of the same input, gathered before the clock starts, encoded in parallel with nothing
- * around it. The same code, called chunk by chunk.
+ * The bare encoder on all cores: chunks of the same input, gathered before the clock starts, encoded in parallel with
+ * nothing around it. The same code, called chunk by chunk.
  */
 export async function measureEncode(
   settings: BenchSettings,

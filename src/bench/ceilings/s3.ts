@@ -11,9 +11,9 @@ import { cpuSecondsSince, gbPerSecond } from "../statistics.js";
 const OBJECTS_AT_ONCE = 4;
 
 /**
- * The server by itself: the same volume in as many objects, in parts of the same size, through the same client with as many connections,
- * from a buffer for each: a single one would stay in the cache, which data that arrives does not. What it uploaded is removed when the clock
- * has stopped.
+ * The server by itself: the same volume in as many objects, in parts of the same size, through the same client with as
+ * many connections, from a buffer for each: a single one would stay in the cache, which data that arrives does not.
+ * What it uploaded is removed when the clock has stopped.
  */
 export async function measureS3({ place, partBytes, concurrency, bytes, objects }: S3Upload): Promise<CeilingRun> {
   const prefix = `bare-${crypto.randomUUID()}`;

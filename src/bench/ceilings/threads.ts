@@ -29,8 +29,8 @@ export interface ThreadsResult {
 }
 
 /**
- * Runs `threads` workers side by side for `seconds`, each on its own data, and adds up their rates. They start their clocks
- * together and each stops at a step of its own, so rates are added, not bytes.
+ * Runs `threads` workers side by side for `seconds`, each on its own data, and adds up their rates. They start their
+ * clocks together and each stops at a step of its own, so rates are added, not bytes.
  */
 export async function runThreads<T>(entry: URL, data: readonly T[], seconds: number): Promise<ThreadsResult> {
   const ready = new Int32Array(new SharedArrayBuffer(4));

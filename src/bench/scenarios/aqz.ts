@@ -1,8 +1,8 @@
 import type { Scenario } from "./scenario.js";
 
 /**
- * What acquire-zarr's own benchmark writes: a shard is one chunk deep, so every epoch seals all four. Chunks of 512 KiB, an epoch of
- * 537 MB.
+ * What acquire-zarr's own benchmark writes: a shard is one chunk deep, so every epoch seals all four. Chunks of 512
+ * KiB, an epoch of 537 MB.
  */
 export const aqz: Scenario = {
   name: "aqz",

@@ -1,8 +1,8 @@
 import type { Scenario } from "./scenario.js";
 
 /**
- * A medium-format camera: a plane is 315 MB. Chunks of 1 MiB (19 bits of elements, shared out 1 : 0 : 8 : 8), 20 shards at once of 12
- * epochs each, an epoch of 629 MB.
+ * A medium-format camera: a plane is 315 MB. Chunks of 1 MiB (19 bits of elements, shared out 1 : 0 : 8 : 8), 20 shards
+ * at once of 12 epochs each, an epoch of 629 MB.
  */
 export const medfmt: Scenario = {
   name: "medfmt",

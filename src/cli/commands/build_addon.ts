@@ -11,7 +11,10 @@ The bytes that are written are the same with and without the addon.
 
 Exit code 1: the addon cannot be built here; the last line says why.`;
 
-/** `millrace build-addon`: what `npm run build:native` is for a checkout, for the projects that have installed the package. */
+/**
+ * `millrace build-addon`: what `npm run build:native` is for a checkout, for the projects that have installed the
+ * package.
+ */
 export function buildAddonCommand({ io, finish }: CommandContext): Command {
   return new Command("build-addon")
     .description("Build the native addon of this installation, which makes encoding many times faster.")

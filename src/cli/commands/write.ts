@@ -244,7 +244,10 @@ async function pump(
   }
 }
 
-/** @throws MillraceError INCOMPLETE_ROW when the input ended within one. The store is closed and holds the rows before it. */
+/**
+ * @throws MillraceError INCOMPLETE_ROW when the input ended within one. The store is closed and holds the rows before
+ * it.
+ */
 function checkWholeRows(end: PumpEnd, rowBytes: number, rows: number): void {
   const leftOverBytes = (end.bytes % rowBytes) + end.carriedBytes;
   if (leftOverBytes === 0) return;

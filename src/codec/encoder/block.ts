@@ -7,7 +7,10 @@ const FLAT_BYTES_MIN = 16384;
 
 export type BlockType = "raw" | "rle" | "compressed";
 
-/** A block with every intermediate, in the order in which docs/encoder.md §3 makes them; what was never reached is undefined. */
+/**
+ * A block with every intermediate, in the order in which docs/encoder.md §3 makes them; what was never reached is
+ * undefined.
+ */
 export interface BlockAnalysis {
   readonly type: BlockType;
   readonly equalCount: number;

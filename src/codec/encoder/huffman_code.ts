@@ -1,7 +1,10 @@
 /** Longest code, bits: the most that RFC 8878 4.2.1 allows. */
 export const CODE_BITS_MAX = 11;
 
-/** Code lengths by package-merge, with the tie rules of docs/encoder.md §5; 0 for values that do not occur. At least two must. */
+/**
+ * Code lengths by package-merge, with the tie rules of docs/encoder.md §5; 0 for values that do not occur. At least two
+ * must.
+ */
 export function codeLengths(counts: Uint32Array): Uint8Array {
   const leaves = [...counts.keys()].filter((s) => counts[s] > 0).sort((a, b) => counts[a] - counts[b] || a - b);
   const weights = leaves.map((s) => counts[s]);

@@ -6,7 +6,8 @@ const DIRECT_LAST_MAX = 128;
 const FSE_BYTES_LIMIT = 128;
 
 /**
- * The Huffman_Tree_Description of weights, docs/encoder.md §5: the shorter of both forms, `undefined` when neither is possible.
+ * The Huffman_Tree_Description of weights, docs/encoder.md §5: the shorter of both forms, `undefined` when neither is
+ * possible.
  * @param weights up to and including the last symbol, whose weight is left out
  */
 export function describeTree(weights: Uint8Array): Uint8Array | undefined {

@@ -1,6 +1,6 @@
 /**
- * The block encoder in TypeScript: the oracle of the C++ and GPU ones, stage by stage as docs/encoder.md has them, and the encoder
- * of machines without the addon and of browsers. Nothing here needs Node.
+ * The block encoder in TypeScript: the oracle of the C++ and GPU ones, stage by stage as docs/encoder.md has them, and
+ * the encoder of machines without the addon and of browsers. Nothing here needs Node.
  */
 import { MillraceError } from "../../base/errors.js";
 import { encodeBloscContainer } from "./blosc_container.js";

@@ -1,8 +1,9 @@
-// Makes the Huffman code of a block's literals, its tree description, and the place of every thread's literals in their streams
-// (docs/encoder.md §4, §5).
+// Makes the Huffman code of a block's literals, its tree description, and the place of every thread's literals in their
+// streams (docs/encoder.md §4, §5).
 //
-// One workgroup a block. Package-merge in parallel: an item's place in a merged list is its own index plus a binary search in the
-// other list; which items are leaves is one bit each, and the lengths are counted from those bits backwards.
+// One workgroup a block. Package-merge in parallel: an item's place in a merged list is its own index plus a binary
+// search in the other list; which items are leaves is one bit each, and the lengths are counted from those bits
+// backwards.
 
 @group(0) @binding(1) var<storage, read> tables: array<u32>;
 @group(0) @binding(3) var<storage, read_write> planes: array<u32>;

@@ -1,7 +1,7 @@
 // Shared by every kernel: the parameters of a batch, and where a block's bytes lie.
 //
-// Everything that differs between arrays is a parameter: one set of pipelines serves every stream of a device, and compiling them is
-// the slowest part of opening one.
+// Everything that differs between arrays is a parameter: one set of pipelines serves every stream of a device, and
+// compiling them is the slowest part of opening one.
 //
 // Words of docs/encoder.md. A "task" is one chunk of one epoch; tasks are numbered epoch · chunks_per_epoch + chunk.
 // Bytes are little-endian in u32 words; "at" names are byte offsets unless they say words.
@@ -91,8 +91,8 @@ fn flat_group(id: vec3<u32>) -> u32 {
 
 var<workgroup> sums: array<u32, THREADS>;
 
-// The sum of the values of this thread and of all before it; `sums` then holds every thread's. For whole workgroups; a barrier must
-// stand between reading `sums` and the next scan.
+// The sum of the values of this thread and of all before it; `sums` then holds every thread's. For whole workgroups; a
+// barrier must stand between reading `sums` and the next scan.
 fn scan(value: u32, thread: u32) -> u32 {
   sums[thread] = value;
   workgroupBarrier();

@@ -1,4 +1,5 @@
-// Lays every encoded block down at its final place, with the headers of block, frame and container (docs/encoder.md §2, §8).
+// Lays every encoded block down at its final place, with the headers of block, frame and container (docs/encoder.md §2,
+// §8).
 //
 // One workgroup a block. Neighbours may meet inside a word: such a word is or-ed into zeros, every other one is stored.
 

@@ -1,4 +1,5 @@
-// Gathers every chunk out of the batch, pads it, and separates the bytes of its elements into planes (docs/encoder.md §1).
+// Gathers every chunk out of the batch, pads it, and separates the bytes of its elements into planes (docs/encoder.md
+// §1).
 //
 // One invocation makes one word of each plane, or one word of the chunk where nothing is shuffled.
 

@@ -1,4 +1,5 @@
-// Writes the literals section of a block (docs/encoder.md §4): its header, the tree, and every thread's codes at their place.
+// Writes the literals section of a block (docs/encoder.md §4): its header, the tree, and every thread's codes at their
+// place.
 //
 // One workgroup a block. A stream holds its last literal lowest, so each thread goes through its span backwards.
 

@@ -1,7 +1,8 @@
-// Gives every chunk its place: one run a shard, in the order in which a shard holds them (by shard, then epoch, then chunk).
+// Gives every chunk its place: one run a shard, in the order in which a shard holds them (by shard, then epoch, then
+// chunk).
 //
-// One workgroup: each thread adds up a range of chunks, the sums are scanned, then it goes through its range again. Few words, so
-// no scan that would have to wait for other workgroups.
+// One workgroup: each thread adds up a range of chunks, the sums are scanned, then it goes through its range again. Few
+// words, so no scan that would have to wait for other workgroups.
 
 @group(0) @binding(1) var<storage, read> tables: array<u32>;
 @group(0) @binding(4) var<storage, read_write> work: array<u32>;

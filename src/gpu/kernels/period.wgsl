@@ -1,7 +1,7 @@
 // Counts, in a sample of every frame, at which distances bytes repeat (docs/encoder.md §1, "The period").
 //
-// One workgroup looks at one frame, or at 64 KiB of it where codec zstd makes one frame of the chunk. Sums of integers: their order
-// does not matter.
+// One workgroup looks at one frame, or at 64 KiB of it where codec zstd makes one frame of the chunk. Sums of integers:
+// their order does not matter.
 
 @group(0) @binding(1) var<storage, read> tables: array<u32>;
 @group(0) @binding(3) var<storage, read_write> planes: array<u32>;
@@ -20,7 +20,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let flat = flat_group(group);
   let task = flat / params.period_groups;
   let part = flat % params.period_groups;
-  // The rest of a workgroup's grid, and skipped epochs, are left without work rather than without their turn at the barrier.
+  // The rest of a workgroup's grid, and skipped epochs, are left without work rather than without their turn at the
+  // barrier.
   let idle = task >= params.task_count;
   let frame = select(part, 0u, params.codec == CODEC_ZSTD);
   let begin = select(0u, part * PART_BYTES, params.codec == CODEC_ZSTD);
@@ -48,7 +49,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     }
     let within = item % GROUP_BYTES;
     if (is_shuffled()) {
-      // Position j of the frame is byte j mod T of element j / T; the sample holds whole elements, so planes may go one by one.
+      // Position j of the frame is byte j mod T of element j / T; the sample holds whole elements, so planes may go one
+      // by one.
       let elements_in_group = GROUP_BYTES / params.item_bytes;
       let element = start / params.item_bytes + within % elements_in_group;
       let elements = min(BLOCK_BYTES, params.chunk_elements - frame * BLOCK_BYTES);

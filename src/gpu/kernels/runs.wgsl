@@ -1,7 +1,7 @@
 // Finds the runs of a block, decides which become sequences, and lists them (docs/encoder.md §3).
 //
-// One workgroup a block. Which bytes equal the one a period before is one bit a byte; a run is an interval of bits, owned by the
-// thread in whose span it starts.
+// One workgroup a block. Which bytes equal the one a period before is one bit a byte; a run is an interval of bits,
+// owned by the thread in whose span it starts.
 
 @group(0) @binding(1) var<storage, read> tables: array<u32>;
 @group(0) @binding(3) var<storage, read_write> planes: array<u32>;
@@ -157,7 +157,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
         }
         unlike |= (word ^ splat) & byte_mask;
         if (position + 3u >= period) {
-          // The four bytes a period before. Those in front of the block are masked below; the first word of a buffer has none.
+          // The four bytes a period before. Those in front of the block are masked below; the first word of a buffer
+          // has none.
           let back = at + position - period;
           var before = 0u;
           if (at + position >= period) {
@@ -285,8 +286,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   workgroupBarrier();
   let worthwhile = atomicLoad(&saving) >= SAVING_MIN;
 
-  // Bytes of taken runs in this span, one bit each. Adding a run's start to the mask clears the run by its carry, up to its end; a run
-  // that flows in from the span before is a carry into the lowest bit.
+  // Bytes of taken runs in this span, one bit each. Adding a run's start to the mask clears the run by its carry, up to
+  // its end; a run that flows in from the span before is a carry into the lowest bit.
   var matched = vec4<u32>(0u);
   var run_count = 0u;
   if (worthwhile) {

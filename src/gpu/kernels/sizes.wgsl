@@ -1,7 +1,8 @@
-// Adds up every chunk: which blocks stay raw, which Blosc blocks and chunks are stored as they are, and how long all of it is
-// (docs/encoder.md §2, §3.6, §8).
+// Adds up every chunk: which blocks stay raw, which Blosc blocks and chunks are stored as they are, and how long all of
+// it is (docs/encoder.md §2, §3.6, §8).
 //
-// Codec none does without: its chunks are as long as they are. One workgroup a chunk; its frames, or for codec zstd its blocks, are scanned tile by tile.
+// Codec none does without: its chunks are as long as they are. One workgroup a chunk; its frames, or for codec zstd its
+// blocks, are scanned tile by tile.
 
 @group(0) @binding(1) var<storage, read> tables: array<u32>;
 @group(0) @binding(4) var<storage, read_write> work: array<u32>;

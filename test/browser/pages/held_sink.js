@@ -1,4 +1,5 @@
-// A sink of a page's own whose writes stand at a gate, for moduleSink: same thread, so a test and the sink share this module.
+// A sink of a page's own whose writes stand at a gate, for moduleSink: same thread, so a test and the sink share this
+// module.
 
 let open = () => {};
 let gate = Promise.resolve();

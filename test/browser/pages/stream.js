@@ -65,7 +65,9 @@ export async function describeFiles(files) {
   return objects;
 }
 
-/** The stores of all codecs, written at the same time: on a GPU the streams share a device, and kernels compile once. */
+/**
+ * The stores of all codecs, written at the same time: on a GPU the streams share a device, and kernels compile once.
+ */
 export async function writeAll(millrace, codecs, over) {
   const stores = codecs.map(async (codec) => {
     const sink = millrace.memorySink();
@@ -114,7 +116,8 @@ export async function stall(millrace, ending) {
   );
   stream.closed.catch(() => {});
   const waits = () => writer.metrics().waiting.map(({ owner, rule }) => `${owner} ${rule}`);
-  // The batch behind the held one waits for its turn, and the engine for a slot. Until it does, it waits for other things.
+  // The batch behind the held one waits for its turn, and the engine for a slot. Until it does, it waits for other
+  // things.
   const standstill = [
     "producer STAGING_FREE",
     "engine JOIN_BEFORE_REFILL",

@@ -36,8 +36,8 @@ describe("SyntheticCamera", () => {
       expect(mean(values)).toBeGreaterThan(OFFSET_COUNTS + 20);
       expect(mean(values)).toBeLessThan(OFFSET_COUNTS + 200);
     }
-    // Photon transfer: half the variance between neighbouring frames over the mean signal is the gain, 1.6 counts per photon,
-    // plus a little read noise and movement.
+    // Photon transfer: half the variance between neighbouring frames over the mean signal is the gain, 1.6 counts per
+    // photon, plus a little read noise and movement.
     let squares = 0;
     let signal = 0;
     for (let i = 0; i < size * size; i++) {

@@ -26,7 +26,8 @@ describe("parseZstdFrames", () => {
   });
 
   it("reads the fields that libzstd never wrote here", () => {
-    // FHD 0xc0: 8-byte size, window byte; 0x03: no size, 4-byte dictionary id 0; 0x24: single segment, 1-byte size, checksum.
+    // FHD 0xc0: 8-byte size, window byte; 0x03: no size, 4-byte dictionary id 0; 0x24: single segment, 1-byte size,
+    // checksum.
     const last = [0x01, 0x00, 0x00];
     const magic = [0x28, 0xb5, 0x2f, 0xfd];
     expect(parseZstdFrames(Uint8Array.of(...magic, 0xc0, 0, 7, 0, 0, 0, 1, 0, 0, 0, ...last))).toMatchObject({

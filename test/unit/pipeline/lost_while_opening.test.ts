@@ -12,7 +12,10 @@ import type { DeliveryInit, EngineInit } from "../../../src/pipeline/messages.js
 import { type DeliveryPorts, runDelivery } from "../../../src/pipeline/run_delivery.js";
 import { allocateStreamMemory } from "../../../src/pipeline/stream_memory.js";
 
-/** What a thread hears while it opens, through real ports: a port without a listener keeps its messages, and says once that it closed. */
+/**
+ * What a thread hears while it opens, through real ports: a port without a listener keeps its messages, and says once
+ * that it closed.
+ */
 const memory = () =>
   allocateStreamMemory({
     stagingSlots: 1,

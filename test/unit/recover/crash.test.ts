@@ -107,7 +107,9 @@ it.each([
   },
 );
 
-/** Recovers a copy of the bucket, but for the call with that number, which fails: before it has done anything, or after. */
+/**
+ * Recovers a copy of the bucket, but for the call with that number, which fails: before it has done anything, or after.
+ */
 async function interrupted(image: CrashImage, index: number, when: "before" | "after"): Promise<FakeS3> {
   const s3 = image.s3.copy();
   s3[when] = (call) => {

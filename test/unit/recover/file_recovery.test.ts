@@ -33,8 +33,8 @@ const CHUNK_BYTES = 2 * 2 * 2;
 const content = (rows: number): Uint8Array => elementBytes(0, rows * 6, 2);
 
 /**
- * A store of 16 rows whose writer crashed when all shards were sealed, and nothing but the first shape published: journals of four rows, of
- * which the last is not sealed.
+ * A store of 16 rows whose writer crashed when all shards were sealed, and nothing but the first shape published:
+ * journals of four rows, of which the last is not sealed.
  */
 async function crashed(durability: Durability = "shard"): Promise<RecordingFs> {
   const { images } = await crashFolder({ ...STREAM, durability }, async (writer) => {
@@ -69,7 +69,10 @@ async function put(fs: RecordingFs, key: string, bytes: Uint8Array): Promise<voi
 
 const read = (fs: RecordingFs, key: string): Uint8Array => fs.files(ROOT).get(key)!;
 
-/** Recovers, and checks that what is left is whole and holds the first rows. Where something is damaged, the rest need not be whole. */
+/**
+ * Recovers, and checks that what is left is whole and holds the first rows. Where something is damaged, the rest need
+ * not be whole.
+ */
 async function recoverTo(fs: RecordingFs, rows: number, options: RecoverOptions = {}) {
   const report = await recoverOn(fs, options);
   expect(rowsOf(fs)).toBe(rows);
@@ -155,7 +158,8 @@ describe("recovery of a folder", () => {
   });
 
   it("keeps nothing behind a row that is not whole, though the next one is", async () => {
-    // As after a power cut while row 2 was being sealed: its journal does not say so yet, and one shard has lost its second epoch.
+    // As after a power cut while row 2 was being sealed: its journal does not say so yet, and one shard has lost its
+    // second epoch.
     const journal = read(fs, journalKey(2));
     await put(fs, journalKey(2), journal.subarray(0, journal.length - encodeSealed(12).byteLength));
     await put(fs, "c/2/1.partial", read(fs, "c/2/1").subarray(0, CHUNK_BYTES + 3));
@@ -318,8 +322,9 @@ describe("damage", () => {
 
 describe("a row that was opened again", () => {
   /**
-   * Seven rows are published: row 1 of shards holds three of them, the last in a padded epoch. A writer has begun to write that row again: `partial`
-   * files with all that was there and more, beside the sealed ones. Its journal is as far as `epochs`.
+   * Seven rows are published: row 1 of shards holds three of them, the last in a padded epoch. A writer has begun to
+   * write that row again: `partial` files with all that was there and more, beside the sealed ones. Its journal is as
+   * far as `epochs`.
    */
   async function reopened(epochs: number, sealed: readonly string[] = []): Promise<RecordingFs> {
     const closed = new RecordingFs();

@@ -22,7 +22,10 @@ import { FakeS3 } from "../../helpers/fake_s3.js";
 import { elementBytes } from "../../helpers/stream_model.js";
 import { filesBelow, makeTempFolder, removeFolder } from "../../helpers/temp_folder.js";
 
-/** Several writers below groups that somebody wrote by hand: each child is a store of its own, with its own marker and journals. */
+/**
+ * Several writers below groups that somebody wrote by hand: each child is a store of its own, with its own marker and
+ * journals.
+ */
 
 let folder: string;
 let root: string;

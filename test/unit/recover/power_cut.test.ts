@@ -12,8 +12,9 @@ import {
 } from "../../helpers/power_scenes.js";
 
 /**
- * The power goes at any moment of a stream, or of a recovery, and what was not synced by then is there, or not, or in part: power_medium.ts has
- * the rules. A few of the possible images, the same in every run; `scripts/power_cuts.sh MINUTES` tries many. docs/reliability.md has the counts.
+ * The power goes at any moment of a stream, or of a recovery, and what was not synced by then is there, or not, or in
+ * part: power_medium.ts has the rules. A few of the possible images, the same in every run;
+ * `scripts/power_cuts.sh MINUTES` tries many. docs/reliability.md has the counts.
  */
 const FEW: TryOptions = { ...USUAL, madeMax: 400, images: 25, recoveries: 2, imagesPerRecovery: 6 };
 

@@ -12,7 +12,10 @@ import {
   whatNotices,
 } from "../../helpers/power_scenes.js";
 
-/** The long run of power_cut.test.ts: scripts/power_cuts.sh [MINUTES [SEED]]. A failure names the seed of its stream, and the moment. */
+/**
+ * The long run of power_cut.test.ts: scripts/power_cuts.sh [MINUTES [SEED]]. A failure names the seed of its stream,
+ * and the moment.
+ */
 const minutes = Number(process.env.MILLRACE_POWER_MINUTES ?? 0.5);
 const firstSeed = Number(process.env.MILLRACE_POWER_SEED ?? wallMs() % 2 ** 31);
 
@@ -43,7 +46,8 @@ it(
 const SPARE: readonly RegExp[] = [
   // Folders that were there before a stream was resumed: its writer cannot know whether their names were ever synced.
   /^(\.|c(\/N)*), a store that is resumed /,
-  // What is copied from old shards at durability "batch": the next batch would do, and the old shards are there until then.
+  // What is copied from old shards at durability "batch": the next batch would do, and the old shards are there until
+  // then.
   /^(c\/N\/N\/N\.partial|\.millrace\/journal\.N), a store that is resumed .*, batch$/,
   // Before a handle is closed early, or a failed write would be forgotten with it: not what a power cut can show.
   /^c\/N\/N\/N\.partial, an end, one handle/,

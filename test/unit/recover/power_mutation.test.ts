@@ -6,7 +6,10 @@ import { syncedPaths, USUAL } from "../../helpers/power_run.js";
 import { POWER_SCENES, type PowerCase, recordCase, whatNotices } from "../../helpers/power_scenes.js";
 import { endedAndRecovered, type PowerStream } from "../../helpers/power_stream.js";
 
-/** Each sync there is, left out: then rows are lost, or a torn store is seen. Otherwise the sync, or the model of a power cut, would be worth nothing. */
+/**
+ * Each sync there is, left out: then rows are lost, or a torn store is seen. Otherwise the sync, or the model of a
+ * power cut, would be worth nothing.
+ */
 
 const scene = (name: string): PowerCase => POWER_SCENES.find(([known]) => known === name)![1];
 const ROWS = scene("several rows of shards");

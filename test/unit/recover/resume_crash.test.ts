@@ -107,7 +107,8 @@ describe.each(SCENES)("a stream that is resumed %s and crashes at any call", (_,
       seen.add(found);
       const content = stream.content.subarray(0, rowsOf(s3) * stream.rowBytes);
       const left = (stream.content.length - content.length) / stream.rowBytes;
-      // Data where the crashed stream skipped, and the other way round: nothing of what it left behind may shine through.
+      // Data where the crashed stream skipped, and the other way round: nothing of what it left behind may shine
+      // through.
       const again = await resumed({ s3, content }, rows(Math.floor(left / 3), left - Math.floor(left / 3)), options);
       const final = again.images.at(-1)!.s3;
       const verified = await verifyStore(storeOf(final));

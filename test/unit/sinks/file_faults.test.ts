@@ -28,7 +28,9 @@ interface Outcome {
   readonly errors: unknown[];
 }
 
-/** Three shards over a cache of two handles, metadata before and after: what a writer does, stopping at the first error. */
+/**
+ * Three shards over a cache of two handles, metadata before and after: what a writer does, stopping at the first error.
+ */
 async function scenario(sink: FileSink): Promise<Outcome> {
   const sealed: string[] = [];
   const errors: unknown[] = [];

@@ -163,7 +163,10 @@ describe("readRegion", () => {
     expect((await reader.readRegion([0, 0, 0], [1, 1, 1])).data).toEqual(expected.subarray(0, 2));
   });
 
-  /** A store of three rows, and its shards once two more were appended: the chunk that was not full is another one, at the same place. */
+  /**
+   * A store of three rows, and its shards once two more were appended: the chunk that was not full is another one, at
+   * the same place.
+   */
   async function grown() {
     const about = { ...ARRAY, codec: { name: "zstd" }, chunk: [2, 8, 6], shard: [4, 8, 6] } as const;
     const before = await craftStore({ ...about, shape: [3, 8, 6] });

@@ -7,8 +7,8 @@ import { fuzzCorpus } from "../../helpers/fuzz_corpus.js";
 import { checkCase, type FuzzCase, fuzzCase } from "../../helpers/verify_case.js";
 
 /**
- * The long run of verify_fuzz.test.ts: scripts/fuzz_verify.sh [MINUTES [SEED [CASE]]]. What fails, and what was being checked when the
- * process ended or hung, lies in build/fuzz_verify/: case.json, and the damaged store as a folder.
+ * The long run of verify_fuzz.test.ts: scripts/fuzz_verify.sh [MINUTES [SEED [CASE]]]. What fails, and what was being
+ * checked when the process ended or hung, lies in build/fuzz_verify/: case.json, and the damaged store as a folder.
  */
 const minutes = Number(process.env.MILLRACE_FUZZ_MINUTES ?? 0.5);
 const seed = Number(process.env.MILLRACE_FUZZ_SEED ?? wallMs() % 2 ** 31);
@@ -48,7 +48,8 @@ it(
     let number = only ?? 0;
     for (; only === undefined ? now() < end : number === only; number++) {
       const one = fuzzCase(corpus, seed, number);
-      // Now and then: writing a file for each would be most of the time, and a hang within a hundred cases is found again.
+      // Now and then: writing a file for each would be most of the time, and a hang within a hundred cases is found
+      // again.
       if (number % 100 === 0 || only !== undefined) save(number, one);
       try {
         const startMs = now();
