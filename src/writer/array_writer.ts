@@ -471,8 +471,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     if (this.#intake.reservedBytes > 0) throw stillReserved(call, this.#intake.reservedBytes);
   }
 
-  // ------------------------------------------------------------------------------------------------------------- life
-  // cycle
+  // ----------------------------------------------------------------------------------------------------------------
+  // life cycle
 
   async #open(checked: CheckedOptions, options: WriterOptions, resume: ResumePoint | undefined): Promise<void> {
     const { geometry } = this;
