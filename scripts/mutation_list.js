@@ -170,21 +170,21 @@ export const MUTATIONS = [
   // Delivery.
   [
     "delivery takes batches as they come",
-    "pipeline/delivery.ts",
+    "pipeline/turn_queue.ts",
     "if (this.#turn >= generation) return",
     "return",
     [MODEL],
   ],
   [
     "a row is published before its shards are sealed",
-    "pipeline/delivery.ts",
+    "pipeline/array_delivery.ts",
     'await this.#order.wait("PUBLISH_AFTER_DURABLE", sealed, undefined);',
     "sealed.catch(() => {});",
     [RULES],
   ],
   [
     "the journal tells of data that are still on their way",
-    "pipeline/delivery.ts",
+    "pipeline/array_delivery.ts",
     'this.#order.wait("JOURNAL_AFTER_DATA", appended, undefined)',
     "Promise.resolve()",
     [RULES],
