@@ -183,6 +183,13 @@ export const MUTATIONS = [
     [RULES],
   ],
   [
+    "a later row is begun before the rows that were skipped are published",
+    "pipeline/array_delivery.ts",
+    'await this.#order.wait("SKIP_PUBLISHED", this.#publisher.publishUpTo(rowTo), undefined);',
+    "this.#publisher.publishUpTo(rowTo).catch(() => {});",
+    [MODEL],
+  ],
+  [
     "the journal tells of data that are still on their way",
     "pipeline/array_delivery.ts",
     'this.#order.wait("JOURNAL_AFTER_DATA", appended, undefined)',

@@ -159,6 +159,20 @@ export class ArrayDelivery {
     }
   }
 
+  /**
+   * Rows of shards up to `rowTo`, a whole number of them, were skipped. Nothing is stored, and no journal tells of them:
+   * published, they are durable. SKIP_PUBLISHED: only then may a later row begin, since recovery goes from the shape on
+   * from row to row, and ends where one has no journal.
+   */
+  async passBy(rowTo: number): Promise<void> {
+    this.#untouched = false;
+    await this.sealed();
+    if (!this.#state.writes) return;
+    await this.#order.wait("SKIP_PUBLISHED", this.#publisher.publishUpTo(rowTo), undefined);
+    this.#journals?.passedBy();
+    this.#rowsDurable = Math.max(this.#rowsDurable, rowTo);
+  }
+
   async #openRow(row: number, isContinued = false): Promise<ShardRow> {
     // First: a shard that no journal tells of is one that recovery can only throw away.
     const journal = await this.#journals?.openRow(row);
@@ -248,10 +262,7 @@ export class ArrayDelivery {
    * published.
    */
   async #raiseDurable(rows: number, listed: boolean): Promise<void> {
-    if (this.#sink.announceEnd !== undefined && !listed) {
-      this.#publisher.want(rows);
-      await this.#publisher.publish();
-    }
+    if (this.#sink.announceEnd !== undefined && !listed) await this.#publisher.publishUpTo(rows);
     this.#durableUpTo(rows);
   }
 

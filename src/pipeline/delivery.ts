@@ -35,6 +35,8 @@ export class Delivery {
   /** The write of the job whose turn it is. */
   #writing: Promise<void> = Promise.resolve();
   #reopening: Promise<void> = Promise.resolve();
+  /** The last skip that was announced, until its turn comes. */
+  #nextSkip: { readonly generation: number; rowTo: number } | undefined;
   /** Messages that are worked on. */
   #working = 0;
   readonly #begun = new Signal();
@@ -107,6 +109,9 @@ export class Delivery {
       case "batch":
         this.#work(this.#job(message.batch));
         break;
+      case "skipped":
+        this.#skip(message.rowTo, message.afterGeneration + 1);
+        break;
       case "flush":
         this.#work(this.#flush(message.id, message.afterGeneration));
         break;
@@ -170,6 +175,28 @@ export class Delivery {
       this.#links.toEngine({ type: "joined", generation });
       this.#turns.done(generation);
     }
+  }
+
+  /** Rows of shards that were skipped whole, up to `rowTo`, before `generation`. */
+  #skip(rowTo: number, generation: number): void {
+    if (this.#nextSkip?.generation === generation) {
+      // A program that skips faster than shapes are published must not fill memory with messages.
+      this.#nextSkip.rowTo = rowTo;
+      return;
+    }
+    const skip = { generation, rowTo };
+    this.#nextSkip = skip;
+    const passed = this.#turns.before(generation, async () => {
+      if (this.#nextSkip === skip) this.#nextSkip = undefined;
+      if (!this.#state.writes) return;
+      try {
+        this.#writing = this.#array.passBy(skip.rowTo);
+        await this.#writing;
+      } catch (error) {
+        this.#fail(error);
+      }
+    });
+    this.#work(passed);
   }
 
   async #flush(id: number, afterGeneration: number): Promise<void> {

@@ -34,6 +34,8 @@ export type ToEngine =
       readonly rowTo: number;
       readonly skippedEpochs: Uint8Array | undefined;
     }
+  /** Whole rows of shards, rows [from, to) of the array, were skipped: no slot holds them. */
+  | { readonly type: "skipped"; readonly rowFrom: number; readonly rowTo: number }
   | { readonly type: "flush"; readonly id: number }
   /** Run out everything, then stop. `rows`: final length of the append dimension. */
   | { readonly type: "close"; readonly rows: number }
@@ -51,6 +53,8 @@ export type FromEngine =
 /** engine → delivery */
 export type ToDelivery =
   | { readonly type: "batch"; readonly batch: HostBatch }
+  /** Behind that generation, rows of shards up to this row of the array were skipped. */
+  | { readonly type: "skipped"; readonly rowTo: number; readonly afterGeneration: number }
   | { readonly type: "flush"; readonly id: number; readonly afterGeneration: number }
   | { readonly type: "close"; readonly rows: number; readonly afterGeneration: number }
   /** Write nothing more; batches still come, and are only joined. `hurry`: writes and seals on their way may fail. */

@@ -73,6 +73,12 @@ export class Publisher {
     this.#timer.unref?.();
   }
 
+  /** `rows` are durable once they are published: publishes them now. */
+  publishUpTo(rows: number): Promise<void> {
+    this.#wanted = Math.max(this.#wanted, rows);
+    return this.publish();
+  }
+
   /** Publishes what was wanted last, now; nothing to do when it is published already. */
   publish(): Promise<void> {
     this.#writing = this.#writing.catch(() => {}).then(() => this.#write());
@@ -96,8 +102,9 @@ export class Publisher {
     this.#lastMs = now();
     this.#counters.add("publishNs", nowNs() - from);
     this.#counters.add("publishCount", 1);
-    // They lie in sealed shards, and the shape covers them: durable, also where the disk had no room for the journal to
-    // say so.
+    // They lie in sealed shards, or nothing was to be stored of them, and the shape covers them: durable, also where no
+    // journal says so.
+    this.#counters.raise("rowsDelivered", rows);
     this.#counters.raise("rowsDurable", rows);
     this.#counters.raise("rowsPublished", rows);
     this.#onPublished(rows);

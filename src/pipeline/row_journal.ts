@@ -73,6 +73,11 @@ export class Journals {
     this.#sweep();
   }
 
+  /** The rows that come next were skipped and have no journal: the next range begins behind them. */
+  passedBy(): void {
+    if (this.#first === this.#end) this.#first = undefined;
+  }
+
   published(rows: number): void {
     this.#rowsPublished = rows;
     this.#sweep();

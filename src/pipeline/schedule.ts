@@ -19,7 +19,7 @@ export function scheduleMode(outputSlots: number): ScheduleMode {
   return outputSlots === 1 ? "depth1" : "pipelined";
 }
 
-type Work = StagedSlot | Extract<ToEngine, { type: "flush" | "close" }>;
+type Work = StagedSlot | Extract<ToEngine, { type: "skipped" | "flush" | "close" }>;
 
 export interface ScheduleInit {
   readonly backend: Backend;
@@ -86,6 +86,7 @@ export class Schedule {
         batch.fill(message);
         break;
       }
+      case "skipped":
       case "flush":
       case "close":
         this.#queue.push(message);
@@ -122,7 +123,8 @@ export class Schedule {
       const work = await this.#next();
       if (work === undefined) continue;
       if ("type" in work) {
-        // Delivery waits for every generation up to this one, so the marker may overtake batches still in the backend.
+        if (work.type === "skipped") this.#raiseEncoded(work.rowFrom, work.rowTo);
+        // Delivery waits for every generation up to this one, so the message may overtake batches still in the backend.
         this.#init.toDelivery({ ...work, afterGeneration: this.#lastOutputGeneration });
         if (work.type === "close") break;
       } else {

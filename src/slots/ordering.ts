@@ -83,6 +83,12 @@ export const ORDERING_RULES = {
     guards: "a published shape only covers sealed shards, durable ones where durability was asked for",
     perSlot: false,
   },
+  SKIP_PUBLISHED: {
+    producer: "sink",
+    consumer: "delivery",
+    guards: "the published shape covers rows of shards that were skipped whole before a later row is begun",
+    perSlot: false,
+  },
   JOURNAL_UNTIL_PUBLISHED: {
     producer: "delivery",
     consumer: "delivery",

@@ -21,6 +21,7 @@ export interface IntakeInit {
   readonly rowBytes: number;
   readonly epochRows: number;
   readonly epochsPerBatch: number;
+  readonly epochsPerShard: number;
   /** Bytes of the whole array, when its append dimension is bounded; else Infinity. */
   readonly totalBytesMax: number;
   /**
@@ -33,7 +34,17 @@ export interface IntakeInit {
   /** The open slot has got a whole epoch, and the engine did not know of any. */
   onWaiting?(slot: Slot): void;
   onFilled(slot: Slot, epochCount: number, rowTo: number, skippedEpochs: Uint8Array | undefined): void;
+  /** Whole rows of shards are left at the fill value: no slot holds them. Rows of the array, [from, to). */
+  onSkipped(rowFrom: number, rowTo: number): void;
 }
+
+/**
+ * How long a range of whole rows of shards must be to pass the slots by: so many batches, or so many rows of shards,
+ * each of which would have a journal. It ends the batch that is open, and costs a refresh of the metadata: a program that
+ * skips a little and appends a little is better off with slots.
+ */
+const BATCHES_PASSED_BY_MIN = 4;
+const SHARD_ROWS_PASSED_BY_MIN = 16;
 
 /**
  * The producer's side of staging: puts bytes, skips and reservations into the current slot and hands it over when it is
@@ -145,6 +156,9 @@ export class Intake {
     assert(this.#totalBytes % rowBytes === 0, "skip starts at a row");
     let done = 0;
     while (done < rows) {
+      const passedBy = this.#passBy(rows - done);
+      done += passedBy;
+      if (passedBy > 0) continue;
       if (!this.#ensureSlot()) break;
       const slot = this.#slot as Slot;
       const rowInEpoch = (this.#position % this.#epochBytes) / rowBytes;
@@ -159,6 +173,23 @@ export class Intake {
       done += count;
     }
     return done;
+  }
+
+  /** Skips whole rows of shards without a slot, where enough of them are next. Returns how many rows of the array. */
+  #passBy(rows: number): number {
+    const { rowBytes, epochRows, epochsPerBatch, epochsPerShard, onSkipped } = this.#init;
+    const shardRows = epochRows * epochsPerShard;
+    const count = Math.floor(rows / shardRows);
+    const from = this.#totalBytes / rowBytes;
+    const isLong =
+      count >= SHARD_ROWS_PASSED_BY_MIN || count * epochsPerShard >= BATCHES_PASSED_BY_MIN * epochsPerBatch;
+    if (!isLong || from % shardRows !== 0) return 0;
+    assert(this.#carry === undefined && this.bytesToRestore === 0, "an epoch begins here");
+    if (this.#slot !== undefined) this.#handOver(this.#position / this.#epochBytes);
+    this.#nextEpoch += count * epochsPerShard;
+    this.#totalBytes += count * shardRows * rowBytes;
+    onSkipped(from, from + count * shardRows);
+    return count * shardRows;
   }
 
   /** Memory for up to `bytes` bytes, all in one slot; null when none is free. The caller writes, then commits. */

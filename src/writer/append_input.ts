@@ -142,6 +142,16 @@ export function checkRowCount(rows: number): void {
   });
 }
 
+/** @throws MillraceError INVALID_DATA where bytes of the array can no longer be counted exactly */
+export function checkCountable(rows: number, rowBytes: number, totalBytes: number): void {
+  if (totalBytes + rows * rowBytes <= Number.MAX_SAFE_INTEGER) return;
+  const rowsMax = Math.floor((Number.MAX_SAFE_INTEGER - totalBytes) / rowBytes);
+  throw new MillraceError("INVALID_DATA", `skip(${rows}) makes the array longer than 2^53 bytes.`, {
+    context: { given: rows, rowsMax },
+    hint: `${rowsMax} rows can be skipped at most.`,
+  });
+}
+
 export function pastEnd(bytesNotAccepted: number, bytesAccepted: number): MillraceError {
   return new MillraceError("WRITE_PAST_END", `${bytesNotAccepted} bytes lie past the end of the append dimension.`, {
     context: { bytesNotAccepted, bytesAccepted },

@@ -21,6 +21,7 @@ import { Mirror } from "../staging/mirror.js";
 import {
   appendAborted,
   checkByteCount,
+  checkCountable,
   checkRowCount,
   checkUnchanged,
   closed,
@@ -123,6 +124,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       rowBytes: g.rowBytes,
       epochRows: g.epochRows,
       epochsPerBatch: plan.epochsPerBatch,
+      epochsPerShard: g.epochsPerShard,
       firstRow,
       totalBytesMax: g.rowCount === null ? Number.POSITIVE_INFINITY : g.rowCount * g.rowBytes,
       fill: checked.fill.bytes,
@@ -131,6 +133,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
       onWaiting: ({ generation }) => this.#link.send({ type: "waiting", generation }),
       onFilled: (slot, epochCount, rowTo, skippedEpochs) =>
         this.#link.send({ type: "filled", generation: slot.generation, epochCount, rowTo, skippedEpochs }),
+      onSkipped: (rowFrom, rowTo) => this.#link.send({ type: "skipped", rowFrom, rowTo }),
     });
     this.#link = new StreamLink(this.#counters, {
       stagingFree: () => {
@@ -262,7 +265,8 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
   }
 
   /**
-   * Leaves `rows` rows at the fill value. A chunk that is skipped whole is not stored at all. Only between rows.
+   * Leaves `rows` rows at the fill value. A chunk that is skipped whole is not stored at all. Only between rows. Many
+   * rows of shards (16, or four batches of them) that are skipped whole cost next to nothing, however many.
    * @throws MillraceError SKIP_NOT_ROW_ALIGNED, WRITE_PAST_END, INVALID_DATA, RESERVE_STATE, WRITER_CLOSED, or the
    * first failure
    */
@@ -280,6 +284,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
           if (inRow !== 0) throw notRowAligned(inRow, rowBytes);
           const left = this.#intake.bytesLeft / rowBytes;
           if (rows > left) throw pastEnd((rows - left) * rowBytes, 0);
+          checkCountable(rows, rowBytes, this.#intake.totalBytes);
           checked = true;
         }
         done += this.#intake.skip(rows - done);

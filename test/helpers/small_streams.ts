@@ -21,6 +21,8 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("skip" as const), rows: fc.nat({ max: 12 }) }) },
+  // Rows of shards whole.
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("skip" as const), rows: fc.integer({ min: 30, max: 90 }) }) },
   { weight: 1, arbitrary: fc.constant({ kind: "flush" as const }) },
 );
 

@@ -1,6 +1,8 @@
 import type { Call, Configuration, Fault } from "./configuration.js";
 
 const append: Call = { call: "append", rows: 1 };
+/** Four batches: no slot holds them. */
+const skipWhole: Call = { call: "skip", rows: 4 };
 const flush: Call = { call: "flush" };
 const close: Call = { call: "close" };
 const abort: Call = { call: "abort" };
@@ -17,6 +19,10 @@ export interface Named extends Configuration {
   /** What was there when this was written, or a little less: fewer mean that something is not chosen any more. */
   readonly statesMin: number;
 }
+
+/** Of the wide ones those with more states are explored by `npm run test:wide` alone, not in CI: they take minutes. */
+const STATES_LONGEST_MIN = 15_000;
+const isLongest = ({ statesMin }: Named): boolean => statesMin >= STATES_LONGEST_MIN;
 
 /** Explored whenever the tests run: all goes well. */
 export const SMALL: readonly Named[] = [
@@ -56,6 +62,13 @@ export const SMALL: readonly Named[] = [
   },
   { ...TINY, name: "tryAppend until all is taken", lanes: [[{ call: "tryAppend", rows: 2 }, close]], statesMin: 600 },
   { ...TINY, name: "rows that are skipped", lanes: [[append, { call: "skip", rows: 1 }, close]], statesMin: 400 },
+  {
+    ...TINY,
+    name: "rows of shards that are skipped whole, a journal",
+    durability: "batch",
+    lanes: [[skipWhole, append, close]],
+    statesMin: 280,
+  },
   {
     ...TINY,
     name: "depth 2, one chunk may be pending in the sink",
@@ -109,6 +122,13 @@ export const SMALL_FAULTS: readonly Named[] = [
     lanes: [[...appends(2), close]],
     faults: ["sink"],
     statesMin: 3900,
+  },
+  {
+    ...TINY,
+    name: "rows of shards that are skipped whole, a call of the sink fails",
+    lanes: [[skipWhole, append, close]],
+    faults: ["sink"],
+    statesMin: 3400,
   },
   {
     ...TINY,
@@ -225,6 +245,14 @@ export const WIDE: readonly Named[] = [
     maxBatchAgeMs: 10,
     lanes: [[{ call: "append", rows: 2 }, { call: "skip", rows: 2 }, append, flush, append, close]],
     statesMin: 17_000,
+  },
+  {
+    ...TINY,
+    name: "depth 2, rows of shards that are skipped whole, twice, a journal",
+    depth: 2,
+    durability: "batch",
+    lanes: [[append, skipWhole, skipWhole, append, close]],
+    statesMin: 18_000,
   },
   {
     ...TINY,
@@ -357,6 +385,14 @@ export const WIDE_FAULTS: readonly Named[] = [
   },
   {
     ...TINY,
+    name: "rows of shards that are skipped whole, a journal, something goes wrong",
+    durability: "shard",
+    lanes: [[skipWhole, append, close]],
+    faults: ["sink", "engine lost"],
+    statesMin: 12_000,
+  },
+  {
+    ...TINY,
     name: "a journal, something goes wrong",
     durability: "shard",
     lanes: [[append, close]],
@@ -364,3 +400,7 @@ export const WIDE_FAULTS: readonly Named[] = [
     statesMin: 5000,
   },
 ];
+
+export const LONGEST: readonly Named[] = [...WIDE, ...WIDE_FAULTS].filter(isLongest);
+export const withoutLongest = (configurations: readonly Named[]): readonly Named[] =>
+  configurations.filter((c) => !isLongest(c));

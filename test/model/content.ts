@@ -81,6 +81,14 @@ export class Content {
     return index.encode().slice();
   }
 
+  /** `rows` and the epochs right behind them that are skipped: nothing is to be done about those. */
+  withSkipped(rows: number): number {
+    const { epochRows } = this.shape;
+    let to = rows;
+    while (to < this.rows && to % epochRows === 0 && this.isSkipped(to / epochRows)) to += epochRows;
+    return Math.min(to, Math.max(rows, this.rows));
+  }
+
   /** Leading rows of which every chunk is there, where `bytesOf` says how many bytes of a shard are. */
   rowsIn(bytesOf: (row: number, shard: number) => number | undefined): number {
     const { epochRows, epochsPerShard, shardsPerRow } = this.shape;

@@ -23,7 +23,8 @@ export class ControlledBackend implements Backend {
   readonly #staging: SlotRing;
   readonly #busyOutput = new Set<number>();
   #lastGeneration = 0;
-  encodedRows = 0;
+  /** Leading rows that are encoded, or that have no chunk. */
+  encodedRows: number;
   readonly #encoded = new Map<number, number>();
   opened = false;
   closed = false;
@@ -34,6 +35,7 @@ export class ControlledBackend implements Backend {
     this.#memory = memory;
     const order = new Ordering({ debug: false, off: [] });
     this.#staging = new SlotRing(memory.stagingControl, memory.staging.length, order, "STAGING_FREE");
+    this.encodedRows = content.withSkipped(0);
   }
 
   kick(batch: StagedBatch): Promise<HostBatch> {
@@ -58,10 +60,7 @@ export class ControlledBackend implements Backend {
       if (!sameBytes(staging.subarray(from, to), before)) this.#wrong(`${name}: staging changed before it was read`);
       this.#encode(batch);
       this.#encoded.set(batch.rowFrom, batch.rowTo);
-      for (let to = this.#encoded.get(this.encodedRows); to !== undefined && to > this.encodedRows; ) {
-        this.encodedRows = to;
-        to = this.#encoded.get(to);
-      }
+      this.#countEncoded();
       const { firstEpoch, epochCount, rowFrom, rowTo, skippedEpochs } = batch;
       const where = { slotIndex: outputIndex, generation: outputGeneration };
       return { ...where, firstEpoch, epochCount, rowFrom, rowTo, skippedEpochs, encodeBusyNs: 0 };
@@ -128,6 +127,16 @@ export class ControlledBackend implements Backend {
           output[offsets[task] + i] = row < batch.rowTo ? staging[(e * epochRows + i) * shardsPerRow + s] : 0;
         }
       }
+    }
+  }
+
+  #countEncoded(): void {
+    // Skipped rows may have come in a batch, or beside all batches.
+    for (;;) {
+      const before = this.encodedRows;
+      const to = this.#encoded.get(before) ?? before;
+      this.encodedRows = this.#content.withSkipped(Math.max(before, to));
+      if (this.encodedRows === before) return;
     }
   }
 

@@ -47,6 +47,12 @@ const BROKEN: Readonly<Record<Exclude<OrderingRule, "POOL_CONSUMED">, Configurat
     harm: /watermark durable is 1, but it is 0/,
   },
   PUBLISH_AFTER_DURABLE: { ...tiny, harm: /1 rows are published, 0 are sealed/ },
+  SKIP_PUBLISHED: {
+    ...tiny,
+    durability: "batch",
+    lanes: [[append, { call: "skip", rows: 4 }, append, close]],
+    harm: /watermark durable is [56], but it is 1/,
+  },
   JOURNAL_UNTIL_PUBLISHED: { ...tiny, durability: "shard", harm: /watermark durable is 1, but it is 0/ },
   EXIT_HANDSHAKE: { ...tiny, lanes: [[append, { call: "exit" }]], harm: /the process leaves/ },
   FAILURE_STOPS_INTAKE: { ...tiny, faults: ["backend"], harm: /rows were accepted after a failure/ },

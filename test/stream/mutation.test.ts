@@ -8,8 +8,8 @@ import { compareRules, driveRules, RULE_ARRAY } from "../helpers/rule_stream.js"
 /**
  * Mutation tests: each ordering rule is switched off in turn, and the same stream that passes with all rules must then
  * fail. EXIT_HANDSHAKE needs a process of its own: test/fault, test/gpu. FAILURE_STOPS_INTAKE needs a failure:
- * test/fault/failed_intake. EPOCHS_WHOLE needs a timer at the right moment: test/model. POOL_CONSUMED guards device
- * memory, which the CPU backend has not: test/gpu.
+ * test/fault/failed_intake. EPOCHS_WHOLE needs a timer at the right moment: test/model. SKIP_PUBLISHED needs rows of
+ * shards that are skipped whole: test/fault/skipped_rows. POOL_CONSUMED guards device memory: test/gpu.
  */
 vi.mock("../../src/pipeline/open_backend.js", async (importOriginal) => {
   const { openBackend } = await importOriginal<{ openBackend: OpenBackend }>();
@@ -22,6 +22,7 @@ const ELSEWHERE = [
   "POOL_CONSUMED",
   "FAILURE_STOPS_INTAKE",
   "EPOCHS_WHOLE",
+  "SKIP_PUBLISHED",
 ] as const satisfies OrderingRule[];
 type Rule = Exclude<OrderingRule, (typeof ELSEWHERE)[number]>;
 

@@ -25,10 +25,12 @@ function setUp(depth: number, totalRows = Number.POSITIVE_INFINITY, firstRow = 0
     rowBytes: ROW,
     epochRows: 3,
     epochsPerBatch: 2,
+    epochsPerShard: 4,
     totalBytesMax: totalRows * ROW,
     firstRow,
     fill: Uint8Array.of(7),
     onOpened: (slot, firstEpoch) => log.push(`open ${slot.generation} epoch ${firstEpoch}`),
+    onSkipped: (from, to) => log.push(`skipped ${from} to ${to}`),
     onFilled: (slot, epochs, rowTo, skipped) => {
       log.push(`full ${slot.generation} epochs ${epochs} to ${rowTo}${skipped ? ` skipped ${skipped[0]}` : ""}`);
       filled.push(slot);
@@ -75,7 +77,7 @@ it("skips: whole epochs are marked and not touched, parts are filled", () => {
   expect(intake.skip(3)).toBe(3);
   expect(intake.skip(1)).toBe(1);
   intake.put(bytes(0, 4), 0);
-  expect(intake.skip(1 + 6 + 99)).toBe(7);
+  expect(intake.skip(1 + 6 + 9)).toBe(7);
   expect(log.slice(0, 2)).toEqual(["open 1 epoch 0", "full 1 epochs 2 to 6 skipped 1"]);
   expect(log.at(-1)).toBe("full 2 epochs 2 to 12 skipped 3");
   expect([...slots[0]]).toEqual([...new Array(12).fill(0xdd), 7, 7, 7, 7, 0, 1, 2, 3, 7, 7, 7, 7]);
@@ -227,4 +229,40 @@ it("tells of a whole epoch that one look has missed", () => {
   expect([whole.count(1, 1), whole.count(1, 2), whole.look(1)]).toEqual([true, false, 2]);
   expect([whole.count(1, 34), whole.look(1), whole.look(0)]).toEqual([true, 34, 0]);
   expect([whole.skippedBetween(1, 0, 33), whole.skippedBetween(1, 32, 34)]).toEqual([undefined, Uint8Array.of(2)]);
+});
+
+it("passes slots by where rows of shards are skipped whole, and ends the batch that is open", () => {
+  // A row of shards has twelve rows of the array, four batches are two of them.
+  const { intake, log } = setUp(2);
+  intake.put(bytes(0, 12 * ROW), 0);
+  expect(log.splice(0)).toEqual(["open 1 epoch 0", "full 1 epochs 2 to 6", "open 2 epoch 2", "full 2 epochs 2 to 12"]);
+  // No slot is free.
+  expect(intake.skip(1e6 * 12 + 5)).toBe(1e6 * 12);
+  expect(log.splice(0)).toEqual(["skipped 12 to 12000012"]);
+  expect(intake.totalBytes).toBe(12_000_012 * ROW);
+});
+
+it("goes by slots where a skip begins or ends inside a row of shards, or is short", () => {
+  const { intake, log, free } = setUp(2);
+  intake.put(bytes(0, 9 * ROW), 0);
+  expect(log.splice(0)).toEqual(["open 1 epoch 0", "full 1 epochs 2 to 6", "open 2 epoch 2"]);
+  expect(intake.skip(3 + 24 + 1)).toBe(3 + 24);
+  expect(log.splice(0)).toEqual(["full 2 epochs 2 to 12 skipped 2", "skipped 12 to 36"]);
+  free();
+  expect(intake.skip(1 + 22)).toBe(6);
+  expect(log.splice(0)).toEqual(["open 3 epoch 12", "full 3 epochs 2 to 42 skipped 3"]);
+});
+
+it("hands over a batch that ends where the skip begins, also one of no epochs", () => {
+  const { intake, log } = setUp(2, 12 + 24);
+  intake.put(bytes(0, 9 * ROW), 0);
+  intake.put(bytes(0, 3 * ROW), 0);
+  log.length = 0;
+  const next = setUp(2, 24);
+  next.intake.reserve(1);
+  next.intake.commit(0);
+  expect(next.intake.skip(24)).toBe(24);
+  expect(next.log).toEqual(["open 1 epoch 0", "full 1 epochs 0 to 0", "skipped 0 to 24"]);
+  expect(next.intake.bytesLeft).toBe(0);
+  expect(next.intake.finish()).toBe(0);
 });
