@@ -259,7 +259,7 @@ export const MUTATIONS = [
     "gpu/kernels/common.wgsl",
     "const ONE_STREAM_BELOW = 256u;",
     "const ONE_STREAM_BELOW = 255u;",
-    ["test/gpu/kernels.test.ts"],
+    ["test/gpu/streams.test.ts"],
   ],
 
   // Files and journals.

@@ -16,7 +16,7 @@ const PROGRAM = `
 import { discardSink, memorySink, openWriter } from ${JSON.stringify(new URL("index.js", dist).href)};
 import { Interrupts } from ${JSON.stringify(new URL("cli/interrupt.js", dist).href)};
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const data = new Uint16Array(4000 * 400).map((_, i) => i);
+const data = new Uint16Array(4000 * 100).map((_, i) => i);
 const open = (more = {}) => openWriter({
   sink: discardSink(),
   backend: "gpu",
@@ -83,7 +83,7 @@ describe.skipIf(noGpu)("a process with a GPU stream", () => {
   it.each<[string, string, number]>([
     [
       "that closes it",
-      "const w = await open(); await w.append(data); await w.close(); if (gpuChunks(w) !== 400) process.exitCode = 9;",
+      "const w = await open(); await w.append(data); await w.close(); if (gpuChunks(w) !== 100) process.exitCode = 9;",
       0,
     ],
     ["that leaves with batches under way", "await busy(await open()); process.exit(0);", 0],
@@ -206,7 +206,7 @@ describe.skipIf(noGpu)("a process with a GPU stream", () => {
       const w = await open();
       await w.append(data);
       await w.flush();
-      if (gpuChunks(w) !== 400) throw new Error("not on the GPU");
+      if (gpuChunks(w) !== 100) throw new Error("not on the GPU");
       // What compiling has left to collect is not the stream's.
       await pause(300);
       const before = process.cpuUsage();

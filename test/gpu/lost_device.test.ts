@@ -134,10 +134,11 @@ const WAYS: readonly [string, boolean, (device: FaultyDevice) => void][] = [
 ];
 
 describe.skipIf(noGpu).each(WAYS)("a device that %s", (_, addon, end) => {
-  it("before the first batch", () => survives(new FaultyHost(), { addon, opened: (_, host) => end(host.device) }));
+  it("before the first batch", () =>
+    survives(new FaultyHost({ ownDevice: !addon }), { addon, opened: (_, host) => end(host.device) }));
 
   it.each([1, 5])("between unmap and submit of batch %i", (nth) => {
-    const host = new FaultyHost();
+    const host = new FaultyHost({ ownDevice: !addon });
     host.at("unmap upload", nth, (call, device) => {
       call();
       end(device);
@@ -146,7 +147,7 @@ describe.skipIf(noGpu).each(WAYS)("a device that %s", (_, addon, end) => {
   });
 
   it.each([1, 5])("while the readback of batch %i is pending", (nth) => {
-    const host = new FaultyHost();
+    const host = new FaultyHost({ ownDevice: !addon });
     host.at("map readback", nth, (call, device) => {
       const pending = call();
       end(device);
@@ -156,7 +157,7 @@ describe.skipIf(noGpu).each(WAYS)("a device that %s", (_, addon, end) => {
   });
 
   it("before the rest of a readback is asked for", () => {
-    const host = new FaultyHost();
+    const host = new FaultyHost({ ownDevice: !addon });
     host.at("submit rest", 1, (call, device) => {
       end(device);
       return call();
@@ -165,7 +166,7 @@ describe.skipIf(noGpu).each(WAYS)("a device that %s", (_, addon, end) => {
   });
 
   it("while the rest of a readback is pending", () => {
-    const host = new FaultyHost();
+    const host = new FaultyHost({ ownDevice: !addon });
     host.at("map rest", 1, (call, device) => {
       const pending = call();
       end(device);
@@ -175,7 +176,7 @@ describe.skipIf(noGpu).each(WAYS)("a device that %s", (_, addon, end) => {
   });
 
   it.each([1, 4])("while the upload buffer of batch %i is being mapped again", (nth) => {
-    const host = new FaultyHost();
+    const host = new FaultyHost({ ownDevice: !addon });
     host.at("map upload", nth, (call, device) => {
       const pending = call();
       end(device);
@@ -185,7 +186,7 @@ describe.skipIf(noGpu).each(WAYS)("a device that %s", (_, addon, end) => {
   });
 
   it("when its batch is back and only the upload buffer is not", () => {
-    const host = new FaultyHost();
+    const host = new FaultyHost({ ownDevice: !addon });
     // Later than any readback.
     host.at("map upload", 2, async (call, device) => {
       await call();
@@ -197,7 +198,7 @@ describe.skipIf(noGpu).each(WAYS)("a device that %s", (_, addon, end) => {
   });
 
   it("during flush", () =>
-    survives(new FaultyHost(), {
+    survives(new FaultyHost({ ownDevice: !addon }), {
       addon,
       before: 18,
       middle: async (writer, host) => {
@@ -207,10 +208,11 @@ describe.skipIf(noGpu).each(WAYS)("a device that %s", (_, addon, end) => {
       },
     }));
 
-  it("during close", () => survives(new FaultyHost(), { addon, closing: (_, host) => end(host.device) }));
+  it("during close", () =>
+    survives(new FaultyHost({ ownDevice: !addon }), { addon, closing: (_, host) => end(host.device) }));
 
   it("during abort: what was published stays readable, and abort ends", async () => {
-    const host = new FaultyHost();
+    const host = new FaultyHost({ ownDevice: !addon });
     const given = options(SMALL);
     const writer = await openGpuWriter(given, { host, addon });
     const bytes = elementBytes(0, (FRAMES * SMALL.frameBytes) / 2, 2);

@@ -1,6 +1,6 @@
 /**
- * Whole streams on a GPU, on one device: compiling the encoder's kernels takes a software device most of ten seconds,
- * and once is enough for all of them.
+ * The kernels, and whole streams on a GPU, on one device: compiling the encoder's kernels takes a software device most
+ * of ten seconds, and once is enough for all of them.
  */
 import { holdDevice } from "../helpers/gpu.js";
 import "./cross_validate.suite.js";
@@ -8,3 +8,5 @@ import "./resume.suite.js";
 import "./faults.suite.js";
 
 holdDevice();
+// They know of no addon: a run without it has nothing new to say about them.
+if (process.env.MILLRACE_ADDON !== "off") await import("./kernels.suite.js");

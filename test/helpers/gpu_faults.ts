@@ -46,9 +46,18 @@ export interface AdapterFaults {
   readonly refuseDevice?: boolean;
   /** By name of the kernel; common is one. */
   readonly kernels?: Readonly<Record<string, string>>;
+  /** What it gives can be destroyed in earnest. */
+  readonly ownDevice?: boolean;
 }
 
-/** WebGPU of this machine, with failures: each host has devices of its own. */
+/**
+ * The device that all hosts of a test file look like having for themselves. What is compiled is kept: compiling takes a
+ * software device longer than all else that these tests do.
+ */
+let shared: Promise<GPUDevice> | undefined;
+const kept: GPUComputePipeline[] = [];
+
+/** WebGPU of this machine, with failures: each host has devices of its own, or that look so. */
 export class FaultyHost implements GpuHost {
   readonly devices: FaultyDevice[] = [];
   /** May be changed between two streams. */
@@ -87,7 +96,7 @@ export class FaultyHost implements GpuHost {
     this.#found ??= find();
     const adapter = await this.#found;
     if (adapter === null) return null;
-    const { limits, granted, hardware, refuseDevice } = this.faults;
+    const { limits, granted, hardware, refuseDevice, ownDevice = false } = this.faults;
     const named = { vendor: "faulty", architecture: "", device: "", description: "a faulty GPU" };
     return {
       info: hardware ? named : adapter.info,
@@ -95,9 +104,9 @@ export class FaultyHost implements GpuHost {
       limits: laidOver(adapter.limits, limits),
       requestDevice: async () => {
         if (refuseDevice) throw new Error("injected: no device today");
-        const device = await ((await find()) as GPUAdapter).requestDevice();
-        if (granted !== undefined) replace(device, "limits", laidOver(device.limits, granted));
-        return this.#patch(device);
+        const make = async (): Promise<GPUDevice> => ((await find()) as GPUAdapter).requestDevice();
+        shared ??= make();
+        return this.#wrap(ownDevice ? await make() : await shared, !ownDevice, granted);
       },
     } as unknown as GPUAdapter;
   }
@@ -108,22 +117,90 @@ export class FaultyHost implements GpuHost {
     return instead === undefined ? call() : instead(call, device);
   }
 
-  #patch(device: GPUDevice): GPUDevice {
+  /** A device of its own, to look at; where the one behind it is shared, it ends without that one. */
+  #wrap(device: GPUDevice, isShared: boolean, granted?: Readonly<Record<string, number>>): GPUDevice {
     let lose = (_: GPUDeviceLostInfo): void => {};
     const lost = new Promise<GPUDeviceLostInfo>((resolve) => {
       lose = resolve;
     });
     void device.lost.then(lose);
-    replace(device, "lost", lost);
-    const { createBuffer, createCommandEncoder, pushErrorScope, popErrorScope, queue } = device;
+    const { queue } = device;
     let crashed = false;
     const maps = new Set<(error: Error) => void>();
     const gone = (): Error => new Error("injected: the device is gone");
+    const listeners = new Set<Parameters<GPUDevice["addEventListener"]>>();
+    const scopes: GPUErrorFilter[] = [];
+    const computes = new WeakSet<GPUCommandBuffer>();
+    const own: Record<string, unknown> = {
+      lost,
+      limits: laidOver(device.limits, granted),
+      queue: {
+        onSubmittedWorkDone: () => queue.onSubmittedWorkDone(),
+        writeBuffer: (...given: Parameters<GPUQueue["writeBuffer"]>) => queue.writeBuffer(...given),
+        submit: (commands: GPUCommandBuffer[]) =>
+          this.#take(computes.has(commands[0]) ? "submit" : "submit rest", faulty, () => {
+            if (!crashed) queue.submit(commands);
+          }),
+      },
+      pushErrorScope: (filter: GPUErrorFilter) => {
+        scopes.push(filter);
+        device.pushErrorScope(filter);
+      },
+      popErrorScope: async () => {
+        const filter = scopes.pop();
+        const error = await device.popErrorScope();
+        if (filter === "out-of-memory" && faulty.outOfMemory) return { message: "injected: no memory left" };
+        return error;
+      },
+      createBuffer: (descriptor: GPUBufferDescriptor) =>
+        this.#take("createBuffer", faulty, () => this.#patchBuffer(faulty, device.createBuffer(descriptor))),
+      createComputePipelineAsync: async (descriptor: GPUComputePipelineDescriptor) => {
+        const pipeline = await device.createComputePipelineAsync(descriptor);
+        if (isShared) kept.push(pipeline);
+        return pipeline;
+      },
+      createCommandEncoder: (descriptor: GPUCommandEncoderDescriptor) => {
+        const encoder = device.createCommandEncoder(descriptor);
+        const { beginComputePass, finish } = encoder;
+        let isBatch = false;
+        replace(encoder, "beginComputePass", (pass: GPUComputePassDescriptor) => {
+          isBatch = true;
+          return beginComputePass.call(encoder, pass);
+        });
+        replace(encoder, "finish", () => {
+          const commands = finish.call(encoder);
+          if (isBatch) computes.add(commands);
+          return commands;
+        });
+        return encoder;
+      },
+      addEventListener: (...given: Parameters<GPUDevice["addEventListener"]>) => {
+        listeners.add(given);
+        device.addEventListener(...given);
+      },
+      destroy: () => {
+        if (!isShared) {
+          device.destroy();
+          return;
+        }
+        // As a device's end does: its memory is gone, and nobody hears of the other one any more.
+        for (const buffer of faulty.buffers) buffer.destroy();
+        for (const [type, listener] of listeners) device.removeEventListener(type, listener);
+        lose({ reason: "destroyed", message: "destroyed" } as GPUDeviceLostInfo);
+      },
+    };
+    const wrapped = new Proxy(device, {
+      get: (target, name) => {
+        if (typeof name === "string" && name in own) return own[name];
+        const value = Reflect.get(target, name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
     const faulty: FaultyDevice = {
-      device,
+      device: wrapped,
       buffers: new Set(),
       outOfMemory: false,
-      offend: () => void createBuffer.call(device, { size: 4, usage: 0 }),
+      offend: () => void device.createBuffer({ size: 4, usage: 0 }),
       loseQuietly: () => lose({ reason: "unknown", message: "injected: lost" } as GPUDeviceLostInfo),
       crash() {
         crashed = true;
@@ -141,47 +218,7 @@ export class FaultyHost implements GpuHost {
       },
     };
     this.devices.push(faulty);
-
-    const scopes: GPUErrorFilter[] = [];
-    replace(device, "pushErrorScope", (filter: GPUErrorFilter) => {
-      scopes.push(filter);
-      return pushErrorScope.call(device, filter);
-    });
-    replace(device, "popErrorScope", async () => {
-      const filter = scopes.pop();
-      const error = await popErrorScope.call(device);
-      if (filter === "out-of-memory" && faulty.outOfMemory) return { message: "injected: no memory left" };
-      return error;
-    });
-    replace(device, "createBuffer", (descriptor: GPUBufferDescriptor) => {
-      const make = () => this.#patchBuffer(faulty, createBuffer.call(device, descriptor));
-      return this.#take("createBuffer", faulty, make);
-    });
-    const computes = new WeakSet<GPUCommandBuffer>();
-    replace(device, "createCommandEncoder", (descriptor: GPUCommandEncoderDescriptor) => {
-      const encoder = createCommandEncoder.call(device, descriptor);
-      const { beginComputePass, finish } = encoder;
-      let isBatch = false;
-      replace(encoder, "beginComputePass", (pass: GPUComputePassDescriptor) => {
-        isBatch = true;
-        return beginComputePass.call(encoder, pass);
-      });
-      replace(encoder, "finish", () => {
-        const commands = finish.call(encoder);
-        if (isBatch) computes.add(commands);
-        return commands;
-      });
-      return encoder;
-    });
-    replace(device, "queue", {
-      onSubmittedWorkDone: () => queue.onSubmittedWorkDone(),
-      writeBuffer: (...given: Parameters<GPUQueue["writeBuffer"]>) => queue.writeBuffer(...given),
-      submit: (commands: GPUCommandBuffer[]) =>
-        this.#take(computes.has(commands[0]) ? "submit" : "submit rest", faulty, () => {
-          if (!crashed) queue.submit(commands);
-        }),
-    });
-    return device;
+    return wrapped;
   }
 
   #patchBuffer(faulty: FaultyDevice, buffer: GPUBuffer): GPUBuffer {
