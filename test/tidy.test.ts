@@ -21,36 +21,28 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
   metrics: { rank: 1, may: "base" },
   native: { rank: 1, may: "base" },
   slots: { rank: 2, may: "metrics base" },
-  multiscale: { rank: 2, may: "geometry base" },
   codec: { rank: 2, may: "geometry native base" },
-  zarr: { rank: 3, may: "codec multiscale geometry base" },
-  handoff: { rank: 3, may: "multiscale codec geometry base" },
-  options: { rank: 4, may: "geometry codec handoff base" },
-  plan: { rank: 4, may: "journal handoff multiscale codec geometry base" },
+  zarr: { rank: 3, may: "codec geometry base" },
+  handoff: { rank: 3, may: "" },
+  options: { rank: 4, may: "geometry handoff base" },
+  plan: { rank: 4, may: "journal handoff codec geometry base" },
   s3: { rank: 1, may: "base" },
   journal: { rank: 3, may: "codec base" },
   tiff: { rank: 3, may: "codec geometry base" },
-  sinks: { rank: 4, may: "handoff journal s3 native metrics base" },
+  sinks: { rank: 4, may: "handoff journal s3 native base" },
   store: { rank: 4, may: "journal zarr codec geometry s3 base" },
   recover: { rank: 5, may: "sinks store journal zarr codec handoff geometry s3 native base" },
   resume: { rank: 6, may: "options_check options store sinks journal zarr codec handoff geometry s3 base" },
-  staging: { rank: 4, may: "slots handoff native metrics geometry base" },
-  gpu: { rank: 5, may: "slots plan handoff multiscale geometry codec native metrics base" },
-  cpu: { rank: 5, may: "slots plan handoff multiscale geometry codec native metrics base" },
+  staging: { rank: 4, may: "slots native base" },
+  gpu: { rank: 5, may: "slots plan handoff geometry codec native metrics base" },
+  cpu: { rank: 5, may: "handoff geometry codec native metrics base" },
   options_check: { rank: 5, may: "options zarr handoff codec geometry base" },
-  pipeline: { rank: 6, may: "staging slots plan journal zarr codec handoff geometry native metrics base" },
+  pipeline: { rank: 6, may: "slots journal zarr codec handoff geometry native metrics base" },
   writer: {
     rank: 8,
-    may:
-      "options_check options pipeline resume staging gpu cpu sinks zarr plan codec " +
-      "multiscale geometry slots metrics handoff native base",
+    may: "options_check options pipeline resume staging gpu zarr plan codec geometry slots metrics handoff native base",
   },
-  distributed: { rank: 9, may: "writer options zarr geometry handoff base" },
-  view: { rank: 9, may: "store zarr metrics base" },
-  index: {
-    rank: 10,
-    may: "writer options distributed recover resume sinks store s3 plan codec geometry metrics handoff base",
-  },
+  index: { rank: 10, may: "writer options recover resume sinks store s3 plan codec geometry metrics handoff base" },
   browser: { rank: 10, may: "writer options sinks plan geometry metrics handoff base" },
   bench: { rank: 11, may: "index codec geometry s3 native base" },
   cli: { rank: 12, may: "bench index options tiff codec geometry s3 native base" },
@@ -61,9 +53,9 @@ const LAYERS: Readonly<Record<string, { rank: number; may: string }>> = {
  * a contract only.
  */
 const WIRING: Readonly<Record<string, string>> = {
-  "pipeline/open_backend.ts": "cpu gpu",
-  "pipeline/open_page_backend.ts": "cpu gpu",
-  "pipeline/open_gpu_backend.ts": "cpu gpu",
+  "pipeline/open_backend.ts": "gpu",
+  "pipeline/open_page_backend.ts": "gpu",
+  "pipeline/open_gpu_backend.ts": "gpu",
   "pipeline/open_cpu_backend.ts": "cpu",
   "pipeline/start_inline.ts": "sinks",
   "pipeline/delivery_thread.ts": "sinks",
@@ -175,6 +167,22 @@ describe("layers", () => {
       });
     });
     expect(wrong).toEqual([]);
+  });
+
+  it("has no arrow that nobody uses, and no folder that is not there", () => {
+    const used = new Set(
+      sources.flatMap(({ path, imports }) =>
+        imports.flatMap((specifier) => {
+          const target = resolveImport(path, specifier);
+          return target === undefined ? [] : [`${path} → ${layerOf(target)}`, `${layerOf(path)} → ${layerOf(target)}`];
+        }),
+      ),
+    );
+    const given = [...Object.entries(LAYERS).map(([from, { may }]) => [from, may]), ...Object.entries(WIRING)].flatMap(
+      ([from, may]) => may.split(" ").flatMap((to) => (to === "" ? [] : [`${from} → ${to}`])),
+    );
+    expect(given.filter((arrow) => !used.has(arrow))).toEqual([]);
+    expect(Object.keys(LAYERS).filter((layer) => !sources.some(({ path }) => layerOf(path) === layer))).toEqual([]);
   });
 
   it("has no import of a file that is not there, and none that leaves src", () => {

@@ -4,8 +4,3 @@ import { type ErrorContext, MillraceError } from "./errors.js";
 export function assert(condition: boolean, message: string, context?: ErrorContext): asserts condition {
   if (!condition) throw new MillraceError("INTERNAL", `assertion failed: ${message}`, { context });
 }
-
-/** For the default branch of a switch over a union. */
-export function unreachable(value: never): never {
-  throw new MillraceError("INTERNAL", `unreachable value ${String(value)}`);
-}

@@ -1,5 +1,5 @@
 /** A promise that is settled from outside. (`Promise.withResolvers` is not in Node 20.) */
-export interface Deferred<T> {
+interface Deferred<T> {
   readonly promise: Promise<T>;
   resolve(value: T): void;
   reject(error: unknown): void;

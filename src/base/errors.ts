@@ -106,7 +106,7 @@ export function isMillraceError(error: unknown, code?: ErrorCode): error is Mill
 }
 
 /** An error behind a {@link WireError}; `code` is Node's, of a MillraceError its own. */
-export interface WireCause {
+interface WireCause {
   readonly name: string;
   readonly message: string;
   readonly code: string | undefined;

@@ -53,8 +53,6 @@ export const METADATA_DEPTH_MAX = 256;
  * gigabytes.
  */
 export const METADATA_VALUES_MAX = 2 ** 22;
-/** Marks a chunk that is absent, in a shard index: both words all ones (sharding_indexed, Zarr v3). */
-export const INDEX_ABSENT = 2n ** 64n - 1n;
 
 assert(PIPELINE_DEPTH_MIN >= 1, "a pipeline has a slot");
 assert(PIPELINE_DEPTH_DEFAULT <= PIPELINE_DEPTH_MAX, "default depth is legal");

@@ -30,7 +30,7 @@ const FOR_WORKERS: Readonly<Record<string, 0 | 1>> = {
  * Node's flags and environment for a worker, as options of its constructor. Both absent: it inherits what is legal for
  * it.
  */
-export interface WorkerFlags {
+interface WorkerFlags {
   readonly execArgv?: string[];
   readonly env?: NodeJS.ProcessEnv;
 }

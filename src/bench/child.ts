@@ -14,7 +14,7 @@ import { runWriter, type WatchWriters, type WriterRun } from "./writer_run.js";
 type Answer = { readonly result: WriterRun | CeilingRun } | { readonly error: WireError };
 
 /** Makes the input; the entry supplies it, because some fills belong to the command line. */
-export type OpenFill = (spec: FillSpec, settings: BenchSettings) => Promise<Fill>;
+type OpenFill = (spec: FillSpec, settings: BenchSettings) => Promise<Fill>;
 
 /**
  * Body of the child process: takes one job from its parent, measures, answers, ends. Every measurement has a process of

@@ -10,10 +10,10 @@ import { ratios, type Spread, spread } from "./statistics.js";
 import type { WriterRun } from "./writer_run.js";
 
 /** Changes when a field of the result changes meaning. */
-export const RESULT_SCHEMA = 1;
+const RESULT_SCHEMA = 1;
 
 /** The writer against one ceiling, over all rounds. */
-export interface CeilingComparison {
+interface CeilingComparison {
   readonly kind: CeilingKind;
   readonly what: string;
   readonly gbPerSecond: Spread;
@@ -42,7 +42,7 @@ export interface BenchResult {
   readonly rounds: readonly { readonly writer: WriterRun; readonly ceilings: readonly CeilingRun[] }[];
 }
 
-export interface CompareOptions {
+interface CompareOptions {
   readonly settings: BenchSettings;
   readonly rounds: number;
   readonly withCeilings: boolean;

@@ -14,7 +14,7 @@ const VIEWS_MAX = 2 ** 18;
 /** Input made at once when it is made while streaming. */
 const LIVE_BYTES = 2 ** 20;
 
-export interface SourceOptions {
+interface SourceOptions {
   readonly fill: Fill;
   readonly rowBytes: number;
   readonly epochRows: number;

@@ -14,7 +14,7 @@ export const WINDOW_RULE = {
   secondsMin: 0.25,
 } as const;
 
-export interface WindowOptions {
+interface WindowOptions {
   readonly batchBytes: number;
   /** Ends the window at the first batch boundary after so many seconds. */
   readonly seconds: number;
@@ -23,7 +23,7 @@ export interface WindowOptions {
 }
 
 /** A window that covered enough. Times include the final drain; bytes are those accepted inside the window. */
-export interface WindowResult {
+interface WindowResult {
   readonly bytes: number;
   readonly batches: number;
   readonly ns: number;

@@ -149,7 +149,7 @@ function writerOptions(settings: BenchSettings, stream: number): WriterOptions {
 }
 
 /** One place for all rounds: each overwrites what the one before it has left. */
-export function benchPrefix({ prefix = "" }: S3Options, stream: number): string {
+function benchPrefix({ prefix = "" }: S3Options, stream: number): string {
   return `${prefix === "" ? "" : `${prefix}/`}bench${stream}.zarr`;
 }
 

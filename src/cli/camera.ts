@@ -3,7 +3,7 @@
  * converter. Frame n depends only on (size, seed, n), so that a reader can make it again and compare every value.
  */
 
-export interface CameraOptions {
+interface CameraOptions {
   /** Pixels per side; frames are square. */
   readonly size: number;
   /** 0 … 2^32 − 1. */

@@ -6,7 +6,7 @@ import type { StoreReader, StoreTarget } from "../index.js";
 /** Attribute that marks a store as the demo's own, and says how its frames were made. */
 export const DEMO_ATTRIBUTE = "millrace_demo";
 
-export type DemoStoreState = "absent" | "demo";
+type DemoStoreState = "absent" | "demo";
 
 /**
  * Looks at what lies where the demo wants to write. It replaces a store of its own, never anything else.

@@ -56,8 +56,3 @@ function guessType(name: string): NonNullable<DimensionOptions["type"]> {
       return "other";
   }
 }
-
-/** The inverse, for messages: `t:0:16:64,y:520:130:520`. */
-export function formatDims(dimensions: readonly DimensionOptions[]): string {
-  return dimensions.map((d) => `${d.name}:${d.size ?? 0}:${d.chunk}:${d.shard ?? d.chunk}`).join(",");
-}

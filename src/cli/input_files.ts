@@ -87,7 +87,7 @@ async function* readDevice(fd: number): AsyncGenerator<Uint8Array, void> {
 }
 
 /** What is used of a file handle. */
-export type PositionedFile = Pick<FileHandle, "read" | "close">;
+type PositionedFile = Pick<FileHandle, "read" | "close">;
 
 /**
  * Reads at a place of the file, as much as there is up to `dst`'s length.

@@ -3,7 +3,7 @@ import { type DType, isDType } from "../geometry/dtype.js";
 import { type ByteSource, refused } from "../tiff/byte_source.js";
 
 /** Where the elements of a `.npy` file lie, and how (NumPy's format, versions 1 to 3). */
-export interface NpyLayout {
+interface NpyLayout {
   readonly dtype: DType;
   readonly shape: readonly number[];
   readonly littleEndian: boolean;

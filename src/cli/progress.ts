@@ -19,7 +19,7 @@ export interface ProgressSample extends StallSample {
   readonly slots: number;
 }
 
-export interface ProgressOptions {
+interface ProgressOptions {
   readonly mode: ProgressMode;
   readonly stderr: Writable & { readonly isTTY?: boolean };
   /** Rows that will come, or null when nobody knows. */
@@ -34,7 +34,7 @@ const BAR_INTERVAL_MS = 200;
 const JSON_INTERVAL_MS = 1000;
 
 /** Shows a run on stderr until it is stopped. Reading samples is all it does with the writer. */
-export interface Progress {
+interface Progress {
   /** Last refresh and, without a bar, one closing line. Idempotent. */
   stop(): void;
 }

@@ -4,7 +4,7 @@ import type { MetricsSnapshot, Watermarks } from "../index.js";
 type CurrentWait = MetricsSnapshot["waiting"][number];
 
 /** How long nothing has to move until it is said. A slow disk pauses for a second or two. */
-export const STALL_SECONDS = 3;
+const STALL_SECONDS = 3;
 
 /** What of a running writer says whether it moves. */
 export interface StallSample {

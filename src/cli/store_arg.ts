@@ -91,7 +91,7 @@ export function sinkOf(store: string, flags: S3WriteFlags): SinkSpec {
 }
 
 /** A store to read, open until it is disposed. */
-export interface OpenedTarget extends AsyncDisposable {
+interface OpenedTarget extends AsyncDisposable {
   readonly target: StoreTarget;
 }
 

@@ -12,10 +12,10 @@ export type CodecSpec =
   /** Zarr `zstd`: without a level by Millrace's block encoder, with one by libzstd at that level. */
   | { readonly name: "zstd"; readonly level?: number };
 
-export const CODEC_NAMES = ["none", "blosc", "zstd"] as const satisfies readonly CodecSpec["name"][];
+const CODEC_NAMES = ["none", "blosc", "zstd"] as const satisfies readonly CodecSpec["name"][];
 
 /** Who turns chunks into stored bytes. */
-export type EncoderKind = "none" | "millrace" | "libzstd";
+type EncoderKind = "none" | "millrace" | "libzstd";
 
 export function encoderKind(spec: CodecSpec): EncoderKind {
   if (spec.name === "none") return "none";
@@ -31,8 +31,8 @@ export function defaultCodec(dtype: DType): CodecSpec {
 }
 
 /** Levels that the `zstd` codec of zarr-extensions allows; 0 means libzstd's default, which is 3. */
-export const ZSTD_LEVEL_MIN = -131072;
-export const ZSTD_LEVEL_MAX = 22;
+const ZSTD_LEVEL_MIN = -131072;
+const ZSTD_LEVEL_MAX = 22;
 
 /** What zarr.json states for chunks of the block encoder, which has no levels; decoders ignore it. */
 const NOMINAL_LEVEL = 1;
@@ -151,7 +151,7 @@ export function codecJson(spec: CodecSpec, dtype: DType): CodecJson[] {
   }
 }
 
-export interface CodecJson {
+interface CodecJson {
   readonly name: string;
   readonly configuration?: Readonly<Record<string, string | number | boolean>>;
 }

@@ -178,7 +178,7 @@ async function runStage(stage: Stage, src: Uint8Array, allowed: Allowed): Promis
 const CHECKSUM_MESSAGE = /checksum|incorrect data check/i;
 
 /** Checks and removes the checksum that the crc32c codec appends (little-endian, Zarr v3 codecs/crc32c). */
-export function stripCrc32c(src: Uint8Array): Uint8Array {
+function stripCrc32c(src: Uint8Array): Uint8Array {
   if (src.length < 4) throw corrupt("crc32c", `${src.length} bytes are too few for a checksum`);
   const content = src.subarray(0, src.length - 4);
   const stored = new DataView(src.buffer, src.byteOffset + content.length, 4).getUint32(0, true);

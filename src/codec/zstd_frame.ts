@@ -5,7 +5,7 @@
  * them sees it.
  */
 
-export interface ZstdFrame {
+interface ZstdFrame {
   /** Byte range of the frame in what was parsed. */
   readonly start: number;
   readonly end: number;
@@ -18,7 +18,7 @@ export interface ZstdFrame {
   readonly blockCount: number;
 }
 
-export type ZstdFrames = { readonly frames: readonly ZstdFrame[] } | { readonly error: string };
+type ZstdFrames = { readonly frames: readonly ZstdFrame[] } | { readonly error: string };
 
 const MAGIC = 0xfd2fb528;
 const SKIPPABLE_MAGIC = 0x184d2a50;

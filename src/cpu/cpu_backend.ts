@@ -11,7 +11,7 @@ import type { Executor } from "./executor.js";
 import { InlineExecutor } from "./inline_executor.js";
 import { NativeExecutor } from "./native_executor.js";
 
-export interface CpuBackendInit {
+interface CpuBackendInit {
   readonly geometry: ArrayGeometry;
   readonly codec: CodecSpec;
   readonly fill: Uint8Array;

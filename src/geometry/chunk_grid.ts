@@ -35,11 +35,6 @@ export function indexEntriesPerEpoch(g: ArrayGeometry): number {
   return product(innerChunksOfShard(g), "chunks per shard and epoch");
 }
 
-/** Which entry of its shard's index a chunk has; `innerPosition` comes from the epoch table. */
-export function shardIndexEntry(g: ArrayGeometry, epoch: number, innerPosition: number): number {
-  return (epoch % g.epochsPerShard) * indexEntriesPerEpoch(g) + innerPosition;
-}
-
 /** Coordinates in a shard's key: the shard row, then the inner shard's coordinates. */
 export function shardKeyCoordinates(g: ArrayGeometry, shardRow: number, innerShard: number): number[] {
   return [shardRow, ...unravel(innerShard, innerShardGrid(g))];
@@ -53,9 +48,4 @@ export function epochsFor(g: ArrayGeometry, rows: number): number {
 /** Shard rows that `rows` rows reach into. */
 export function shardRowsFor(g: ArrayGeometry, rows: number): number {
   return ceilDiv(rows, g.shard[0]);
-}
-
-/** Rows that epoch `epoch` holds of an array of `totalRows` rows: 0 … epochRows. The rest of it is padding. */
-export function rowsInEpoch(g: ArrayGeometry, epoch: number, totalRows: number): number {
-  return Math.max(0, Math.min(g.epochRows, totalRows - epoch * g.epochRows));
 }

@@ -11,13 +11,13 @@ import { kernelPlan } from "./kernels.js";
 import { nodeGpu } from "./node_gpu.js";
 
 /** One kernel over one batch. Rates are of raw input bytes, 10^9 a second. */
-export interface KernelRow {
+interface KernelRow {
   readonly kernel: string;
   readonly gbPerS: number;
   readonly ms: number;
 }
 
-export interface KernelBench {
+interface KernelBench {
   readonly rows: readonly KernelRow[];
   /** sha256 over every encoded chunk of the corpus, in order. Equal, or the kernels are wrong. */
   readonly hashGpu: string;

@@ -17,7 +17,7 @@ import type { GpuHost } from "./gpu_host.js";
 import type { GpuMemory } from "./gpu_memory.js";
 import { UploadRing } from "./upload_ring.js";
 
-export interface GpuBackendInit {
+interface GpuBackendInit {
   readonly geometry: ArrayGeometry;
   readonly codec: CodecSpec;
   readonly fill: Uint8Array;

@@ -17,7 +17,7 @@ import { type KernelTables, kernelTables } from "./tables.js";
 /** What of a slot's readback buffer is copied first; grows with what batches turn out to be. */
 const READBACK_STEP_BYTES = 65536;
 
-export interface GpuEncoderInit {
+interface GpuEncoderInit {
   readonly geometry: ArrayGeometry;
   readonly table: EpochTable;
   readonly layout: GpuLayout;
@@ -27,7 +27,7 @@ export interface GpuEncoderInit {
   readonly gpuSlots: number;
 }
 
-export type KernelPipelines = ReadonlyMap<KernelName, GPUComputePipeline>;
+type KernelPipelines = ReadonlyMap<KernelName, GPUComputePipeline>;
 
 /** The kernels that batches of this layout need, compiled. Rejects with what WebGPU has against them. */
 export async function kernelPipelines(lease: DeviceLease, layout: GpuLayout): Promise<KernelPipelines> {
@@ -39,7 +39,7 @@ export async function kernelPipelines(lease: DeviceLease, layout: GpuLayout): Pr
 }
 
 /** One batch, as the kernels need it. */
-export interface GpuBatch {
+interface GpuBatch {
   readonly epochCount: number;
   readonly lastEpochRows: number;
   readonly skippedEpochs: Uint8Array | undefined;

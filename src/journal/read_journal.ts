@@ -13,7 +13,7 @@ import {
 } from "./journal_format.js";
 
 /** Whole epochs whose every chunk had been handed to the sink, and its writes settled. */
-export interface JournalCommit {
+interface JournalCommit {
   /** Counted in the row of shards. */
   readonly firstEpoch: number;
   readonly epochCount: number;

@@ -13,7 +13,7 @@ import { checkUnchanged, openCopy } from "./reopen_row.js";
 import { Journals, journalNeeded } from "./row_journal.js";
 import { type EncodedBytes, type SealedShard, ShardRow } from "./shard_row.js";
 
-export interface ArrayDeliveryInit {
+interface ArrayDeliveryInit {
   readonly init: DeliveryInit;
   readonly sink: Sink;
   readonly state: DeliveryState;

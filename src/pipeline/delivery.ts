@@ -12,7 +12,7 @@ import type { DeliveryInit, DeliveryNews, FromDelivery, ToDelivery } from "./mes
 import { Stopped } from "./shard_row.js";
 import { TurnQueue } from "./turn_queue.js";
 
-export interface DeliveryLinks {
+interface DeliveryLinks {
   toProducer(news: DeliveryNews): void;
   toEngine(message: FromDelivery): void;
 }

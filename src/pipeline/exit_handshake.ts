@@ -13,7 +13,7 @@ const EXIT_WAIT_MS = 10_000;
 const EXIT_WAIT_OPENING_MS = 60_000;
 const LOOK_AGAIN_MS = 20;
 
-export interface LiveStream {
+interface LiveStream {
   readonly counters: Counters;
   /** The engine runs on the thread that leaves, so that it could not answer, and nothing works beside it. */
   readonly inline: boolean;

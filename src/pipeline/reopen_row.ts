@@ -31,7 +31,7 @@ export async function checkUnchanged(sink: Sink, { metadata }: ResumeFrom): Prom
 }
 
 /** Copies the chunks of epochs [from, to) of the row; calls go upwards without a gap. */
-export type EpochCopy = (from: number, to: number) => Promise<void>;
+type EpochCopy = (from: number, to: number) => Promise<void>;
 
 /**
  * Begins a row of shards anew beside the shards that an earlier writer has sealed, which stay visible until the new

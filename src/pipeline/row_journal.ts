@@ -8,7 +8,7 @@ import { journalName } from "../journal/writer_marker.js";
 import type { Counters } from "../metrics/counters.js";
 import type { Ordering } from "../slots/ordering.js";
 
-export interface JournalsInit {
+interface JournalsInit {
   readonly journal: SinkJournal;
   readonly geometry: ArrayGeometry;
   readonly durability: Durability;

@@ -11,7 +11,7 @@ export interface DeliveryPorts {
 }
 
 /** Makes the sink; the thread's entry supplies it, so that this file does not name sinks/. */
-export type OpenSink = (init: DeliveryInit) => Promise<Sink>;
+type OpenSink = (init: DeliveryInit) => Promise<Sink>;
 
 /**
  * Opens the store and serves the engine until the stream ends. Resolves when the sink is closed; never rejects.

@@ -13,7 +13,7 @@ import type { StreamMemory } from "./stream_memory.js";
  * How batches move. `depth1`: a batch is encoded, delivered and joined before the next is looked at, so nothing ever
  * queues. `pipelined`: as many batches are in the backend as there are output slots.
  */
-export type ScheduleMode = "pipelined" | "depth1";
+type ScheduleMode = "pipelined" | "depth1";
 
 export function scheduleMode(outputSlots: number): ScheduleMode {
   return outputSlots === 1 ? "depth1" : "pipelined";
@@ -21,7 +21,7 @@ export function scheduleMode(outputSlots: number): ScheduleMode {
 
 type Work = StagedSlot | Extract<ToEngine, { type: "skipped" | "flush" | "close" }>;
 
-export interface ScheduleInit {
+interface ScheduleInit {
   readonly backend: Backend;
   readonly staging: SlotRing;
   readonly output: SlotRing;

@@ -33,7 +33,7 @@ export interface StreamMemory {
   readonly outputLayout: OutputLayout;
 }
 
-export interface StreamMemorySizes {
+interface StreamMemorySizes {
   readonly stagingSlots: number;
   readonly stagingSlotBytes: number;
   readonly outputSlots: number;

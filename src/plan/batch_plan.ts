@@ -22,7 +22,7 @@ const OUTPUT_ALIGNMENT = 16;
 /** Bytes of one entry in a slot's tables of encoded sizes and of their offsets. */
 const ENTRY_BYTES = 8;
 
-export interface BatchRequest {
+interface BatchRequest {
   readonly codec: CodecSpec;
   /** K. Default: as many epochs as reach `targetBytes`. Never more than a bounded array has. */
   readonly batchEpochs?: number;

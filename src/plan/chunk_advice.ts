@@ -44,7 +44,7 @@ function grown(n: number, size: number | null): number {
 }
 
 /** What bounds a shard. */
-export interface ShardBounds {
+interface ShardBounds {
   /** Raw bytes to aim at; passed only where less is impossible. */
   readonly bytesTarget: number;
   readonly chunksMax: number;

@@ -5,7 +5,7 @@ import { BLOCK_BYTES_MAX } from "../codec/encoder/bounds.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 
 /** Of `gpu/kernels/common.wgsl`: threads of a workgroup, and bytes of a block that each looks after. */
-export const KERNEL_THREADS = 256;
+const KERNEL_THREADS = 256;
 const SPAN_BYTES = 128;
 const BLOCK_DESCRIPTOR_WORDS = 192;
 /** What one workgroup of the period kernel looks at where codec zstd makes one frame of a chunk. */
@@ -78,7 +78,7 @@ export interface GpuLayout {
  * Bytes of each buffer. `input`, `output` and `readback` exist once a GPU slot, `upload` once a staging slot, the rest
  * once.
  */
-export interface GpuBufferBytes {
+interface GpuBufferBytes {
   readonly upload: number;
   readonly input: number;
   /** At most: dimensions that lie behind each other take less. */
@@ -202,7 +202,7 @@ export function gpuLimitsNeeded(layout: GpuLayout): GpuLimits {
 }
 
 /** What is too large, in the words of a message. */
-export interface ExceededLimit {
+interface ExceededLimit {
   /** Undefined: the kernels', whatever the device. */
   readonly limit: keyof GpuLimits | undefined;
   readonly needed: number;

@@ -8,7 +8,7 @@ import type { Steps } from "./steps.js";
 /** Requests at once. */
 const CHECKS_AT_ONCE = 8;
 
-export interface BadShard {
+interface BadShard {
   readonly row: number;
   readonly key: string;
   readonly message: string;

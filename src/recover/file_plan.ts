@@ -25,7 +25,7 @@ export interface FilePlan {
   readonly unsettled: boolean;
 }
 
-export interface FilePlanInit {
+interface FilePlanInit {
   readonly files: RecoveryFiles;
   readonly steps: Steps;
   readonly geometry: ArrayGeometry;

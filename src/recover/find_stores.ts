@@ -6,7 +6,7 @@ import { memberKey } from "../zarr/chunk_key.js";
 import type { RecoveryFiles } from "./recovery_files.js";
 
 /** What lies below a place that is no writer's own. Paths of nodes, "" is the place itself; sorted. */
-export interface FoundStores {
+interface FoundStores {
   /** Nodes with a writer's marker: each is a store of its own. */
   readonly marked: readonly string[];
   /** Nodes with a zarr.json. */

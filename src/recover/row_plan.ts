@@ -12,7 +12,7 @@ import type { ShardProof, ShardProver } from "./shard_proof.js";
  * - "reseal": the same; it was sealed with more epochs than are kept, so first it gets its partial name back.
  * - "none": it holds no chunk that is kept.
  */
-export type ShardAction = "keep" | "seal" | "reseal" | "none";
+type ShardAction = "keep" | "seal" | "reseal" | "none";
 
 export interface RowPlan {
   readonly row: number;

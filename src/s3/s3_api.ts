@@ -81,7 +81,10 @@ export interface ObjectHead {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-export type ByteRange = { readonly offset: number; readonly length: number } | { readonly suffix: number };
+export interface ByteRange {
+  readonly offset: number;
+  readonly length: number;
+}
 
 export interface ListedObject {
   readonly key: string;

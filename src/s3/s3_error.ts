@@ -13,7 +13,7 @@ interface SdkError {
 }
 
 /** What was asked when it failed. */
-export interface S3Operation {
+interface S3Operation {
   /** As S3's API reference names it. */
   readonly operation: string;
   readonly bucket: string;

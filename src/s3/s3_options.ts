@@ -61,7 +61,7 @@ export interface S3Place {
   readonly idleTimeoutMs: number;
 }
 
-export const S3_OPTION_NAMES = [
+const S3_OPTION_NAMES = [
   "bucket",
   "prefix",
   "region",
@@ -79,7 +79,7 @@ const ATTEMPTS_MAX = 100;
 /** Node's timers cannot wait longer. */
 const TIMEOUT_MS_MAX = 2 ** 31 - 1;
 /** Of the whole key, in UTF-8 (S3 user guide, "Creating object key names"). */
-export const KEY_BYTES_MAX = 1024;
+const KEY_BYTES_MAX = 1024;
 
 /** @param what the function the option was given to, for the message. */
 export function invalidS3Option(what: string, option: string, expected: string, got: unknown): MillraceError {

@@ -17,7 +17,7 @@ import type {
 import { s3CodeOf, statusOf, toS3Error } from "./s3_error.js";
 import { type S3Place, s3Location } from "./s3_options.js";
 import { makeClient, type SdkModule } from "./sdk_client.js";
-import { endMissed, exactly, rangeHeader } from "./sdk_ranges.js";
+import { exactly, rangeHeader } from "./sdk_ranges.js";
 
 /** Objects of one DeleteObjects request (S3 API reference). */
 const REMOVED_AT_ONCE = 1000;
@@ -195,14 +195,12 @@ class SdkApi implements S3Api {
   }
 
   async get(key: string, range?: ByteRange): Promise<Uint8Array | undefined> {
-    if (range !== undefined && ("suffix" in range ? range.suffix : range.length) === 0) {
-      return (await this.head(key)) && new Uint8Array(0);
-    }
+    if (range?.length === 0) return (await this.head(key)) && new Uint8Array(0);
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.#getOnce(key, range);
       } catch (error) {
-        // Behind the object's end, or a suffix of an empty object.
+        // Behind the object's end.
         if (statusOf(error) === 416) return new Uint8Array(0);
         // The SDK asks again until there is an answer, but not where its body breaks off; such an error counts no
         // attempts.
@@ -222,11 +220,7 @@ class SdkApi implements S3Api {
         return { bytes, contentRange: answer.ContentRange };
       });
     });
-    if (found === undefined) return undefined;
-    const end = range !== undefined && "suffix" in range ? endMissed(found.bytes, found.contentRange) : undefined;
-    if (end === undefined) return exactly(range, found.bytes, found.contentRange);
-    const { suffix } = range as { readonly suffix: number };
-    return await this.#getOnce(key, { offset: Math.max(0, end - suffix), length: Math.min(suffix, end) });
+    return found && exactly(range, found.bytes, found.contentRange);
   }
 
   async *list(prefix: string, limit?: number): AsyncIterable<ListedObject> {

@@ -12,7 +12,7 @@ import type { OpenFiles } from "./open_files.js";
 import { errnoOf, guarded } from "./os_error.js";
 import { writeAll } from "./write_all.js";
 
-export interface FileJournalSettings {
+interface FileJournalSettings {
   /** Absolute path of the store's folder. */
   readonly root: string;
   readonly fs: FileSystem;

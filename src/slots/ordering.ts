@@ -127,7 +127,7 @@ export interface OrderingOptions {
 }
 
 /** Who waits under which rule, and how long. Read by metrics; never orders anything. */
-export interface WaitMeter {
+interface WaitMeter {
   begin(rule: CountedRule): OpenWait;
   /** `counted`: the time goes into the sum of the rule. */
   end(wait: OpenWait, counted: boolean): void;

@@ -15,8 +15,8 @@ import type { Ordering, OrderingRule } from "./ordering.js";
  * is recognized. Acquiring is the only way to get a slot's memory, and it fails (or waits) unless the slot is FREE. One
  * thread acquires; the states in between belong to whoever holds the slot.
  */
-export const SLOT_STATES = ["FREE", "FILLING", "FILLED", "READING", "ENCODED", "DELIVERING"] as const;
-export type SlotState = (typeof SLOT_STATES)[number];
+const SLOT_STATES = ["FREE", "FILLING", "FILLED", "READING", "ENCODED", "DELIVERING"] as const;
+type SlotState = (typeof SLOT_STATES)[number];
 
 export interface Slot {
   readonly index: number;

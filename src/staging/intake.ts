@@ -8,7 +8,7 @@ import type { Copier } from "./copier.js";
 import type { Mirror } from "./mirror.js";
 
 /** A slot holds the epochs of one batch, row after row, exactly as the caller sends them. Sizes in bytes. */
-export interface IntakeInit {
+interface IntakeInit {
   readonly ring: SlotRing;
   /** Memory of the slots. */
   readonly slots: readonly Uint8Array[];

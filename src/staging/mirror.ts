@@ -4,7 +4,7 @@ import type { NativeAddon } from "../native/addon.js";
 const STEP_BYTES = 256 * 1024;
 
 /** Shared with the engine; one entry a staging slot. */
-export interface MirrorMemory {
+interface MirrorMemory {
   readonly staging: readonly Uint8Array[];
   /** 0: there is no mapped memory, and the engine copies by itself. */
   readonly mirrorRegions: Float64Array;

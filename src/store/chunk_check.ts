@@ -23,7 +23,7 @@ export interface ChunkWindow {
   readonly lengths: Uint32Array;
 }
 
-export interface BadChunk {
+interface BadChunk {
   /** Position in the window. */
   readonly at: number;
   readonly code: DefectCode;
@@ -31,7 +31,7 @@ export interface BadChunk {
 }
 
 /** Oddities of many chunks, told by the first. */
-export interface OddChunks {
+interface OddChunks {
   readonly count: number;
   /** Position of the first in its window. */
   readonly at: number;

@@ -29,10 +29,6 @@ export class FileStore implements StoreReader {
     return this.#read(key, (size) => ({ offset, length: Math.min(length, Math.max(0, size - offset)) }));
   }
 
-  getSuffix(key: string, length: number): Promise<Uint8Array | undefined> {
-    return this.#read(key, (size) => ({ offset: Math.max(0, size - length), length: Math.min(length, size) }));
-  }
-
   size(key: string): Promise<number | undefined> {
     return this.#guarded(key, async (path) => {
       const stats = await stat(path);

@@ -30,7 +30,7 @@ export interface LeftWriter {
  * @param path the node that it would have open
  * @throws what the store rejects with
  */
-export async function findLeftWriter(store: ObjectReader, path: string): Promise<LeftWriter | undefined> {
+async function findLeftWriter(store: ObjectReader, path: string): Promise<LeftWriter | undefined> {
   const bytes = await store.getRange(memberKey(path, WRITER_MARKER), 0, MARKER_BYTES_MAX);
   return bytes && { path, ...(await describe(bytes)) };
 }

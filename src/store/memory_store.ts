@@ -15,11 +15,6 @@ export class MemoryStore implements StoreReader {
     return this.objects.get(key)?.slice(offset, offset + length);
   }
 
-  async getSuffix(key: string, length: number): Promise<Uint8Array | undefined> {
-    const bytes = this.objects.get(key);
-    return bytes?.slice(Math.max(0, bytes.length - length));
-  }
-
   async size(key: string): Promise<number | undefined> {
     return this.objects.get(key)?.length;
   }

@@ -53,7 +53,7 @@ export async function openStore(target: StoreTarget): Promise<StoreReader> {
 /** Enough of it to be a reader; a Map of another realm is none. */
 function checkReader(target: unknown): StoreReader {
   const reader = target as Partial<StoreReader> | null | undefined;
-  for (const method of ["get", "getRange", "getSuffix", "size", "list"] as const) {
+  for (const method of ["get", "getRange", "size", "list"] as const) {
     if (typeof reader?.[method] !== "function") throw wrongTarget(target);
   }
   return target as StoreReader;

@@ -6,7 +6,7 @@ export interface WantedRange<T> extends ChunkRange {
 }
 
 /** One read: neighbouring ranges of an object, fetched together. */
-export interface ReadWindow<T> {
+interface ReadWindow<T> {
   readonly offset: number;
   readonly nbytes: number;
   readonly ranges: readonly WantedRange<T>[];

@@ -32,11 +32,6 @@ export class S3Store implements StoreReader, AsyncDisposable {
     return this.#ask(key, (api) => api.get(key, { offset, length }));
   }
 
-  /** The last `length` bytes, fewer of a shorter object; undefined: there is none. */
-  getSuffix(key: string, length: number): Promise<Uint8Array | undefined> {
-    return this.#ask(key, (api) => api.get(key, { suffix: length }));
-  }
-
   /** Bytes of an object; undefined: there is none. */
   size(key: string): Promise<number | undefined> {
     return this.#ask(key, async (api) => (await api.head(key))?.bytes);

@@ -22,8 +22,6 @@ export interface StoreReader {
   get(key: string): Promise<Uint8Array | undefined>;
   /** `length` bytes from `offset`; fewer where the object ends before. */
   getRange(key: string, offset: number, length: number): Promise<Uint8Array | undefined>;
-  /** The last `length` bytes; fewer of a shorter object. */
-  getSuffix(key: string, length: number): Promise<Uint8Array | undefined>;
   /** Bytes of an object. */
   size(key: string): Promise<number | undefined>;
   /**

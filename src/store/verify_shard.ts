@@ -13,7 +13,7 @@ export interface ObjectOutcome {
   readonly findings: Findings;
 }
 
-export interface CheckSurroundings {
+interface CheckSurroundings {
   readonly store: StoreReader;
   readonly pool: CheckPool;
   readonly budget: VerifyBudget;

@@ -8,12 +8,12 @@ export interface FoundArray {
   readonly metadata: StoredArray;
 }
 
-export interface FoundGroup {
+interface FoundGroup {
   readonly path: string;
   readonly metadata: StoredGroup;
 }
 
-export interface StoreNodes {
+interface StoreNodes {
   readonly arrays: readonly FoundArray[];
   readonly groups: readonly FoundGroup[];
   /** A zarr.json that does not read, by its node's path. */
@@ -26,7 +26,7 @@ export type FoundNode = { readonly path: string } & (
   | { readonly error: MillraceError; readonly metadata?: undefined }
 );
 
-export interface WalkOptions {
+interface WalkOptions {
   readonly signal?: AbortSignal;
   /**
    * Called where a part of the store could not be listed; the nodes that were found are walked all the same. Default:

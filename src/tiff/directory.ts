@@ -2,7 +2,7 @@ import { type ByteSource, refused, SmallReads } from "./byte_source.js";
 import { TAG } from "./tags.js";
 
 /** What the first bytes of a TIFF say (TIFF 6.0 §2; BigTIFF has 8-byte offsets). */
-export interface TiffHeader {
+interface TiffHeader {
   readonly littleEndian: boolean;
   readonly big: boolean;
   readonly firstDirectory: number;

@@ -34,7 +34,7 @@ export interface PageLayout {
 /**
  * Strips or tiles, in the order of the file's tables: left to right, then down, then (stored apart) the next sample.
  */
-export interface Segments {
+interface Segments {
   readonly word: "strip" | "tile";
   readonly width: number;
   readonly height: number;

@@ -27,7 +27,7 @@ const NAMES: Readonly<Record<string, AxisName>> = {
 };
 
 /** What an axis of that name means, or "" for a name of the user's own. */
-export function axisOf(dimensionName: string): AxisName {
+function axisOf(dimensionName: string): AxisName {
   const name = dimensionName.toLowerCase();
   return Object.hasOwn(NAMES, name) ? NAMES[name] : "";
 }
@@ -46,7 +46,7 @@ type PlaneShape = Pick<PageLayout, "page" | "width" | "height" | "samples">;
 type Refuse = (message: string, context: Readonly<Record<string, string | number>>, hint?: string) => Error;
 
 /** The dimensions before those of a frame, and whether a frame holds the samples of a pixel. */
-export interface FrameFit {
+interface FrameFit {
   readonly interleaved: boolean;
   readonly leading: readonly DimensionOptions[];
 }

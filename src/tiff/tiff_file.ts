@@ -10,13 +10,13 @@ import { readStack } from "./stack.js";
 import { TAG } from "./tags.js";
 
 /** The array that the file's frames are for. */
-export interface TiffExpectation {
+interface TiffExpectation {
   readonly dtype: DType;
   readonly dimensions: readonly DimensionOptions[];
 }
 
 /** A page, decoded. */
-export interface TiffImage {
+interface TiffImage {
   readonly layout: PageLayout;
   /**
    * Little-endian, [height, width, samples], or [samples, height, width] where `layout.apart`. Valid until the next

@@ -12,7 +12,7 @@ import type { WriterEvents } from "./writer_types.js";
 const UNDO_WAIT_MS = 1000;
 
 /** What the writer hears of its threads. */
-export interface LinkEvents {
+interface LinkEvents {
   stagingFree(): void;
   failed(error: MillraceError): void;
   warning(message: string): void;

@@ -78,7 +78,7 @@ interface StreamController {
 }
 
 /** A writer's calls, as far as a WHATWG stream uses them. */
-export interface StreamTarget extends WriterEnd {
+interface StreamTarget extends WriterEnd {
   append(data: ArrayBufferView | ArrayBufferLike): Promise<void>;
   close(): Promise<void>;
   abort(reason: unknown): Promise<void>;

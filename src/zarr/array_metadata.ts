@@ -11,7 +11,7 @@ export interface CodecMetadata {
   readonly configuration?: JsonObject;
 }
 
-export interface ArrayMetadataInput {
+interface ArrayMetadataInput {
   readonly geometry: ArrayGeometry;
   /** Size of the append dimension to publish, also for a bounded array: rows that readers may see. */
   readonly rows: number;
@@ -22,7 +22,7 @@ export interface ArrayMetadataInput {
 }
 
 /** Codecs of a shard's index: always little-endian u64 with a checksum behind it. */
-export const INDEX_CODECS: readonly CodecMetadata[] = Object.freeze([
+const INDEX_CODECS: readonly CodecMetadata[] = Object.freeze([
   { name: "bytes", configuration: { endian: "little" } },
   { name: "crc32c" },
 ]);

@@ -9,7 +9,7 @@ export interface ChunkKeyEncoding {
 }
 
 /** What Millrace writes: c/0/1/2. */
-export const DEFAULT_KEY_ENCODING: ChunkKeyEncoding = Object.freeze({ name: "default", separator: "/" });
+const DEFAULT_KEY_ENCODING: ChunkKeyEncoding = Object.freeze({ name: "default", separator: "/" });
 
 /**
  * Key relative to the array's own key: "c/0/1/2" (default, "/"), "c.0.1.2" (default, "."), "0/1/2" or "0.1.2" (v2).

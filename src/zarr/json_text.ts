@@ -32,7 +32,7 @@ export function writeJson(value: JsonOrRaw, indent = ""): string {
 }
 
 /** Where the value of a member stands in its text, from `start` up to `end`. */
-export interface TextSpan {
+interface TextSpan {
   readonly start: number;
   readonly end: number;
 }

@@ -100,9 +100,9 @@ export interface ShardIndexDefect {
 /**
  * More defects of one index than this are counted, not listed: an index of zeros is as many defects as it has entries.
  */
-export const INDEX_DEFECTS_MAX = 1000;
+const INDEX_DEFECTS_MAX = 1000;
 
-export interface ShardIndexCheck {
+interface ShardIndexCheck {
   readonly chunkCount: number;
   /** Length of the whole object, index included. */
   readonly objectBytes: number;
@@ -113,7 +113,7 @@ export interface ShardIndexCheck {
   readonly exactChunkBytes?: number;
 }
 
-export interface DecodedShardIndex {
+interface DecodedShardIndex {
   /** Holds the good entries; bad ones are absent. Undefined when the index as a whole is bad: length or checksum. */
   readonly index: ShardIndex | undefined;
   /** The first {@link INDEX_DEFECTS_MAX}. */

@@ -190,7 +190,6 @@ export class FakeS3 implements S3Api {
     return this.#call("get", key, () => {
       const bytes = this.objects.get(key)?.bytes;
       if (bytes === undefined || range === undefined) return bytes?.slice();
-      if ("suffix" in range) return bytes.slice(Math.max(0, bytes.byteLength - range.suffix));
       return bytes.slice(range.offset, range.offset + range.length);
     });
   }

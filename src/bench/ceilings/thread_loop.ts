@@ -5,7 +5,7 @@ import { cpuSecondsSince } from "../statistics.js";
 import type { CeilingThreadInit, CeilingThreadResult } from "./threads.js";
 
 /** One step's bytes. */
-export interface StepBytes {
+interface StepBytes {
   readonly bytes: number;
   readonly outBytes: number;
 }

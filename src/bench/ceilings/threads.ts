@@ -20,7 +20,7 @@ export interface CeilingThreadResult {
   readonly cpuSeconds: number;
 }
 
-export interface ThreadsResult {
+interface ThreadsResult {
   readonly bytes: number;
   readonly outBytes: number;
   readonly gbPerSecond: number;

@@ -63,7 +63,7 @@ async function examine(flags: DoctorFlags, signal: AbortSignal | undefined): Pro
 }
 
 /** @param version such as "20.19.0" */
-export function nodeFinding(version: string): Finding {
+function nodeFinding(version: string): Finding {
   const supported = nodeTooOld(version) === undefined;
   const tested = [20, 22, 24].includes(Number.parseInt(version, 10));
   return {
@@ -81,7 +81,7 @@ function addonFinding(): Finding {
     : { name: "addon", state: "slower", detail: `${reason}: ${cost}`, fix: hint };
 }
 
-export function codecFinding(availability: CodecAvailability): Finding {
+function codecFinding(availability: CodecAvailability): Finding {
   const { codec, write, read, missing } = availability;
   const detail = write === read ? `read and write: ${read}` : `write: ${write ?? "no"}; read: ${read}`;
   const because = missing.length > 0 ? ` (${missing.join("; ")})` : "";

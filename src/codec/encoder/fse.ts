@@ -71,7 +71,7 @@ export function describeTable(probabilities: readonly number[], log: number): Ui
 }
 
 /** One state of a table, as a decoder sees it. */
-export interface FseState {
+interface FseState {
   readonly symbol: number;
   readonly bits: number;
   readonly baseline: number;

@@ -24,13 +24,13 @@ export const PREDEFINED_LOG = 6;
 const FSE_SEQUENCES_MIN = 64;
 const FSE_STREAM_BITS_MIN = 32;
 
-export interface Sequence {
+interface Sequence {
   readonly literalsLength: number;
   readonly matchLength: number;
 }
 
 /** How one kind of code is written; docs/encoder.md §6. */
-export interface Coding {
+interface Coding {
   readonly mode: "predefined" | "rle" | "fse";
   /** In 1/256 bit. */
   readonly cost: number;

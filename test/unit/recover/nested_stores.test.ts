@@ -14,11 +14,11 @@ import { verifyStore } from "../../../src/store/verify.js";
 import type { VerifyReport } from "../../../src/store/verify_report.js";
 import type { ArrayWriter } from "../../../src/writer/array_writer.js";
 import { openWriter } from "../../../src/writer/open_writer.js";
-import { groupMetadata } from "../../../src/zarr/group_metadata.js";
 import { withRows } from "../../../src/zarr/with_rows.js";
 import { craftStore } from "../../helpers/craft_store.js";
 import { contentOf, storeOf } from "../../helpers/crash_images.js";
 import { FakeS3 } from "../../helpers/fake_s3.js";
+import { GROUP_METADATA } from "../../helpers/group_metadata.js";
 import { elementBytes } from "../../helpers/stream_model.js";
 import { filesBelow, makeTempFolder, removeFolder } from "../../helpers/temp_folder.js";
 
@@ -35,7 +35,7 @@ beforeEach(async () => {
   root = join(folder, "run.zarr");
   for (const path of ["", "a", "a/deep"]) {
     await mkdir(join(root, path), { recursive: true });
-    await writeFile(join(root, path, "zarr.json"), groupMetadata({}));
+    await writeFile(join(root, path, "zarr.json"), GROUP_METADATA);
   }
 });
 afterEach(async () => {
@@ -203,7 +203,7 @@ it("a store inside an array's folder is its own writer's", async () => {
 
 it("a writer that opened a child after verify had looked there is found", async () => {
   const { objects } = await craftStore({ dtype: "uint16", shape: [4, 6], chunk: [2, 2], shard: [4, 4], path: "a" });
-  objects.set("zarr.json", groupMetadata({}));
+  objects.set("zarr.json", GROUP_METADATA);
   const store = new MemoryStore(objects);
   const looked = deferred();
   let lists = 0;
@@ -225,7 +225,6 @@ it("a writer that opened a child after verify had looked there is found", async 
         if (key === `a/${MARKER_KEY}`) looked.resolve();
         return read;
       },
-      getSuffix: (key, length) => store.getSuffix(key, length),
       size: (key) => store.size(key),
       list,
     },
@@ -256,7 +255,7 @@ describe("in a bucket", () => {
       const marker = encodeMarker({ writeId: path, started: "2026-01-02T03:04:05.000Z" });
       s3.objects.set(`${path}/${MARKER_KEY}`, { bytes: marker, metadata: {} });
     }
-    for (const key of ["zarr.json", "a/zarr.json"]) s3.objects.set(key, { bytes: groupMetadata({}), metadata: {} });
+    for (const key of ["zarr.json", "a/zarr.json"]) s3.objects.set(key, { bytes: GROUP_METADATA, metadata: {} });
     return s3;
   }
 

@@ -5,12 +5,12 @@ import { encodeMarker, MARKER_KEY } from "../../../src/journal/writer_marker.js"
 import type { RecoverOptions, RecoverProgress } from "../../../src/recover/report.js";
 import { recoverS3 } from "../../../src/recover/s3_recovery.js";
 import { openArray } from "../../../src/store/array_reader.js";
-import { groupMetadata } from "../../../src/zarr/group_metadata.js";
 import { ShardIndex } from "../../../src/zarr/shard_index.js";
 import { withRows } from "../../../src/zarr/with_rows.js";
 import { type CraftedArray, craftStore } from "../../helpers/craft_store.js";
 import { contentOf, rowsOf, storeOf } from "../../helpers/crash_images.js";
 import { FakeS3, s3Failure } from "../../helpers/fake_s3.js";
+import { GROUP_METADATA } from "../../helpers/group_metadata.js";
 
 const MARKER = { writeId: "w", started: "2026-01-02T03:04:05.000Z", endsAt: undefined };
 /** Four rows of elements in a row of shards, which are two shards side by side. */
@@ -79,7 +79,7 @@ describe("a store without a marker", () => {
 
   it("that is none at all is an error", async () => {
     const s3 = new FakeS3();
-    put(s3, "run2/zarr.json", groupMetadata());
+    put(s3, "run2/zarr.json", GROUP_METADATA);
     await expect(recoverS3(s3)).rejects.toMatchObject({ code: "STORE_NOT_FOUND" });
   });
 });
@@ -372,7 +372,7 @@ describe("a group", () => {
     await crashed(8, { path: "a", s3 });
     // A length in the marker is the root's, where that is an array.
     await crashed(24, { path: "b/c", s3, endsAt: 11 });
-    for (const path of ["", "b/"]) put(s3, `${path}zarr.json`, groupMetadata());
+    for (const path of ["", "b/"]) put(s3, `${path}zarr.json`, GROUP_METADATA);
     s3.objects.delete("a/c/3/0");
     for (const row of [4, 5]) for (const shard of [0, 1]) s3.objects.delete(`a/c/${row}/${shard}`);
     await startUpload(s3, "a/c/3/0");

@@ -193,7 +193,6 @@ describe("readRegion", () => {
     const store: StoreReader = {
       location: "swapping",
       get: (key) => memory.get(key),
-      getSuffix: (key, length) => memory.getSuffix(key, length),
       list: (prefix) => memory.list(prefix),
       size: async (key) => {
         swap(key);
@@ -215,7 +214,6 @@ describe("readRegion", () => {
     const store: StoreReader = {
       location: "restless",
       get: (name) => memory.get(name),
-      getSuffix: (name, length) => memory.getSuffix(name, length),
       list: (prefix) => memory.list(prefix),
       getRange: (name, offset, length) => memory.getRange(name, offset, length),
       size: async (name) => (name === key ? 1000 + ++looks : await memory.size(name)),
@@ -288,10 +286,6 @@ describe("readRegion", () => {
       getRange: (key, offset, length) => {
         reads.push(`range ${key}`);
         return memory.getRange(key, offset, length);
-      },
-      getSuffix: (key, length) => {
-        reads.push(`suffix ${key}`);
-        return memory.getSuffix(key, length);
       },
     };
     const reader = await openArray(counting);

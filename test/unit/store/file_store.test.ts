@@ -49,14 +49,12 @@ describe.each(["file", "memory", "s3"])("%s store", (kind) => {
     return new FileStore(folder);
   };
 
-  it("reads objects, ranges and suffixes, clipped at their ends", async () => {
+  it("reads objects and ranges, clipped at their ends", async () => {
     const store = await open();
     expect([...(await store.get("c/0/1"))!]).toEqual([10, 11, 12, 13, 14]);
     expect([...(await store.getRange("c/0/1", 1, 2))!]).toEqual([11, 12]);
     expect([...(await store.getRange("c/0/1", 3, 100))!]).toEqual([13, 14]);
     expect([...(await store.getRange("c/0/1", 9, 1))!]).toEqual([]);
-    expect([...(await store.getSuffix("c/0/1", 2))!]).toEqual([13, 14]);
-    expect([...(await store.getSuffix("c/0/1", 100))!]).toEqual([10, 11, 12, 13, 14]);
     expect([...(await store.get("c/0/2"))!]).toEqual([]);
     expect(await store.size("c/0/1")).toBe(5);
   });
@@ -66,7 +64,6 @@ describe.each(["file", "memory", "s3"])("%s store", (kind) => {
     for (const key of ["c/0/3", "c", "c/0/1/2", "nothing/at/all"]) {
       expect(await store.get(key)).toBeUndefined();
       expect(await store.getRange(key, 0, 1)).toBeUndefined();
-      expect(await store.getSuffix(key, 1)).toBeUndefined();
       expect(await store.size(key)).toBeUndefined();
     }
   });

@@ -7,7 +7,6 @@ import { describeGeometry } from "../../../src/geometry/array_geometry.js";
 import { DTYPE_NAMES } from "../../../src/geometry/dtype.js";
 import { arrayMetadata } from "../../../src/zarr/array_metadata.js";
 import { fillValue } from "../../../src/zarr/fill_value.js";
-import { groupMetadata } from "../../../src/zarr/group_metadata.js";
 import { parseArrayMetadata, parseMetadata, storedGeometry } from "../../../src/zarr/parse_metadata.js";
 import { smallGeometries } from "../geometry/geometries.js";
 
@@ -158,15 +157,6 @@ describe("array metadata", () => {
 });
 
 describe("group metadata", () => {
-  it("has nothing but what a group needs", () => {
-    expect(JSON.parse(text(groupMetadata({ ome: { version: "0.5" } })))).toEqual({
-      zarr_format: 3,
-      node_type: "group",
-      attributes: { ome: { version: "0.5" } },
-    });
-    expect(parseMetadata(groupMetadata())).toEqual({ nodeType: "group", attributes: {}, consolidated: undefined });
-  });
-
   it("may hold consolidated metadata, as other writers leave it", () => {
     const document = { zarr_format: 3, node_type: "group", consolidated_metadata: null };
     expect(parseMetadata(bytes(document))).toEqual({ nodeType: "group", attributes: {}, consolidated: null });
