@@ -3,6 +3,7 @@ import { MillraceError } from "../base/errors.js";
 import type { FileSystem, OpenFile } from "../sinks/file_system.js";
 import { TEMPORARY_SUFFIX } from "../sinks/object_key.js";
 import { errnoOf, guarded, hintOf } from "../sinks/os_error.js";
+import { OwnFolders, openFresh } from "../sinks/own_folders.js";
 import { writeAll } from "../sinks/write_all.js";
 import { ancestors } from "../store/walk.js";
 
@@ -16,14 +17,19 @@ const REWRITE_BYTES = 2 ** 22;
 /**
  * The files of a store for recovery, by key. What is not there reads as undefined; any other failure to read throws, so
  * that a disk that does not answer is never taken for data that are not there. Errors as the file sink's,
- * STORE_READ_FAILED for reading.
+ * STORE_READ_FAILED for reading. Folders that are links to other places are neither looked into nor changed
+ * (STORE_FOREIGN).
  */
 export class RecoveryFiles {
+  readonly #own: OwnFolders;
+
   constructor(
     private readonly fs: FileSystem,
     /** Absolute path of the store's folder. */
     readonly root: string,
-  ) {}
+  ) {
+    this.#own = new OwnFolders(fs, root);
+  }
 
   kindOf(key: string): Promise<"absent" | "folder" | "other"> {
     return reading(this.#path(key), () => this.fs.kindOf(this.#path(key)));
@@ -32,7 +38,10 @@ export class RecoveryFiles {
   /** Nothing for a folder that is not there. */
   async entries(key: string): Promise<{ readonly name: string; readonly isFolder: boolean }[]> {
     if ((await this.kindOf(key)) !== "folder") return [];
-    return await reading(this.#path(key), () => this.fs.entries(this.#path(key)));
+    return await reading(this.#path(key), async () => {
+      await this.#own.check(this.#path(key));
+      return await this.fs.entries(this.#path(key));
+    });
   }
 
   /** A whole small file. */
@@ -53,6 +62,7 @@ export class RecoveryFiles {
   async visit<T>(key: string, look: (file: OpenFile) => Promise<T>): Promise<T | undefined> {
     const path = this.#path(key);
     return await reading(path, async () => {
+      await this.#own.checkAbove(path);
       let file: OpenFile;
       try {
         file = await this.fs.open(path, "r");
@@ -76,6 +86,7 @@ export class RecoveryFiles {
   async finish(key: string, length: number, tail: Uint8Array): Promise<void> {
     const path = this.#path(key);
     await guarded({ what: "write the index of shard", path, key }, async () => {
+      await this.#own.checkAbove(path);
       const file = await this.fs.open(path, "r+");
       try {
         await file.truncate(length);
@@ -92,6 +103,7 @@ export class RecoveryFiles {
   async cut(key: string, length: number): Promise<void> {
     const path = this.#path(key);
     await guarded({ what: "cut", path, key }, async () => {
+      await this.#own.checkAbove(path);
       const file = await this.fs.open(path, "r+");
       try {
         if ((await file.size()) > length) await file.truncate(length);
@@ -106,7 +118,8 @@ export class RecoveryFiles {
     const path = this.#path(key);
     const temporary = path + TEMPORARY_SUFFIX;
     await guarded({ what: "write object", path, key, bytes: bytes.byteLength }, async () => {
-      const file = await this.fs.open(temporary, "w");
+      await this.#own.checkAbove(path);
+      const file = await openFresh(temporary, this.fs);
       try {
         await writeAll(file, [bytes], 0);
         await file.datasync();
@@ -122,6 +135,7 @@ export class RecoveryFiles {
   async sync(key: string): Promise<void> {
     const path = this.#path(key);
     await guarded({ what: "sync", path, key }, async () => {
+      await this.#own.checkAbove(path);
       const file = await this.fs.open(path, "r+");
       try {
         await file.datasync();
@@ -133,13 +147,18 @@ export class RecoveryFiles {
 
   async rename(from: string, to: string): Promise<void> {
     const path = this.#path(from);
-    await guarded({ what: `rename to ${to}`, path, key: from }, () => this.fs.rename(path, this.#path(to)));
+    await guarded({ what: `rename to ${to}`, path, key: from }, async () => {
+      await this.#own.checkAbove(path);
+      await this.#own.checkAbove(this.#path(to));
+      await this.fs.rename(path, this.#path(to));
+    });
   }
 
   /** A file that is gone already is no error: an earlier recovery may have been interrupted. */
   async remove(key: string): Promise<void> {
     const path = this.#path(key);
     await guarded({ what: "remove", path, key }, async () => {
+      await this.#own.checkAbove(path);
       try {
         await this.fs.unlink(path);
       } catch (error) {
@@ -152,6 +171,7 @@ export class RecoveryFiles {
   async removeFolder(key: string): Promise<void> {
     const path = this.#path(key);
     await guarded({ what: "remove folder", path, key }, async () => {
+      await this.#own.check(path);
       try {
         await this.fs.rmdir(path);
       } catch (error) {

@@ -12,6 +12,7 @@ import { Folders } from "./folders.js";
 import { checkKey, PARTIAL_SUFFIX, TEMPORARY_SUFFIX } from "./object_key.js";
 import { OpenFiles } from "./open_files.js";
 import { errnoOf, guarded } from "./os_error.js";
+import { openFresh } from "./own_folders.js";
 import { refuseAtWork } from "./refuse_at_work.js";
 import { refuseExisting, removeStore, requireStore } from "./store_root.js";
 import { writeAll } from "./write_all.js";
@@ -209,7 +210,10 @@ export class FileSink implements Sink, ShardHome {
     await this.#folders.make(dirname(path));
     await guarded({ what: "write object", path, key, bytes: bytes.byteLength }, async () => {
       try {
-        const handle = await this.#files.open(temporary, "w");
+        const handle = await openFresh(temporary, {
+          open: (path, flags) => this.#files.open(path, flags),
+          unlink: (path) => this.#fs.unlink(path),
+        });
         try {
           await writeAll(handle, [bytes], 0);
           if (durable) await handle.datasync();
