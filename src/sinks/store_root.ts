@@ -59,7 +59,7 @@ export async function removeStore(fs: FileSystem, root: string, stopped = (): bo
     if (content.length === 0) return;
 
     const real = await fs.realpath(root);
-    const home = homedir();
+    const home = await resolved(fs, homedir());
     // The last: a writer has begun here, and come no further than its marker.
     const isStore =
       content.includes(METADATA_NAME) ||
@@ -88,6 +88,17 @@ export async function removeStore(fs: FileSystem, root: string, stopped = (): bo
     await syncNames(fs, root);
     await fs.removeTree(join(root, DOOMED_NAME));
   });
+}
+
+/** As the root was resolved: where HOME is a link, its own text is below no folder that holds what it leads to. */
+async function resolved(fs: FileSystem, path: string): Promise<string> {
+  try {
+    return await fs.realpath(path);
+  } catch (error) {
+    // Of a user without a home folder.
+    if (["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) return path;
+    throw error;
+  }
 }
 
 /** Errors of a file system that cannot sync folders. */

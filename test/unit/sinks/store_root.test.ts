@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -112,6 +112,26 @@ describe("removeStore", () => {
     };
     await expect(removeStore(claims, root)).rejects.toMatchObject({ code: "INVALID_OPTION" });
   });
+
+  it.skipIf(process.platform === "win32")(
+    "is not fooled by a home folder that is a link, or is not there",
+    async () => {
+      await put("zarr.json", "home/thesis.tex");
+      await symlink(join(root, "home"), join(folder, "home"));
+      const { HOME } = process.env;
+      try {
+        process.env.HOME = join(folder, "home");
+        expect(homedir()).toBe(join(folder, "home"));
+        await expect(removeStore(nodeFileSystem, root)).rejects.toMatchObject({ code: "INVALID_OPTION" });
+        expect(await filesBelow(root)).toEqual(["home/thesis.tex", "zarr.json"]);
+        process.env.HOME = join(folder, "nowhere");
+        await removeStore(nodeFileSystem, root);
+      } finally {
+        process.env.HOME = HOME;
+      }
+      expect(await filesBelow(root)).toEqual([]);
+    },
+  );
 
   it("syncs that there is no store any more before it removes shards, and their removal before it forgets what lay there", async () => {
     await put("zarr.json", "c/0/0");
