@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { MillraceError } from "../base/errors.js";
+import { JOURNAL_FOLDER } from "../journal/writer_marker.js";
 import type { FileSystem, OpenFile } from "../sinks/file_system.js";
 import { TEMPORARY_SUFFIX } from "../sinks/object_key.js";
 import { errnoOf, guarded, hintOf } from "../sinks/os_error.js";
@@ -11,6 +12,8 @@ import { ancestors } from "../store/walk.js";
 const WHOLE_BYTES_MAX = 2 ** 31 - 1;
 /** One read call. */
 const READ_BYTES_MAX = 2 ** 26;
+/** A shard that is copied because a snapshot holds its file; it lies there after a recovery that was interrupted. */
+export const SHARD_COPY_KEY = `${JOURNAL_FOLDER}/shard${TEMPORARY_SUFFIX}`;
 /** Memory for bytes that are written again. */
 const REWRITE_BYTES = 2 ** 22;
 
@@ -81,7 +84,8 @@ export class RecoveryFiles {
   /**
    * Cuts a file to `length` bytes and writes `tail` behind them; both are on the medium afterwards. What is kept is
    * written once more: after a sync that failed, the system takes bytes that are in its memory only for written, and a
-   * later sync would not bring them to the medium.
+   * later sync would not bring them to the medium. A file that has other names, in a snapshot of links, is left to
+   * those: its copy takes this name.
    */
   async finish(key: string, length: number, tail: Uint8Array): Promise<void> {
     const path = this.#path(key);
@@ -89,8 +93,12 @@ export class RecoveryFiles {
       await this.#own.checkAbove(path);
       const file = await this.fs.open(path, "r+");
       try {
+        if ((await file.links()) > 1) {
+          await this.#finishCopy(file, path, length, tail);
+          return;
+        }
         await file.truncate(length);
-        await rewrite(file, length);
+        await copyBytes(file, file, length);
         await writeAll(file, [tail], length);
         await file.datasync();
       } finally {
@@ -99,14 +107,31 @@ export class RecoveryFiles {
     });
   }
 
-  /** Cuts a file to `length` bytes, where it has more; not yet on the medium afterwards. */
+  async #finishCopy(from: OpenFile, path: string, length: number, tail: Uint8Array): Promise<void> {
+    const temporary = this.#path(SHARD_COPY_KEY);
+    await this.#own.checkAbove(temporary);
+    const copy = await openFresh(temporary, this.fs);
+    try {
+      await copyBytes(from, copy, length);
+      await writeAll(copy, [tail], length);
+      await copy.datasync();
+    } finally {
+      await copy.close();
+    }
+    await this.fs.rename(temporary, path);
+  }
+
+  /**
+   * Cuts a file to `length` bytes, where it has more and no other name, in whose place it would take as much room; not
+   * yet on the medium afterwards.
+   */
   async cut(key: string, length: number): Promise<void> {
     const path = this.#path(key);
     await guarded({ what: "cut", path, key }, async () => {
       await this.#own.checkAbove(path);
       const file = await this.fs.open(path, "r+");
       try {
-        if ((await file.size()) > length) await file.truncate(length);
+        if ((await file.size()) > length && (await file.links()) === 1) await file.truncate(length);
       } finally {
         await file.close();
       }
@@ -198,12 +223,13 @@ export class RecoveryFiles {
   }
 }
 
-async function rewrite(file: OpenFile, length: number): Promise<void> {
+/** From and to the same places, of one file or two. */
+async function copyBytes(from: OpenFile, to: OpenFile, length: number): Promise<void> {
   const buffer = new Uint8Array(Math.min(length, REWRITE_BYTES));
   for (let at = 0; at < length; ) {
-    const read = await readFully(file, buffer.subarray(0, length - at), at);
+    const read = await readFully(from, buffer.subarray(0, length - at), at);
     if (read === 0) throw Object.assign(new Error("the file became shorter"), { code: "EIO", syscall: "read" });
-    await writeAll(file, [buffer.subarray(0, read)], at);
+    await writeAll(to, [buffer.subarray(0, read)], at);
     at += read;
   }
 }

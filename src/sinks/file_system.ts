@@ -38,6 +38,8 @@ export interface OpenFile {
   /** Resolves to the bytes read, which may be fewer than asked for; 0 at the end. */
   read(into: Uint8Array, position: number): Promise<number>;
   size(): Promise<number>;
+  /** Names of the file; more than one where a snapshot holds it too (`cp -al`). */
+  links(): Promise<number>;
   /** Cuts the file, or makes it longer with zeros. */
   truncate(bytes: number): Promise<void>;
   /** fdatasync: the data and the length. */
@@ -91,6 +93,7 @@ export const nodeFileSystem: FileSystem = {
       writev: async (views, position) => (await handle.writev(views, position)).bytesWritten,
       read: async (into, position) => (await handle.read(into, 0, into.byteLength, position)).bytesRead,
       size: async () => (await handle.stat()).size,
+      links: async () => (await handle.stat()).nlink,
       truncate: (bytes) => handle.truncate(bytes),
       datasync: () => handle.datasync(),
       sync: () => handle.sync(),

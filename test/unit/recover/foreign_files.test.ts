@@ -3,13 +3,17 @@
  * outside the store's folder changes.
  */
 import { execFileSync } from "node:child_process";
-import { lstat, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
+import { link, lstat, mkdir, readdir, readFile, readlink, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { readJournal } from "../../../src/journal/read_journal.js";
+import { journalKey } from "../../../src/journal/writer_marker.js";
 import type { ArrayOptions } from "../../../src/options.js";
 import { recoverFiles } from "../../../src/recover/file_recovery.js";
+import { SHARD_COPY_KEY } from "../../../src/recover/recovery_files.js";
 import { FileSink } from "../../../src/sinks/file.js";
 import { fileSink } from "../../../src/sinks/specs.js";
+import { openArray } from "../../../src/store/array_reader.js";
 import { openWriter } from "../../../src/writer/open_writer.js";
 import { crashFolder, ROOT } from "../../helpers/folder_crashes.js";
 import { elementBytes } from "../../helpers/stream_model.js";
@@ -39,7 +43,9 @@ beforeAll(async () => {
     await writer.append(content(10));
     return content(10);
   });
-  crashed = images.findLast(({ fs }) => fs.files(ROOT).has("c/2/0.partial"))!.fs.files(ROOT);
+  // Committed, and still without an index.
+  const isCommitted = (journal?: Uint8Array) => journal !== undefined && readJournal(journal).commits.length > 0;
+  crashed = images.find(({ fs }) => isCommitted(fs.files(ROOT).get(journalKey(2))))!.fs.files(ROOT);
   closed = images.at(-1)!.fs.files(ROOT);
 });
 beforeEach(async () => {
@@ -135,6 +141,45 @@ describe.skipIf(process.platform === "win32")("recovery", () => {
       expect(await tree(folder)).toEqual(before);
     },
   );
+});
+
+describe.skipIf(process.platform === "win32")("a snapshot made of links", () => {
+  /** As `cp -al` makes it. */
+  async function snapshot(files: ReadonlyMap<string, Uint8Array>): Promise<string> {
+    await lay(files);
+    const place = join(folder, "snapshot.zarr");
+    for (const key of files.keys()) {
+      await mkdir(dirname(join(place, key)), { recursive: true });
+      await link(join(root, key), join(place, key));
+    }
+    return place;
+  }
+
+  it("stays as it was when the store is recovered, and again when the recovery before was interrupted", async () => {
+    for (const interrupted of [false, true]) {
+      await rm(join(folder, "snapshot.zarr"), { recursive: true, force: true });
+      await replace("", async () => {});
+      const place = await snapshot(crashed);
+      if (interrupted) await writeFile(join(root, SHARD_COPY_KEY), "half a shard");
+      const before = await tree(place);
+      expect(await recoverFiles(root, { force: true })).toMatchObject({ status: "recovered" });
+      expect(await tree(place)).toEqual(before);
+      expect(await readdir(root)).not.toContain(".millrace");
+      const recovered = (await openArray(root)).readRegion();
+      expect(Buffer.compare((await recovered).data, content(10))).toBe(0);
+      // From the snapshot the same comes out.
+      expect(await recoverFiles(place, { force: true })).toMatchObject({ status: "recovered" });
+    }
+  });
+
+  it("stays as it was when a writer goes on in the store", async () => {
+    const place = await snapshot(closed);
+    const before = await tree(place);
+    const writer = await openWriter(options("resume"));
+    await writer.append(content(4));
+    await writer.close();
+    expect(await tree(place)).toEqual(before);
+  });
 });
 
 describe.skipIf(process.platform === "win32")("a writer", () => {
