@@ -34,6 +34,7 @@ export const ERROR_CODES = {
   STORE_IN_USE: "a writer, or another recovery, is at work on the store",
   STORE_NOT_FOUND: "there is no store at this place",
   STORE_NOT_CLOSED: "a writer is at work on the store, or has left it without closing it",
+  STORE_FOREIGN: "a link, a pipe or a file of somebody else lies where the store keeps its own",
   RESUME_MISMATCH: "the store is not of the array that mode resume was asked to continue",
   STORE_CORRUPT: "the store's bytes contradict the Zarr v3 specification or their checksum",
   STORE_UNSUPPORTED: "the store is valid Zarr but uses something this reader does not know",

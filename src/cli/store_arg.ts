@@ -78,13 +78,13 @@ export function checksumOption(): Option {
 }
 
 /**
- * The sink that a STORE and its flags name.
+ * The sink that a STORE and its flags name. `force`: an overwrite deletes also what is no part of a store, in folders.
  * @throws MillraceError INVALID_OPTION, also for S3 flags beside a folder
  */
-export function sinkOf(store: string, flags: S3WriteFlags): SinkSpec {
+export function sinkOf(store: string, flags: S3WriteFlags, { force = false } = {}): SinkSpec {
   if (!isS3Url(store)) {
     refuseS3Flags(flags, `${store} is a folder`);
-    return fileSink(store);
+    return fileSink(store, { force });
   }
   const { partBytes, concurrency, checksum } = flags;
   return s3Sink({ ...placeOf(store, flags), partBytes, concurrency, checksum });

@@ -18,7 +18,7 @@ import { withRows } from "../zarr/with_rows.js";
 import { type FilePlan, planFiles } from "./file_plan.js";
 import { frozenReport } from "./frozen_report.js";
 import { withoutRoom } from "./make_room.js";
-import { RecoveryFiles } from "./recovery_files.js";
+import { RecoveryFiles, SHARD_COPY_KEY } from "./recovery_files.js";
 import type { RecoveredArray, RecoverOptions, RecoverReport } from "./report.js";
 import { RowLedger } from "./row_ledger.js";
 import { type RowPlan, shardKeyOf } from "./row_plan.js";
@@ -269,6 +269,8 @@ class FileRecovery {
   }
 
   async #removeMarker(): Promise<void> {
+    // An earlier recovery was interrupted.
+    if ((await this.files.kindOf(SHARD_COPY_KEY)) === "other") await this.#remove([SHARD_COPY_KEY]);
     await this.#remove([MARKER_KEY]);
     if (!this.steps.dryRun) await this.files.removeFolder(JOURNAL_FOLDER);
   }

@@ -12,6 +12,7 @@ import { Folders } from "./folders.js";
 import { checkKey, PARTIAL_SUFFIX, TEMPORARY_SUFFIX } from "./object_key.js";
 import { OpenFiles } from "./open_files.js";
 import { errnoOf, guarded } from "./os_error.js";
+import { openFresh } from "./own_folders.js";
 import { refuseAtWork } from "./refuse_at_work.js";
 import { refuseExisting, removeStore, requireStore } from "./store_root.js";
 import { writeAll } from "./write_all.js";
@@ -28,6 +29,8 @@ export interface FileSinkSettings {
   readonly direct?: DirectFiles;
   /** Direct I/O was asked for, not only allowed: the user is told where it cannot be. */
   readonly directAsked?: boolean;
+  /** Overwrites also a folder that holds more than a store. Default false. */
+  readonly force?: boolean;
   /** The addon's, where it is there. */
   readonly crc32c?: (bytes: Uint8Array) => number;
   /** For tests. */
@@ -56,6 +59,7 @@ export class FileSink implements Sink, ShardHome {
   readonly #puts = new Map<string, Promise<void>>();
   #closing: Promise<void> | undefined;
   #hurried = false;
+  readonly #force: boolean;
 
   constructor(settings: FileSinkSettings) {
     const limit = settings.maxOpenFiles ?? OPEN_SHARD_FILES_MAX;
@@ -64,6 +68,7 @@ export class FileSink implements Sink, ShardHome {
     this.#files = new OpenFiles(this.#fs, limit);
     this.#folders = new Folders(this.#fs, this.#files, this.location);
     this.#direct = settings.direct;
+    this.#force = settings.force ?? false;
     this.#journal = new FileJournal({
       root: this.location,
       fs: this.#fs,
@@ -93,7 +98,7 @@ export class FileSink implements Sink, ShardHome {
       const otherwise =
         "If it is not a writer of this store, recover the store with force first, or delete the folder.";
       await refuseAtWork(this.location, await this.#marker(), otherwise);
-      await removeStore(this.#fs, this.location, () => this.#hurried);
+      await removeStore(this.#fs, this.location, () => this.#hurried, this.#force);
     }
     await this.#folders.makeRoot();
   }
@@ -209,7 +214,10 @@ export class FileSink implements Sink, ShardHome {
     await this.#folders.make(dirname(path));
     await guarded({ what: "write object", path, key, bytes: bytes.byteLength }, async () => {
       try {
-        const handle = await this.#files.open(temporary, "w");
+        const handle = await openFresh(temporary, {
+          open: (path, flags) => this.#files.open(path, flags),
+          unlink: (path) => this.#fs.unlink(path),
+        });
         try {
           await writeAll(handle, [bytes], 0);
           if (durable) await handle.datasync();

@@ -3,7 +3,13 @@ import { assert } from "../base/assert.js";
 import { wallIso } from "../base/clock.js";
 import { MillraceError } from "../base/errors.js";
 import type { JournalFile, SinkJournal } from "../handoff/sink.js";
-import { encodeMarker, JOURNAL_FOLDER, MARKER_KEY, type WriterMarker } from "../journal/writer_marker.js";
+import {
+  encodeMarker,
+  JOURNAL_FOLDER,
+  MARKER_KEY,
+  parseJournalName,
+  type WriterMarker,
+} from "../journal/writer_marker.js";
 import { thisProcess } from "../journal/writer_process.js";
 import type { FileSystem, OpenFile } from "./file_system.js";
 import type { Folders } from "./folders.js";
@@ -103,8 +109,8 @@ export class FileJournal implements SinkJournal {
     await this.#closeLogs();
     await guarded({ what: "remove the journals in", path: this.#folder }, async () => {
       for (const { name, isFolder } of await this.#fs.entries(this.#folder)) {
-        const path = join(this.#folder, name);
-        if (path !== this.#markerPath && !isFolder) await this.#unlink(path);
+        // What else lies here is somebody's, whatever brought it here.
+        if (parseJournalName(name) !== undefined && !isFolder) await this.#unlink(join(this.#folder, name));
       }
     });
     // Or a power cut could bring journals back without the marker that tells what they are.

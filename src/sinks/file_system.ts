@@ -1,5 +1,8 @@
-import { mkdir, open, readdir, realpath, rename, rmdir, stat, unlink } from "node:fs/promises";
+import { constants, type Stats } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, realpath, rename, rmdir, stat, unlink } from "node:fs/promises";
 import { makeFolders, removeTree } from "./folder_tree.js";
+import { notOurs } from "./not_ours.js";
+import { errnoOf } from "./os_error.js";
 
 /**
  * The calls that the file sink and recovery make, and no others. Tests wrap it to fail, hold or record any of them.
@@ -8,7 +11,9 @@ import { makeFolders, removeTree } from "./folder_tree.js";
 export interface FileSystem {
   /**
    * "wx": new file, EEXIST when it is there. "w": new or cut to zero. "r+": existing, for writing. "r": a folder, to
-   * sync it, or a file, to read it.
+   * sync it, or a file, to read it. Files are regular files: a pipe or a device is refused and never waited for, and
+   * writing follows no link that is the last part of the path.
+   * @throws MillraceError STORE_FOREIGN for any of those
    */
   open(path: string, flags: "wx" | "w" | "r+" | "r"): Promise<OpenFile>;
   rename(from: string, to: string): Promise<void>;
@@ -33,6 +38,8 @@ export interface OpenFile {
   /** Resolves to the bytes read, which may be fewer than asked for; 0 at the end. */
   read(into: Uint8Array, position: number): Promise<number>;
   size(): Promise<number>;
+  /** Names of the file; more than one where a snapshot holds it too (`cp -al`). */
+  links(): Promise<number>;
   /** Cuts the file, or makes it longer with zeros. */
   truncate(bytes: number): Promise<void>;
   /** fdatasync: the data and the length. */
@@ -42,13 +49,51 @@ export interface OpenFile {
   close(): Promise<void>;
 }
 
+/** Undefined where the system has none of its kind. */
+const { O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants as Partial<typeof constants>;
+const WRITING = O_NOFOLLOW | O_NONBLOCK;
+
+const OPEN_FLAGS = {
+  // O_EXCL: a new file, which is neither a link nor a pipe.
+  wx: "wx",
+  w: constants.O_WRONLY | constants.O_CREAT | constants.O_TRUNC | WRITING,
+  "r+": constants.O_RDWR | WRITING,
+  // Without O_NONBLOCK, opening a pipe waits for somebody at its other end, in a thread that nothing can call back.
+  r: constants.O_RDONLY | O_NONBLOCK,
+} as const;
+
+async function openRegular(path: string, flags: keyof typeof OPEN_FLAGS): Promise<FileHandle> {
+  let handle: FileHandle;
+  try {
+    handle = await open(path, OPEN_FLAGS[flags]);
+  } catch (error) {
+    if (flags !== "r" && errnoOf(error) === "ELOOP") throw notOurs(path, "a link");
+    if (errnoOf(error) === "ENXIO") throw notOurs(path, "a socket, a pipe or a device");
+    throw error;
+  }
+  if (flags === "wx") return handle;
+  try {
+    const found = await handle.stat();
+    if (found.isFile() || (flags === "r" && found.isDirectory())) return handle;
+    throw notOurs(path, kindInWords(found));
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+function kindInWords(found: Stats): string {
+  return found.isFIFO() ? "a pipe" : "a device";
+}
+
 export const nodeFileSystem: FileSystem = {
   async open(path, flags) {
-    const handle = await open(path, flags);
+    const handle = await openRegular(path, flags);
     return {
       writev: async (views, position) => (await handle.writev(views, position)).bytesWritten,
       read: async (into, position) => (await handle.read(into, 0, into.byteLength, position)).bytesRead,
       size: async () => (await handle.stat()).size,
+      links: async () => (await handle.stat()).nlink,
       truncate: (bytes) => handle.truncate(bytes),
       datasync: () => handle.datasync(),
       sync: () => handle.sync(),

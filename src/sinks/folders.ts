@@ -3,6 +3,7 @@ import { assert } from "../base/assert.js";
 import type { FileSystem } from "./file_system.js";
 import type { OpenFiles } from "./open_files.js";
 import { errnoOf, guarded } from "./os_error.js";
+import { OwnFolders } from "./own_folders.js";
 
 /**
  * Folders remembered as made. A stream without end makes folders without end; forgetting one costs a mkdir and a sync.
@@ -32,6 +33,7 @@ export class Folders {
   #syncFailure: unknown;
   /** Above this folder nothing was made by us. */
   #top: string;
+  readonly #own: OwnFolders;
 
   constructor(
     private readonly fs: FileSystem,
@@ -39,6 +41,7 @@ export class Folders {
     private readonly root: string,
   ) {
     this.#top = root;
+    this.#own = new OwnFolders(fs, root);
   }
 
   /** Makes the root and what is missing above it. */
@@ -48,7 +51,10 @@ export class Folders {
     if (first !== undefined) this.#top = dirname(first);
   }
 
-  /** Makes a folder below the root, with its parents. Repeated calls cost a map look-up. */
+  /**
+   * Makes a folder below the root, with its parents. Repeated calls cost a map look-up.
+   * @throws MillraceError STORE_FOREIGN where a link to a folder lies in its place
+   */
   make(folder: string): Promise<void> {
     if (folder === this.root) return Promise.resolve();
     const known = this.#known.get(folder);
@@ -78,6 +84,7 @@ export class Folders {
       } catch (error) {
         if (errnoOf(error) !== "EEXIST") throw error;
         if ((await this.fs.kindOf(folder)) !== "folder") throw Object.assign(error as Error, { code: "ENOTDIR" });
+        await this.#own.check(folder);
       }
     });
   }

@@ -53,14 +53,14 @@ export async function makeSink(kind: string, options: SinkRecipe["options"], loc
 
 async function makeFileSink(options: FileSinkOptions, root: string): Promise<Sink> {
   const { FileSink } = await import("./file.js");
-  const { maxOpenFiles = OPEN_SHARD_FILES_MAX, directIo = false } = options;
+  const { maxOpenFiles = OPEN_SHARD_FILES_MAX, directIo = false, force } = options;
   const { addonStatus, loadAddon } = await import("../native/binding.js");
   const addon = loadAddon();
   const crc32c = addon && ((bytes: Uint8Array) => addon.crc32c(bytes));
-  if (directIo === false) return new FileSink({ root, maxOpenFiles, crc32c });
+  if (directIo === false) return new FileSink({ root, maxOpenFiles, force, crc32c });
 
   if (addon === undefined) {
-    if (directIo === "auto") return new FileSink({ root, maxOpenFiles, crc32c });
+    if (directIo === "auto") return new FileSink({ root, maxOpenFiles, force, crc32c });
     const { reason, hint } = addonStatus();
     throw new MillraceError("INVALID_OPTION", `fileSink directIo: true needs the native addon: ${reason}`, {
       context: { option: "directIo", path: root },
@@ -71,7 +71,14 @@ async function makeFileSink(options: FileSinkOptions, root: string): Promise<Sin
   // Direct handles cannot be closed early, so they get a share of their own and never push out buffered ones.
   const directMax = maxOpenFiles >> 1;
   const direct = new DirectFiles(addon, directMax);
-  return new FileSink({ root, maxOpenFiles: maxOpenFiles - directMax, direct, directAsked: directIo === true, crc32c });
+  return new FileSink({
+    root,
+    maxOpenFiles: maxOpenFiles - directMax,
+    direct,
+    directAsked: directIo === true,
+    force,
+    crc32c,
+  });
 }
 
 interface S3Recipe extends Omit<S3SinkSettings, "api"> {

@@ -29,6 +29,11 @@ export interface FileSinkOptions {
    * behind the last whole page cannot be synced.
    */
   readonly directIo?: boolean | "auto";
+  /**
+   * With mode "overwrite": deletes also what lies in the store's folder and is no part of a store, notes for instance.
+   * Default false: refused (STORE_FOREIGN), and nothing is deleted.
+   */
+  readonly force?: boolean;
 }
 
 /** What {@link moduleSink} is told about a sink that it cannot see yet. */
@@ -69,19 +74,20 @@ function checkSpec(option: string, value: unknown): asserts value is SinkSpec {
  * @throws MillraceError INVALID_OPTION
  */
 export function fileSink(path: string | URL, options: FileSinkOptions = {}): SinkSpec {
-  checkRecord("fileSink options", options, ["maxOpenFiles", "directIo"]);
-  const { maxOpenFiles = OPEN_SHARD_FILES_MAX, directIo = false } = options;
+  checkRecord("fileSink options", options, ["maxOpenFiles", "directIo", "force"]);
+  const { maxOpenFiles = OPEN_SHARD_FILES_MAX, directIo = false, force = false } = options;
   if (!Number.isSafeInteger(maxOpenFiles) || maxOpenFiles < 1) {
     throw invalid("fileSink maxOpenFiles", "a whole number from 1", maxOpenFiles);
   }
   if (directIo !== true && directIo !== false && directIo !== "auto") {
     throw invalid("fileSink directIo", 'true, false or "auto"', directIo);
   }
+  if (typeof force !== "boolean") throw invalid("fileSink force", "true or false", force);
   const root = absolutePath(path);
   return {
     kind: "file",
     location: root,
-    options: { maxOpenFiles, directIo },
+    options: { maxOpenFiles, directIo, force },
     journal: true,
     memoryBytes: (openShards) =>
       directIo === false ? openShards * FILE_BYTES_PER_SHARD : DIRECT_BYTES + openShards * DIRECT_BYTES_PER_SHARD,

@@ -45,13 +45,53 @@ export async function refuseExisting(fs: FileSystem, root: string): Promise<void
   });
 }
 
+/** Names of foreign things in a message. */
+const FOREIGN_NAMES_MAX = 5;
+/** Chunks and shards of any key encoding, unfinished ones too, or their folders. */
+const CHUNK_NAME = /^(c([./].+)?|\d+([./]\d+)*)(\.partial)?$/;
+
+/** What lies in the folder of a store and is neither its metadata, its chunks nor a node below it. */
+async function foreignNames(fs: FileSystem, root: string, content: readonly string[]): Promise<string[]> {
+  const foreign: string[] = [];
+  for (const name of content) {
+    if ([METADATA_NAME, METADATA_NAME + TEMPORARY_SUFFIX, DOOMED_NAME, JOURNAL_FOLDER].includes(name)) continue;
+    if (CHUNK_NAME.test(name)) continue;
+    const path = join(root, name);
+    // A store below a group, also one whose writer came no further than its marker.
+    if ((await fs.kindOf(path)) === "folder") {
+      if ((await fs.kindOf(join(path, METADATA_NAME))) !== "absent") continue;
+      if ((await fs.kindOf(join(path, JOURNAL_FOLDER))) !== "absent") continue;
+    }
+    foreign.push(name);
+  }
+  return foreign.sort();
+}
+
+async function refuseForeign(fs: FileSystem, root: string, content: readonly string[]): Promise<void> {
+  const foreign = await foreignNames(fs, root, content);
+  if (foreign.length === 0) return;
+  const shown = foreign.slice(0, FOREIGN_NAMES_MAX);
+  const more = foreign.length > shown.length ? `, and ${foreign.length - shown.length} more` : "";
+  const what = `it holds what is no part of a store: ${shown.join(", ")}${more}`;
+  throw new MillraceError("STORE_FOREIGN", `mode "overwrite" does not delete ${root}: ${what}.`, {
+    context: { path: root, entries: foreign.length, names: shown },
+    hint: "Move it elsewhere; or delete it together with the store, with fileSink(path, { force: true }) or --force.",
+  });
+}
+
 /**
  * For mode "overwrite": deletes what the root holds, not the root itself. Refuses a folder that is no store. A crash or
  * a power cut in between leaves the old store whole, or a folder without zarr.json that can be overwritten again.
  * @param stopped looked at between two files; once true, the rest stays as after a crash
- * @throws MillraceError WRITER_ABORTED when it was stopped
+ * @param force deletes also what is no part of a store
+ * @throws MillraceError WRITER_ABORTED when it was stopped, STORE_FOREIGN without `force`
  */
-export async function removeStore(fs: FileSystem, root: string, stopped = (): boolean => false): Promise<void> {
+export async function removeStore(
+  fs: FileSystem,
+  root: string,
+  stopped = (): boolean => false,
+  force = false,
+): Promise<void> {
   await refuseFile(fs, root);
   await guarded({ what: "remove the old store in", path: root }, async () => {
     if ((await fs.kindOf(root)) === "absent") return;
@@ -59,7 +99,7 @@ export async function removeStore(fs: FileSystem, root: string, stopped = (): bo
     if (content.length === 0) return;
 
     const real = await fs.realpath(root);
-    const home = homedir();
+    const home = await resolved(fs, homedir());
     // The last: a writer has begun here, and come no further than its marker.
     const isStore =
       content.includes(METADATA_NAME) ||
@@ -72,6 +112,8 @@ export async function removeStore(fs: FileSystem, root: string, stopped = (): bo
         hint: "Check the path; delete the folder yourself if it is the right one.",
       });
     }
+    // Once begun, an overwrite was allowed: it may have left folders of stores without their metadata.
+    if (!force && !content.includes(DOOMED_NAME)) await refuseForeign(fs, root, content);
     if (content.includes(METADATA_NAME)) await fs.rename(join(root, METADATA_NAME), join(root, DOOMED_NAME));
     // Or a power cut could leave the old metadata without the old shards, which reads as fill values.
     await syncNames(fs, root);
@@ -88,6 +130,17 @@ export async function removeStore(fs: FileSystem, root: string, stopped = (): bo
     await syncNames(fs, root);
     await fs.removeTree(join(root, DOOMED_NAME));
   });
+}
+
+/** As the root was resolved: where HOME is a link, its own text is below no folder that holds what it leads to. */
+async function resolved(fs: FileSystem, path: string): Promise<string> {
+  try {
+    return await fs.realpath(path);
+  } catch (error) {
+    // Of a user without a home folder.
+    if (["ENOENT", "ENOTDIR"].includes(errnoOf(error) ?? "")) return path;
+    throw error;
+  }
 }
 
 /** Errors of a file system that cannot sync folders. */

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { deflateSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { openArray } from "../../src/store/array_reader.js";
+import { readIfThere } from "../helpers/temp_folder.js";
 import { buildTiff } from "../unit/tiff/tiff_builder.js";
 import { lastJson, runCli, startCli } from "./run_cli.js";
 
@@ -150,6 +151,13 @@ describe("millrace write", () => {
     expect(lastJson(refused)).toMatchObject({ error: { code: "STORE_EXISTS" } });
     expect((await write(bytes.subarray(0, ROW_BYTES), "--mode", "overwrite")).code).toBe(0);
     expect(await readAll(store)).toEqual([...values.subarray(0, HEIGHT * WIDTH)]);
+    await writeFile(join(store, "notes.txt"), "somebody's");
+    const foreign = await write(bytes, "--mode", "overwrite");
+    expect(foreign.code).toBe(1);
+    expect(lastJson(foreign)).toMatchObject({ error: { code: "STORE_FOREIGN", context: { names: ["notes.txt"] } } });
+    expect(await readAll(store)).toEqual([...values.subarray(0, HEIGHT * WIDTH)]);
+    expect((await write(bytes, "--mode", "overwrite", "--force")).code).toBe(0);
+    expect(await readIfThere(join(store, "notes.txt"))).toBeUndefined();
   });
 
   it("gives whole chunks to the store after --max-age, and as soon as --batch-bytes are there", async () => {

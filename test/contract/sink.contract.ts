@@ -82,7 +82,7 @@ export function sinkContract(name: string, makeHarness: () => Promise<SinkHarnes
     });
 
     it("overwrite removes every old object, and works where nothing was", async () => {
-      await putStore("zarr.json", "c/0/0", "c/1/0", "deep/er/c/0");
+      await putStore("zarr.json", "c/0/0", "c/1/0", "deep/zarr.json", "deep/er/c/0");
       const sink = await opened("overwrite");
       expect(await harness.keys()).toEqual([]);
       await sink.putObject("zarr.json", coordinateBytes(1, 10), false);

@@ -150,6 +150,7 @@ export class FaultyDisk implements FileSystem {
       },
       read: (into, position) => call("read", () => file.read(into, position)),
       size: () => call("size", () => file.size()),
+      links: () => call("links", () => file.links()),
       truncate: (bytes) => call("truncate", () => file.truncate(bytes)),
       datasync: () => this.#sync(path, () => call("datasync", () => file.datasync())),
       sync: () => this.#sync(path, () => call("sync", () => file.sync())),

@@ -39,6 +39,10 @@ export function hookedFs(hook: FsHook = () => undefined) {
           await before("file.size", path);
           return inner.size();
         },
+        async links() {
+          await before("file.links", path);
+          return inner.links();
+        },
         async truncate(bytes) {
           await before("file.truncate", path);
           await inner.truncate(bytes);

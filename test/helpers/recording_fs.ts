@@ -165,6 +165,7 @@ export class RecordingFs implements FileSystem {
           return part.length;
         }),
       size: () => call("size", () => this.#bytes(node).length),
+      links: () => call("links", () => 1),
       truncate: (bytes) => call("truncate", () => this.#do({ op: "truncate", node, bytes })),
       datasync: () => sync("datasync"),
       sync: () => sync("sync"),

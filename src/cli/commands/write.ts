@@ -29,6 +29,7 @@ interface WriteFlags extends ArrayFlags, BackendFlags, S3WriteFlags {
   readonly maxAge?: number;
   readonly batchBytes?: number;
   readonly durability: Durability;
+  readonly force?: boolean;
   readonly multiscale?: boolean;
   readonly progress: ProgressMode;
   readonly json?: boolean;
@@ -112,6 +113,7 @@ export function writeCommand({ io, finish }: CommandContext): Command {
         .choices(["create", "overwrite", "resume"])
         .default("create"),
     )
+    .option("--force", "for folders: overwrite also where more than a store lies, and delete all of it")
     .option("--multiscale", "write a resolution pyramid (not yet)")
     .addOption(
       new Option("--progress <mode>", "on stderr: bar on a terminal, one JSON line a second, nothing")
@@ -148,7 +150,7 @@ async function write(
   interrupts: Interrupts,
 ): Promise<Written> {
   if (flags.multiscale) throw notYet("--multiscale");
-  const sink = sinkOf(store, flags);
+  const sink = sinkOf(store, flags, { force: flags.force });
   const array = await arrayOf(store, flags);
   const inputs = chooseInputs(flags.input, io.stdin.isTTY === true);
   const pieces = readInputs({

@@ -73,6 +73,7 @@ describe("a full disk", () => {
         return {
           read: unasked,
           size: unasked,
+          links: unasked,
           truncate: unasked,
           writev: async (views) => (await handle.writev(views)).bytesWritten,
           datasync: () => handle.datasync(),

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, symlink, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -78,6 +78,24 @@ describe("removeStore", () => {
     expect(await nodeFileSystem.entries(root)).toEqual([]);
   });
 
+  it("touches nothing where more than a store lies, names it, and deletes it when forced", async () => {
+    const notes = ["notes 1.txt", "notes 2.txt", "notes 3.txt", "notes 4.txt", "raw/a.tif", "raw 2", "zarr.json.bak"];
+    await put("zarr.json", "c/0/0", "0/zarr.json", "new/.millrace/writer.json", ...notes);
+    const before = await filesBelow(root);
+    const sink = new FileSink({ root });
+    await expect(sink.open("overwrite")).rejects.toMatchObject({
+      code: "STORE_FOREIGN",
+      context: { path: root, entries: 7, names: ["notes 1.txt", "notes 2.txt", "notes 3.txt", "notes 4.txt", "raw"] },
+      message: expect.stringContaining("and 2 more"),
+    });
+    await sink.close();
+    expect(await filesBelow(root)).toEqual(before);
+    const forced = new FileSink({ root, force: true });
+    await forced.open("overwrite");
+    await forced.close();
+    expect(await filesBelow(root)).toEqual([]);
+  });
+
   it("touches nothing in a folder that is no store", async () => {
     await put("thesis.tex", "c/0/0");
     await expect(removeStore(nodeFileSystem, root)).rejects.toMatchObject({
@@ -112,6 +130,28 @@ describe("removeStore", () => {
     };
     await expect(removeStore(claims, root)).rejects.toMatchObject({ code: "INVALID_OPTION" });
   });
+
+  it.skipIf(process.platform === "win32")(
+    "is not fooled by a home folder that is a link, or is not there",
+    async () => {
+      await put("zarr.json", "home/thesis.tex");
+      await symlink(join(root, "home"), join(folder, "home"));
+      const { HOME } = process.env;
+      try {
+        process.env.HOME = join(folder, "home");
+        expect(homedir()).toBe(join(folder, "home"));
+        await expect(removeStore(nodeFileSystem, root, undefined, true)).rejects.toMatchObject({
+          code: "INVALID_OPTION",
+        });
+        expect(await filesBelow(root)).toEqual(["home/thesis.tex", "zarr.json"]);
+        process.env.HOME = join(folder, "nowhere");
+        await removeStore(nodeFileSystem, root, undefined, true);
+      } finally {
+        process.env.HOME = HOME;
+      }
+      expect(await filesBelow(root)).toEqual([]);
+    },
+  );
 
   it("syncs that there is no store any more before it removes shards, and their removal before it forgets what lay there", async () => {
     await put("zarr.json", "c/0/0");
@@ -160,7 +200,7 @@ describe("removeStore", () => {
   it("interrupted anywhere, it shows no store with holes and can be run again", async () => {
     for (let stopAt = 1; ; stopAt++) {
       await removeFolder(root);
-      await put("zarr.json", "a/zarr.json", "c/0/0", "z");
+      await put("zarr.json", "a/zarr.json", "c/0/0", "0");
       let changes = 0;
       const { fs } = hookedFs((call) => {
         if ((call === "rename" || call === "removeTree") && ++changes === stopAt) throw osError("EIO", call);
@@ -174,7 +214,7 @@ describe("removeStore", () => {
         break;
       }
       const left = await filesBelow(root);
-      if (left.includes("zarr.json")) expect(left).toEqual(["a/zarr.json", "c/0/0", "z", "zarr.json"]);
+      if (left.includes("zarr.json")) expect(left).toEqual(["0", "a/zarr.json", "c/0/0", "zarr.json"]);
       await expect(refuseExisting(nodeFileSystem, root)).rejects.toMatchObject({ code: "STORE_EXISTS" });
       await removeStore(nodeFileSystem, root);
       expect(await filesBelow(root)).toEqual([]);
