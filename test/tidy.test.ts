@@ -8,6 +8,7 @@ import { dirname, join, posix } from "node:path";
 import { fileURLToPath } from "node:url";
 import ts from "typescript";
 import { describe, expect, it } from "vitest";
+import { barePatterns, codeOnly, findCycle } from "./helpers/tidy_source.js";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 
@@ -62,6 +63,15 @@ const WIRING: Readonly<Record<string, string>> = {
   "cli/adapters_child.ts": "gpu",
 };
 
+/** Files over the limit, with the length that they may not exceed: a ratchet, so only smaller numbers go in here. */
+const LONG_FILES: Readonly<Record<string, number>> = {
+  "src/gpu/gpu_backend.ts": 460,
+  "src/gpu/kernels/codes.wgsl": 461,
+  "src/pipeline/delivery.ts": 509,
+  "src/store/array_reader.ts": 405,
+  "src/writer/array_writer.ts": 582,
+};
+
 interface Source {
   /** Relative to src/, with forward slashes. */
   readonly path: string;
@@ -83,23 +93,6 @@ function readSource(file: string): Source {
   const path = file.slice(join(root, "src").length + 1).replaceAll("\\", "/");
   const imports = ts.preProcessFile(text, true, true).importedFiles.map((i) => i.fileName);
   return { path, text, code: codeOnly(text), imports };
-}
-
-/** Blanks comments and literals token by token, so that a word in a message or a docstring is not taken for a call. */
-function codeOnly(text: string): string {
-  const file = ts.createSourceFile("x.ts", text, ts.ScriptTarget.ES2022, false, ts.ScriptKind.TS);
-  let code = "";
-  const visit = (node: ts.Node): void => {
-    if (ts.isStringLiteralLike(node) || ts.isTemplateHead(node) || ts.isTemplateMiddleOrTemplateTail(node)) {
-      code += '""';
-      return;
-    }
-    const children = node.getChildren(file);
-    if (children.length === 0) code += node.kind === ts.SyntaxKind.EndOfFileToken ? "" : `${node.getText(file)} `;
-    else for (const child of children) if (!ts.isJSDoc(child)) visit(child);
-  };
-  visit(file);
-  return code.replaceAll(/ ([.(]) /g, "$1");
 }
 
 const sources = listFiles(join(root, "src"))
@@ -214,31 +207,6 @@ describe("layers", () => {
   });
 });
 
-/**
- * A cycle as a path that ends where it starts, or undefined. Depth first; a node on the current path closes a cycle.
- */
-function findCycle(edges: ReadonlyMap<string, readonly string[]>): string[] | undefined {
-  const done = new Set<string>();
-  const path: string[] = [];
-  const visit = (node: string): string[] | undefined => {
-    if (path.includes(node)) return [...path.slice(path.indexOf(node)), node];
-    if (done.has(node)) return undefined;
-    path.push(node);
-    for (const next of edges.get(node) ?? []) {
-      const cycle = visit(next);
-      if (cycle !== undefined) return cycle;
-    }
-    path.pop();
-    done.add(node);
-    return undefined;
-  };
-  for (const node of edges.keys()) {
-    const cycle = visit(node);
-    if (cycle !== undefined) return cycle;
-  }
-  return undefined;
-}
-
 describe("calls that belong to one place", () => {
   const inCode = (pattern: RegExp, allowed: (path: string) => boolean): string[] =>
     sources.filter((s) => !allowed(s.path) && pattern.test(s.code)).map((s) => s.path);
@@ -310,24 +278,6 @@ describe("calls that belong to one place", () => {
   });
 });
 
-/** Regular expressions that stand as values in what `toMatchObject` is given. */
-function barePatterns(path: string, text: string): string[] {
-  const found: string[] = [];
-  const look = (node: ts.Node): void => {
-    if (ts.isRegularExpressionLiteral(node)) found.push(`${path}: ${node.text}`);
-    // Inside a call it is that call's matter: stringMatching(/…/).
-    if (!ts.isCallExpression(node)) ts.forEachChild(node, look);
-  };
-  const visit = (node: ts.Node): void => {
-    if (ts.isCallExpression(node) && ts.isPropertyAccessExpression(node.expression)) {
-      if (node.expression.name.text === "toMatchObject") node.arguments.forEach(look);
-    }
-    ts.forEachChild(node, visit);
-  };
-  visit(ts.createSourceFile(path, text, ts.ScriptTarget.Latest));
-  return found;
-}
-
 describe("files", () => {
   const paths = projectFiles();
   const isText = (path: string) =>
@@ -340,9 +290,13 @@ describe("files", () => {
     expect(texts).toContain("test/tidy.test.ts");
   });
 
-  it("keeps source files under 600 lines", () => {
-    const long = code.filter((path) => readFileSync(join(root, path), "utf8").split("\n").length > 600);
-    expect(long).toEqual([]);
+  it("keeps files of src under 400 lines, others under 600, and lets those that are longer only shrink", () => {
+    const lines = (path: string) => readFileSync(join(root, path), "utf8").split("\n").length;
+    const limit = (path: string) => (path.startsWith("src/") ? 400 : 600);
+    const grown = code.filter((path) => lines(path) > (LONG_FILES[path] ?? limit(path)));
+    expect(grown.map((path) => `${path}: ${lines(path)}`)).toEqual([]);
+    const split = Object.keys(LONG_FILES).filter((path) => !code.includes(path) || lines(path) <= limit(path));
+    expect(split, "these need no exception any more").toEqual([]);
   });
 
   it("has no leftover markers", () => {
