@@ -18,14 +18,30 @@ if (!hasZstd) console.warn(`millrace: nothing here writes zstd; left out: ${ABOU
 /** MILLRACE_WIDE=1 adds the tests that are too long for every run: *.wide.test.ts. */
 const wide = process.env.MILLRACE_WIDE === "1";
 
+const exclude = [
+  ...configDefaults.exclude,
+  "test/interop/**",
+  ...(wide ? [] : ["test/**/*.wide.test.ts"]),
+  ...(hasZstd ? [] : ABOUT_ZSTD),
+];
+/** Tests of single modules: starting a process and loading the modules for each of 125 files took longer than many do. */
+const UNIT = "test/unit/**/*.test.ts";
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
-    exclude: [
-      ...configDefaults.exclude,
-      "test/interop/**",
-      ...(wide ? [] : ["test/**/*.wide.test.ts"]),
-      ...(hasZstd ? [] : ABOUT_ZSTD),
+    projects: [
+      {
+        extends: true,
+        // Files share processes and modules; leave_no_trace holds each to what it found.
+        test: {
+          name: "unit",
+          include: [UNIT],
+          exclude,
+          isolate: false,
+          setupFiles: ["test/helpers/leave_no_trace.ts"],
+        },
+      },
+      { extends: true, test: { name: "whole", include: ["test/**/*.test.ts"], exclude: [...exclude, UNIT] } },
     ],
     // Forks, not threads: tests start worker threads of their own, load the addon and check how processes end.
     pool: "forks",

@@ -24,11 +24,14 @@ interface Parsed {
   readonly named: readonly string[];
 }
 
-const files = ["src", "test", "bench", "scripts", "bin"].flatMap((folder) =>
-  readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
-    .filter((name) => /\.(ts|js|mjs)$/.test(name) && !name.endsWith(".d.ts"))
-    .map((name) => parse(`${folder}/${name.replaceAll("\\", "/")}`)),
-);
+const files = [
+  parse("vitest.config.ts"),
+  ...["src", "test", "bench", "scripts", "bin"].flatMap((folder) =>
+    readdirSync(join(root, folder), { recursive: true, encoding: "utf8" })
+      .filter((name) => /\.(ts|js|mjs)$/.test(name) && !name.endsWith(".d.ts"))
+      .map((name) => parse(`${folder}/${name.replaceAll("\\", "/")}`)),
+  ),
+];
 const sources = files.filter(({ path }) => path.startsWith("src/"));
 
 /** The source file that a relative specifier means; of the built package, the one it was built from. */

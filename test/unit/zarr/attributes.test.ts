@@ -5,8 +5,10 @@ import { copyAttributes } from "../../../src/zarr/attributes.js";
 
 describe("attributes", () => {
   it("are copied whole", () => {
+    // Through JSON and back: −0 is refused, and has a test of its own.
+    const document = fc.dictionary(fc.string(), fc.jsonValue()).map((value) => JSON.parse(JSON.stringify(value)));
     fc.assert(
-      fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (given) => {
+      fc.property(document, (given) => {
         const copy = copyAttributes(given);
         expect(JSON.stringify(copy)).toBe(JSON.stringify(given));
       }),
