@@ -88,7 +88,12 @@ interface Script {
 }
 
 /** Runs a stream and holds it to the CPU's bytes. */
-async function survives(host: FaultyHost, script: Script, cpu: "some" | "any" = "some"): Promise<void> {
+async function survives(
+  host: FaultyHost,
+  script: Script,
+  cpu: "some" | "any" = "some",
+  says = "nothing was lost",
+): Promise<void> {
   const shape = script.shape ?? SMALL;
   const given = options(shape);
   const writer = await openGpuWriter(given, { host, addon: script.addon ?? true });
@@ -103,7 +108,7 @@ async function survives(host: FaultyHost, script: Script, cpu: "some" | "any" = 
   await script.closing?.(writer, host);
   await closed;
   await sameAsCpu(shape, given.sink.files);
-  expect(warnings).toEqual([expect.stringContaining("nothing was lost")]);
+  expect(warnings).toEqual([expect.stringContaining(says)]);
   const { chunksByRoute } = writer.metrics();
   expect(chunksByRoute.cpu + chunksByRoute.gpu).toBe((FRAMES / 2) * writer.plan.chunksPerEpoch);
   if (cpu === "some") expect(chunksByRoute.cpu).toBeGreaterThan(0);
@@ -285,6 +290,14 @@ describe.skipIf(noGpu)("a device that refuses", () => {
       throw new TypeError("injected: no submit");
     });
     return survives(host, {});
+  });
+
+  it("and begins what it says with an empty line", () => {
+    const host = new FaultyHost();
+    host.at("submit", 1, () => {
+      throw new Error("\n  injected: the first line\n - and the next");
+    });
+    return survives(host, {}, "some", "nothing was lost. injected: the first line");
   });
 
   it.each([1, 3])("submit %i, by its error scope", (nth) => {
