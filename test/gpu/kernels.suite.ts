@@ -6,6 +6,7 @@ import { type ArrayGeometry, describeGeometry } from "../../src/geometry/array_g
 import { CHUNK_KINDS, makeChunk } from "../helpers/encoder_corpus.js";
 import { holdDevice, noGpu } from "../helpers/gpu.js";
 import { type GpuRun, runOnGpu } from "../helpers/gpu_encode.js";
+import { isWide, spread } from "../helpers/wide.js";
 
 const DTYPE_OF = { 1: "uint8", 2: "uint16", 4: "uint32", 8: "uint64" } as const;
 type ItemBytes = keyof typeof DTYPE_OF;
@@ -90,7 +91,7 @@ describe.skipIf(noGpu)("kernels", () => {
       it(`give the encoder's bytes: ${codec}, ${itemBytes} bytes an element`, async () => {
         // Every kind in short chunks; the lengths go round, so that each kind meets odd ones with some width.
         const lengths = [1, 2, 3, 4, 5, 17, 63, 64, 127, 255, 256, 257, 300, 1001, 4096];
-        for (const [i, elements] of lengths.entries()) {
+        for (const [i, elements] of spread([...lengths.entries()], 8)) {
           await compare(
             codec,
             itemBytes,
@@ -119,7 +120,7 @@ describe.skipIf(noGpu)("kernels", () => {
 
   it("declare a window for frames above 8 MiB", async () => {
     await compare("zstd", 2, 4 * 2 ** 20 + 1, ["zeros"]);
-    await compare("zstd", 2, 4 * 2 ** 20, ["zeros"]);
+    if (isWide) await compare("zstd", 2, 4 * 2 ** 20, ["zeros"]);
   });
 
   it("store noise as it is, in one piece and unshuffled", async () => {

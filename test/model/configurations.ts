@@ -82,10 +82,10 @@ export const SMALL: readonly Named[] = [
   {
     ...TINY,
     name: "epochs that are kicked for their age",
-    batchEpochs: 3,
+    batchEpochs: 2,
     maxBatchAgeMs: 10,
-    lanes: [[...appends(3), close]],
-    statesMin: 4800,
+    lanes: [[...appends(2), close]],
+    statesMin: 870,
   },
   {
     ...TINY,
@@ -149,11 +149,10 @@ export const SMALL_FAULTS: readonly Named[] = [
   },
   {
     ...TINY,
-    name: "depth 2, a thread is lost",
-    depth: 2,
+    name: "a thread is lost",
     lanes: [[append, close]],
     faults: ["engine lost", "delivery lost"],
-    statesMin: 3500,
+    statesMin: 4900,
   },
   {
     ...TINY,
@@ -235,6 +234,14 @@ export const WIDE: readonly Named[] = [
     durability: "batch",
     lanes: [[...appends(2), close]],
     statesMin: 9000,
+  },
+  {
+    ...TINY,
+    name: "epochs that are kicked for their age, three of a batch",
+    batchEpochs: 3,
+    maxBatchAgeMs: 10,
+    lanes: [[...appends(3), close]],
+    statesMin: 4800,
   },
   {
     ...TINY,
@@ -343,6 +350,14 @@ export const WIDE_FAULTS: readonly Named[] = [
     lanes: [[...appends(2), close]],
     faults: ["backend"],
     statesMin: 12_000,
+  },
+  {
+    ...TINY,
+    name: "depth 2, a thread is lost",
+    depth: 2,
+    lanes: [[append, close]],
+    faults: ["engine lost", "delivery lost"],
+    statesMin: 3500,
   },
   {
     ...TINY,
