@@ -19,7 +19,8 @@ export function scheduleMode(outputSlots: number): ScheduleMode {
   return outputSlots === 1 ? "depth1" : "pipelined";
 }
 
-type Work = StagedSlot | Extract<ToEngine, { type: "skipped" | "flush" | "close" }>;
+type Skipped = Extract<ToEngine, { type: "skipped" }>;
+type Work = StagedSlot | Skipped | Extract<ToEngine, { type: "flush" | "close" }>;
 
 interface ScheduleInit {
   readonly backend: Backend;
@@ -56,6 +57,9 @@ export class Schedule {
   #lastOutputGeneration = 0;
   #rowsEncoded: number;
   readonly #encodedAhead = new Map<number, number>();
+  /** The rows that were skipped last, one skip after the other. */
+  #skippedFrom = 0;
+  #skippedTo = 0;
   #failed = false;
   #aborted = false;
 
@@ -87,6 +91,8 @@ export class Schedule {
         break;
       }
       case "skipped":
+        this.#queueSkipped(message);
+        break;
       case "flush":
       case "close":
         this.#queue.push(message);
@@ -123,7 +129,7 @@ export class Schedule {
       const work = await this.#next();
       if (work === undefined) continue;
       if ("type" in work) {
-        if (work.type === "skipped") this.#raiseEncoded(work.rowFrom, work.rowTo);
+        if (work.type === "skipped") this.#passSkipped(work);
         // Delivery waits for every generation up to this one, so the message may overtake batches still in the backend.
         this.#init.toDelivery({ ...work, afterGeneration: this.#lastOutputGeneration });
         if (work.type === "close") break;
@@ -147,6 +153,21 @@ export class Schedule {
     const { order } = this.#init;
     await order.wait("BATCH_FILLED", Promise.race([head.filled, this.#arrived.next()]), undefined);
     return head.isFilled || !order.enforced("BATCH_FILLED") ? this.#queue.shift() : undefined;
+  }
+
+  /** Skips that follow each other are one piece of work: a program that only skips never waits for a slot. */
+  #queueSkipped(message: Skipped): void {
+    const last = this.#queue.at(-1);
+    if (last !== undefined && "type" in last && last.type === "skipped") {
+      this.#queue[this.#queue.length - 1] = { ...last, rowTo: message.rowTo };
+    } else this.#queue.push(message);
+  }
+
+  /** The same of those that wait for batches before them to be encoded. */
+  #passSkipped({ rowFrom, rowTo }: Skipped): void {
+    if (rowFrom !== this.#skippedTo || !this.#encodedAhead.has(this.#skippedFrom)) this.#skippedFrom = rowFrom;
+    this.#skippedTo = rowTo;
+    this.#raiseEncoded(this.#skippedFrom, rowTo);
   }
 
   /** The last part of a slot, which is all of it but for epochs that were kicked for their age. */

@@ -283,3 +283,48 @@ it("kicks whole epochs of an open slot when they are due, and frees the slot whe
   s.schedule.receive({ type: "close", rows: 7 });
   await running;
 });
+
+it("keeps one piece of work for skips that follow each other, however long it waits", async () => {
+  void s.schedule.run();
+  for (const generation of [s.open(), s.open()]) s.fill(generation);
+  await turn();
+  for (const { finish } of s.backend.kicked.values()) finish();
+  await turn();
+  // No output slot is free for the third batch, so the skips wait behind it.
+  s.fill(s.open());
+  for (let row = 6; row < 1006; row += 10) s.schedule.receive({ type: "skipped", rowFrom: row, rowTo: row + 10 });
+  s.schedule.receive({ type: "flush", id: 1 });
+  for (let row = 1006; row < 1106; row += 10) s.schedule.receive({ type: "skipped", rowFrom: row, rowTo: row + 10 });
+  await turn();
+  expect(s.toDelivery.map((m) => m.type)).toEqual(["batch", "batch"]);
+  s.join(1);
+  await turn();
+  expect(s.toDelivery.slice(2)).toEqual([
+    { type: "skipped", rowFrom: 6, rowTo: 1006, afterGeneration: 3 },
+    { type: "flush", id: 1, afterGeneration: 3 },
+    { type: "skipped", rowFrom: 1006, rowTo: 1106, afterGeneration: 3 },
+  ]);
+  expect(s.counters.get("rowsEncoded")).toBe(4);
+  s.backend.kicked.get(3)?.finish();
+  await turn();
+  expect(s.counters.get("rowsEncoded")).toBe(1106);
+});
+
+it("counts rows that are skipped one range after the other as encoded, before and behind batches", async () => {
+  void s.schedule.run();
+  const encoded: number[] = [];
+  const skip = async (rowFrom: number, rowTo: number): Promise<void> => {
+    s.schedule.receive({ type: "skipped", rowFrom, rowTo });
+    await turn();
+    encoded.push(s.counters.get("rowsEncoded"));
+  };
+  s.fill(s.open());
+  await turn();
+  await skip(2, 12);
+  await skip(12, 22);
+  s.backend.kicked.get(1)?.finish();
+  await turn();
+  await skip(22, 32);
+  await skip(32, 42);
+  expect(encoded).toEqual([0, 0, 32, 42]);
+});
