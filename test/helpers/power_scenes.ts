@@ -79,6 +79,14 @@ export const POWER_SCENES: readonly (readonly [string, PowerCase])[] = [
     },
   ],
   [
+    "rows of shards that pass all slots by",
+    { array: powerArray(), rows: [appended(5), skipped(25), appended(5), skipped(7)], ...fine },
+  ],
+  [
+    "a store that is resumed inside a chunk, and passes all slots by",
+    { array: powerArray(), mode: "resume", first: [appended(5)], rows: [skipped(25), appended(5)], ...fine },
+  ],
+  [
     "an end, one handle and one slot",
     { array: powerArray(7, "blosc"), rows: [appended(7)], maxOpenFiles: 1, depth: 1, ...fine },
   ],

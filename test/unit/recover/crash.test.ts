@@ -57,6 +57,12 @@ const SCENES: readonly (readonly [string, CrashOptions, (writer: ArrayWriter) =>
   ["a bounded array", { array: array(7), batchEpochs: 1 }, rows(7)],
   ["a bounded array that is closed early", { array: array(100), publishIntervalMs: 1e9 }, rows(5)],
   ["skipped rows of shards", { array: array(), publishIntervalMs: 1e9, batchEpochs: 1 }, rows(5, 9, 6)],
+  [
+    "rows of shards that pass all slots by",
+    { array: array(), publishIntervalMs: 1e9, batchEpochs: 1 },
+    rows(5, 25, 6, 8, 1, 22),
+  ],
+  ["rows of shards that pass all slots by, up to an end", { array: array(30), batchEpochs: 1 }, rows(4, 26)],
   ["skipped rows at the end", { array: array(), publishIntervalMs: 1e9 }, rows(4, 7)],
   ["skipped rows only", { array: array() }, rows(0, 6)],
   ["parts one after the other", { array: array(), concurrency: 1, batchEpochs: 1, depth: 1 }, rows(11)],

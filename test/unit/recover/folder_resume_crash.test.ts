@@ -57,6 +57,8 @@ const SCENES: readonly (readonly [string, number[], number[], FolderStream])[] =
   ["behind skipped rows, with data", [6, 3], [9], { array: array(), batchEpochs: 1 }],
   ["inside a chunk, and skips the rest", [9], [0, 9], { array: array(), batchEpochs: 1 }],
   ["behind skipped rows only, and skips on", [0, 3], [0, 4, 2], { array: array(), batchEpochs: 1 }],
+  ["inside a chunk, and passes all slots by", [9], [0, 33, 7], { array: array(), batchEpochs: 1 }],
+  ["on a row of shards, and passes all slots by", [12], [0, 24, 7], { array: array(), batchEpochs: 1 }],
   ["in an array with an end", [9], [6], { array: array(15), batchEpochs: 1 }],
 ];
 

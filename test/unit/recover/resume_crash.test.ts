@@ -76,6 +76,8 @@ const SCENES: readonly (readonly [string, number[], number[], Partial<CrashOptio
   ["behind skipped rows, with data", [4, 3], [9], {}],
   ["inside a chunk, and skips the rest", [5], [0, 9], {}],
   ["behind skipped rows only, and skips on", [0, 3], [0, 4, 2], {}],
+  ["inside a chunk, and passes all slots by", [5], [0, 25, 6], { batchEpochs: 1 }],
+  ["on a row of shards, and passes all slots by", [8], [0, 16, 6], { batchEpochs: 1, publishIntervalMs: 1e9 }],
   ["in an array with an end", [5], [6], { array: array(11) }],
   ["with shards of one part", [7], [6], { partBytes: 5000 }],
 ];
