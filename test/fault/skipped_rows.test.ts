@@ -1,10 +1,12 @@
 /** Rows of shards that are skipped whole, between rows that are not: no slot and no journal holds them. */
-import { afterEach, describe, expect, it } from "vitest";
-import { memorySink, openWriter } from "../../dist/index.js";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { fileSink, memorySink, moduleSink, openArray, openWriter, type SinkSpec } from "../../dist/index.js";
 import type { ArrayOptions, Durability } from "../../src/options.js";
 import type { ArrayWriter } from "../../src/writer/array_writer.js";
 import { checkRecoveredFolder, crashFolder, type FolderStream } from "../helpers/folder_crashes.js";
+import { contentOfFolder } from "../helpers/resume_stream.js";
 import { elementBytes } from "../helpers/stream_model.js";
+import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 
 const ROW_BYTES = 14;
 const FILL = 9;
@@ -118,6 +120,73 @@ describe.each(["inline", "workers"] as const)("threads: %s", (threads) => {
     expect(seen.at(-1)).toBe(10_000_008);
     expect([...sink.files.keys()].sort()).toEqual(["c/0/0", "c/0/1", "c/2500001/0", "c/2500001/1", "zarr.json"]);
     expect(writer.metrics().stages.find(({ name }) => name === "publish")?.count).toBeLessThan(6);
+  });
+});
+
+describe.each<Durability>(["none", "shard", "batch"])("a folder, durability %s", (durability) => {
+  let folder: string;
+  beforeEach(async () => {
+    folder = await makeTempFolder();
+  });
+  afterEach(() => removeFolder(folder));
+
+  const below = (location: string) => fileSink(location);
+  /** The same as a program's own sink, its calls held to the contract. */
+  const ofOwn = (location: string) =>
+    moduleSink(new URL("../helpers/faulty_sink_module.js", import.meta.url), {
+      inner: { kind: "file", options: {}, location },
+      record: true,
+    });
+
+  /** Rows to skip behind those that are appended; the stream is closed and resumed before each part but the first. */
+  async function filesOf(
+    name: string,
+    makeSink: (location: string) => SinkSpec,
+    parts: readonly (readonly number[])[],
+  ): Promise<Map<string, string>> {
+    const location = `${folder}/${name}`;
+    let at = 0;
+    for (const [i, skips] of parts.entries()) {
+      const writer = await openWriter({
+        sink: makeSink(location),
+        array: ARRAY,
+        mode: i === 0 ? "create" : "resume",
+        durability,
+        batchEpochs: 1,
+      });
+      if (i === 0) await writer.append(rows(0, 6));
+      at += i === 0 ? 6 : 0;
+      for (const count of skips) {
+        await writer.skip(count);
+        at += count;
+        await writer.flush();
+        const { accepted, encoded, delivered, durable, published } = writer.watermarks;
+        expect([accepted, encoded, delivered]).toEqual([at, at - (at % 2), at - (at % 2)]);
+        expect(durable).toBeGreaterThanOrEqual(published);
+        expect(published).toBe(at - (at % 4));
+      }
+      if (i === parts.length - 1) {
+        await writer.append(rows(6, 9));
+        at += 3;
+      }
+      await writer.close();
+      expect(Object.values(writer.watermarks)).toEqual(new Array(5).fill(at));
+    }
+    const { data } = await (await openArray(location)).readRegion();
+    expect(Buffer.compare(data, Buffer.concat([rows(0, 6), blank(at - 9), rows(6, 9)]))).toBe(0);
+    return new Map(
+      [...(await contentOfFolder(location))].map(([key, bytes]) => [key, Buffer.from(bytes).toString("hex")]),
+    );
+  }
+
+  it("gets the same bytes in one skip and in many, from this sink and from one of a module, resumed or not", async () => {
+    const oneByOne = await filesOf("steps", below, [new Array(2 + 40 + 1).fill(1)]);
+    expect(oneByOne.size).toBe(1 + 3 * 2);
+    expect(await filesOf("whole", below, [[2 + 40 + 1]])).toEqual(oneByOne);
+    expect(await filesOf("flushed", below, [[2, 16, 24, 1]])).toEqual(oneByOne);
+    // Resumed inside a row of shards, on one behind rows that passed all slots by, and inside an epoch.
+    expect(await filesOf("resumed", below, [[], [2 + 16], [24 + 1], []])).toEqual(oneByOne);
+    expect(await filesOf("module", ofOwn, [[2 + 40 + 1]])).toEqual(oneByOne);
   });
 });
 
