@@ -166,16 +166,7 @@ describe("millrace write", () => {
       ["--max-age", "0", "--batch-bytes", `${2 * ROW_BYTES}`],
     ]) {
       const store = newStore();
-      const { child, saw, result } = startCli([
-        "write",
-        store,
-        ...ARGS,
-        ...flags,
-        "--append-bytes",
-        "8",
-        "--progress",
-        "json",
-      ]);
+      const { child, saw, result } = startCli(["write", store, ...ARGS, ...flags, "--progress", "json"]);
       // Chunks of two rows, and stdin stays open: nothing else makes a batch of them.
       child.stdin?.write(bytes.subarray(0, 5 * ROW_BYTES));
       await saw('"delivered":4');
@@ -193,16 +184,7 @@ describe("millrace write", () => {
 
   it("closes the store on Ctrl-C: whole rows kept, exit code 130", async () => {
     const store = newStore();
-    const { child, saw, result } = startCli([
-      "write",
-      store,
-      ...ARGS,
-      "--append-bytes",
-      "8",
-      "--progress",
-      "json",
-      "--json",
-    ]);
+    const { child, saw, result } = startCli(["write", store, ...ARGS, "--progress", "json", "--json"]);
     child.stdin?.write(bytes.subarray(0, 3 * ROW_BYTES + 16));
     await saw('"rows":3');
     child.kill("SIGINT");
@@ -218,7 +200,7 @@ describe("millrace write", () => {
       const store = newStore();
       const pipe = join(folder, `pipe-${rows}`);
       execFileSync("mkfifo", [pipe]);
-      const input = ["--input", pipe, "--append-bytes", "8", "--progress", "json", "--json"];
+      const input = ["--input", pipe, "--progress", "json", "--json"];
       const { child, saw, result } = startCli(["write", store, ...ARGS, ...input]);
       // Opening it to write waits for the reader; with 0 rows nobody does.
       const writer = rows === 0 ? undefined : await open(pipe, "w");
@@ -269,7 +251,7 @@ describe("millrace write", () => {
 
   it("ends with exit code 130 and a readable store when Ctrl-C comes twice", async () => {
     const store = newStore();
-    const { child, saw, result } = startCli(["write", store, ...ARGS, "--append-bytes", "8", "--progress", "json"]);
+    const { child, saw, result } = startCli(["write", store, ...ARGS, "--progress", "json"]);
     child.stdin?.write(bytes.subarray(0, 9 * ROW_BYTES));
     await saw('"rows":9');
     child.kill("SIGINT");

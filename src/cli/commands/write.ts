@@ -85,14 +85,14 @@ export function writeCommand({ io, finish }: CommandContext): Command {
     )
     .option(
       "--append-bytes <n>",
-      "bytes per append of raw input; any number from 1, or 64KiB, 1MiB",
+      "most bytes per append of raw input; any number from 1, or 64KiB, 1MiB; what has come is not held back for more",
       parseBytes,
       2 ** 20,
     )
     .option(
       "--max-age <ms>",
-      "how long whole chunks wait for their batch to be full before they are written without it; 0 = for ever; " +
-        "counts from when --append-bytes of the input have come (default: 1000)",
+      "how long whole chunks wait for their batch to be full before they are written without it; 0 = for ever " +
+        "(default: 1000)",
       parseCount,
     )
     .option(
