@@ -9,6 +9,7 @@ import { ElementCarry } from "./element_carry.js";
 import { closeInput, fileSource, type OpenedInput, openInput, readAt } from "./input_files.js";
 import { brokenPromise, type Content, contentOf, HEAD_BYTES } from "./input_kind.js";
 import { checkNpy, readNpyLayout } from "./npy.js";
+import { formatCount } from "./numbers.js";
 
 /** `auto` goes by the first bytes; the others say what every input is. */
 export const INPUT_FORMATS = ["auto", "raw", "tiff", "npy"] as const;
@@ -147,8 +148,8 @@ function checkNothingCarried(input: string, options: InputOptions, carry: Elemen
   if (carry.carriedBytes === 0) return;
   throw new MillraceError(
     "INVALID_DATA",
-    `the input before ${input} ended ${carry.carriedBytes} bytes into ` +
-      `a ${options.dtype} of ${options.itemBytes} bytes.`,
+    `the input before ${input} ended ${formatCount(carry.carriedBytes, "byte")} into ` +
+      `a ${options.dtype} of ${formatCount(options.itemBytes, "byte")}.`,
     { context: { input, carriedBytes: carry.carriedBytes } },
   );
 }

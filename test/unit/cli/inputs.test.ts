@@ -119,7 +119,7 @@ describe("readInputs", () => {
     expect(sizes).toEqual([4, 30, 4]);
     expect(bytes.slice(4, 34)).toEqual(samples.flatMap((v) => [v & 0xff, v >> 8]));
     const odd = await file("odd.raw", count(3));
-    await expect(collect(options([odd, tif]))).rejects.toThrow(/ended 1 bytes into a uint16/);
+    await expect(collect(options([odd, tif]))).rejects.toThrow(/ended 1 byte into a uint16/);
   });
 
   it("goes by the content: a TIFF under any name, raw bytes under none but a TIFF's", async () => {
