@@ -111,7 +111,13 @@ describe("millrace write", () => {
     const second = await runCli(["write", store, ...ARGS, "--input", good, bad, "--json"]);
     expect(second.code).toBe(1);
     expect(lastJson(second)).toMatchObject({
-      error: { code: "INVALID_DATA", context: { expected: "6x10", got: "6x9" } },
+      error: {
+        code: "INVALID_DATA",
+        message: expect.stringMatching(
+          /The store is closed and holds 1 row\. To go on .*: millrace write \S+ --mode resume$/,
+        ),
+        context: { expected: "6x10", got: "6x9", rowsPublished: 1, next: [expect.any(String)] },
+      },
     });
     expect(await readAll(store)).toEqual([...values.subarray(0, 60)]);
   });
@@ -124,7 +130,10 @@ describe("millrace write", () => {
     const store = newStore();
     const result = await runCli(["write", store, ...ARGS, "--json"], { input: bytes.subarray(0, length) });
     const rows = Math.floor(length / ROW_BYTES);
-    expect(result).toMatchObject({ code: 1, stderr: expect.stringContaining(`${leftOver} bytes left over`) });
+    expect(result).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`${leftOver} byte${leftOver === 1 ? "" : "s"} left over`),
+    });
     expect(lastJson(result)).toMatchObject({
       error: { code: "INCOMPLETE_ROW", context: { leftOverBytes: leftOver, rowBytes: ROW_BYTES, rows } },
     });

@@ -10,13 +10,15 @@ import { INPUT_FORMATS, type InputEnd, type InputFormat, readInputs } from "../i
 import { Interrupts } from "../interrupt.js";
 import type { CommandContext } from "../io.js";
 import { notYet } from "../not_yet.js";
-import { formatBytes, formatNs, formatRate, formatRatio, parseBytes } from "../numbers.js";
+import { formatBytes, formatCount, formatNs, formatRate, formatRatio, parseBytes } from "../numbers.js";
 import { PROGRESS_MODES, type ProgressMode, startProgress } from "../progress.js";
 import { closeAfterError, closeWholeRows, progressSample, type WriteResult, writeResult } from "../run_writer.js";
+import { shellWords } from "../shell_words.js";
 import { addS3WriteFlags, parseStore, type S3WriteFlags, STORE_HELP, sinkOf } from "../store_arg.js";
 import { addStreamFlags, type StreamFlags, streamOptions } from "../stream_flags.js";
 import { formatFields } from "../table.js";
 import { type ArrayFlags, addArrayFlags, arrayOf } from "../write_array.js";
+import { writeFailed } from "../write_failure.js";
 
 interface WriteFlags extends ArrayFlags, StreamFlags, S3WriteFlags {
   readonly input?: readonly string[];
@@ -141,7 +143,7 @@ async function write(
       ...streamOptions(array, flags),
       signal: interrupts.aborting,
     });
-    writer.on("warning", ({ message }) => io.stderr.write(`millrace: warning: ${message}\n`));
+    writer.on("warning", ({ message }) => io.stderr.write(`millrace: warning: ${shellWords(message)}\n`));
     const rowsBefore = writer.watermarks.published;
     const progress = startProgress({
       mode: flags.progress,
@@ -154,8 +156,8 @@ async function write(
       end = await pump(writer, pieces, first);
       await closeWholeRows(writer);
     } catch (error) {
-      await closeAfterError(writer, error);
-      throw error;
+      const ended = await closeAfterError(writer, error);
+      throw writeFailed(error, { store, flags, ended, watermarks: writer.watermarks });
     } finally {
       progress.stop();
     }
@@ -212,8 +214,8 @@ function checkWholeRows(end: PumpEnd, rowBytes: number, rows: number): void {
   if (leftOverBytes === 0) return;
   throw new MillraceError(
     "INCOMPLETE_ROW",
-    `the input ended in the middle of a row: ${leftOverBytes} bytes left over, a row has ${rowBytes}. ` +
-      `The store is closed and holds the ${rows} whole rows.`,
+    `the input ended in the middle of a row: ${formatCount(leftOverBytes, "byte")} left over, a row has ${rowBytes}. ` +
+      `The store is closed and holds the ${rows === 1 ? "one whole row" : `${rows} whole rows`}.`,
     { context: { leftOverBytes, rowBytes, rows } },
   );
 }
