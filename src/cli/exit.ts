@@ -1,6 +1,7 @@
 import { CommanderError } from "commander";
 import { type ErrorCode, isMillraceError, MillraceError } from "../base/errors.js";
 import type { CliIo } from "./io.js";
+import { shellWords } from "./shell_words.js";
 
 /** Exit codes of every command. `interrupted` is the shell's 128 + SIGINT. */
 export const EXIT = { done: 0, bad: 1, usage: 2, interrupted: 130 } as const;
@@ -48,20 +49,20 @@ function sentence(commanderMessage: string): string {
 
 /**
  * One line `millrace: CODE: message` on stderr; with `json` also `{"error":{code,message,context}}` as stdout's last
- * line. INTERNAL adds the stack: such an error is a bug, and a report of it needs the place.
+ * line. The message speaks of flags, as the shell does, not of the library's options; the context keeps their names.
+ * INTERNAL adds the stack: such an error is a bug, and a report of it needs the place.
  * @returns the exit code
  */
 export function reportError(thrown: unknown, io: CliIo, json: boolean): number {
   const error = asMillraceError(thrown);
-  io.stderr.write(`millrace: ${error.code}: ${oneLine(error.message)}\n`);
+  const message = error.code === "INTERNAL" ? error.message : shellWords(error.message);
+  io.stderr.write(`millrace: ${error.code}: ${oneLine(message)}\n`);
   if (error.code === "INTERNAL") {
     const cause = error.cause instanceof Error ? error.cause : error;
     if (cause.stack !== undefined) io.stderr.write(`${cause.stack}\n`);
   }
   if (json) {
-    io.stdout.write(
-      `${JSON.stringify({ error: { code: error.code, message: error.message, context: error.context } })}\n`,
-    );
+    io.stdout.write(`${JSON.stringify({ error: { code: error.code, message, context: error.context } })}\n`);
   }
   return exitCodeOf(error);
 }

@@ -1,4 +1,5 @@
 import { addAbortSignal, type Readable } from "node:stream";
+import { setImmediate } from "node:timers/promises";
 import { MillraceError } from "../base/errors.js";
 import type { DimensionOptions } from "../geometry/array_geometry.js";
 import type { DType } from "../geometry/dtype.js";
@@ -8,6 +9,7 @@ import { ElementCarry } from "./element_carry.js";
 import { closeInput, fileSource, type OpenedInput, openInput, readAt } from "./input_files.js";
 import { brokenPromise, type Content, contentOf, HEAD_BYTES } from "./input_kind.js";
 import { checkNpy, readNpyLayout } from "./npy.js";
+import { formatCount } from "./numbers.js";
 
 /** `auto` goes by the first bytes; the others say what every input is. */
 export const INPUT_FORMATS = ["auto", "raw", "tiff", "npy"] as const;
@@ -20,7 +22,10 @@ export interface InputOptions {
   readonly dtype: DType;
   readonly itemBytes: number;
   readonly dimensions: readonly DimensionOptions[];
-  /** Bytes per piece of raw input. Need not be a whole number of elements. */
+  /**
+   * Most bytes of a piece of raw input; need not be a whole number of elements. What comes as a stream is gathered up
+   * to there only while more of it has arrived already.
+   */
   readonly appendBytes: number;
   readonly stdin: Readable;
   /** Ends the stream of pieces early, also one that waits for stdin, a named pipe or a slow file. */
@@ -143,8 +148,8 @@ function checkNothingCarried(input: string, options: InputOptions, carry: Elemen
   if (carry.carriedBytes === 0) return;
   throw new MillraceError(
     "INVALID_DATA",
-    `the input before ${input} ended ${carry.carriedBytes} bytes into ` +
-      `a ${options.dtype} of ${options.itemBytes} bytes.`,
+    `the input before ${input} ended ${formatCount(carry.carriedBytes, "byte")} into ` +
+      `a ${options.dtype} of ${formatCount(options.itemBytes, "byte")}.`,
     { context: { input, carriedBytes: carry.carriedBytes } },
   );
 }
@@ -165,14 +170,21 @@ function checkStream(name: string, head: Uint8Array, format: InputFormat): void 
   );
 }
 
+/**
+ * Whether bytes have arrived beyond those taken. A pipe brings 64 KiB at a time, so the event loop is let round: one
+ * turn may end behind the place where it reads, the second has read all that the system held.
+ */
+async function hasMore(stream: Readable): Promise<boolean> {
+  for (let turn = 0; turn < 2 && stream.readableLength === 0; turn++) await setImmediate();
+  return stream.readableLength > 0;
+}
+
 async function* readStream(
   name: string,
   stream: Readable,
   options: InputOptions,
   carry: ElementCarry,
 ): AsyncGenerator<Uint8Array, void> {
-  // A pipe brings 64 KiB at a time: pieces are filled up to --append-bytes, so that the option means the same for every
-  // input.
   let filled = 0;
   const head = new Uint8Array(HEAD_BYTES);
   let headBytes = 0;
@@ -195,6 +207,12 @@ async function* readStream(
           const piece = carry.filled(options.appendBytes);
           if (piece.byteLength > 0) yield piece;
         }
+      }
+      // Rows that wait here count for nothing: not for --max-age, not after a crash.
+      if (filled > 0 && !(await hasMore(stream))) {
+        const piece = carry.filled(filled);
+        filled = 0;
+        if (piece.byteLength > 0) yield piece;
       }
     }
   } catch (error) {

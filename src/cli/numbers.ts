@@ -62,9 +62,14 @@ export function formatBytes(bytes: number): string {
   return `${value < 9.995 ? value.toFixed(2) : value < 99.95 ? value.toFixed(1) : value.toFixed(0)} ${units[unit]}`;
 }
 
-/** GB/s, 10^9 bytes. */
+/** Bytes per second for people; "–" where no time has passed. */
 export function formatRate(bytes: number, seconds: number): string {
-  return `${seconds > 0 ? (bytes / seconds / 1e9).toFixed(2) : "0.00"} GB/s`;
+  return seconds > 0 ? `${formatBytes(Math.round(bytes / seconds))}/s` : "–";
+}
+
+/** `1 row`, `2 rows`. */
+export function formatCount(count: number, noun: string): string {
+  return `${count} ${noun}${count === 1 ? "" : "s"}`;
 }
 
 /** Raw over stored; "–" before anything is stored. */

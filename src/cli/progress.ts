@@ -1,7 +1,7 @@
 import type { Writable } from "node:stream";
 import cliProgress from "cli-progress";
 import { nowNs } from "../base/clock.js";
-import { formatBytes, formatRate, formatRatio } from "./numbers.js";
+import { formatBytes, formatCount, formatRate, formatRatio } from "./numbers.js";
 import { describeStall, type Stall, StallLog, type StallSample, StallWatch } from "./stall.js";
 
 export type ProgressMode = "auto" | "json" | "none";
@@ -80,7 +80,7 @@ function startBar(options: ProgressOptions): Progress {
   const known = options.totalRows !== null;
   const bar = new cliProgress.SingleBar({
     stream: options.stderr as NodeJS.WriteStream,
-    format: `${known ? "{bar} {percentage}% " : ""}{rows} rows{stall} · {rate} · ratio {ratio} · queue {queue} · {elapsed}`,
+    format: `${known ? "{bar} {percentage}% " : ""}{counted}{stall} · {rate} · ratio {ratio} · queue {queue} · {elapsed}`,
     barsize: 24,
     barCompleteChar: "█",
     barIncompleteChar: "░",
@@ -96,6 +96,7 @@ function startBar(options: ProgressOptions): Progress {
     const stall = watch.look(sample);
     return {
       rows: sample.watermarks.accepted,
+      counted: formatCount(sample.watermarks.accepted, "row"),
       rate: formatRate(bytesPerSecond, 1),
       ratio: sample.ratio?.toFixed(2) ?? "–",
       queue: `${sample.slotsBusy}/${sample.slots}`,
@@ -138,7 +139,7 @@ export function progressLine(
 
 export function closingLine(sample: ProgressSample, seconds: number): string {
   return (
-    `${sample.watermarks.accepted} rows, ${formatBytes(sample.bytesIn)} in ${seconds.toFixed(2)} s, ` +
+    `${formatCount(sample.watermarks.accepted, "row")}, ${formatBytes(sample.bytesIn)} in ${seconds.toFixed(2)} s, ` +
     `${formatRate(sample.bytesIn, seconds)}, ratio ${formatRatio(sample.bytesIn, sample.bytesStored)}`
   );
 }

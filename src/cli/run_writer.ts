@@ -64,11 +64,14 @@ export async function closeWholeRows(writer: ArrayWriter): Promise<void> {
  * After an error: closes the writer, so that what was accepted is kept, and aborts it where closing fails too. The
  * caller reports the error that it has; a writer says its first error again on every later call, so nothing new is lost
  * here.
+ * @returns which of the two it was
  */
-export async function closeAfterError(writer: ArrayWriter, error: unknown): Promise<void> {
+export async function closeAfterError(writer: ArrayWriter, error: unknown): Promise<"closed" | "aborted"> {
   try {
     await closeWholeRows(writer);
+    return "closed";
   } catch {
     await writer.abort(error);
+    return "aborted";
   }
 }

@@ -3,6 +3,7 @@ import { refuseMisreadPath } from "../base/folder_path.js";
 import { fileSink, MillraceError, type S3Options, type SinkSpec, type StoreTarget, s3Sink, s3Store } from "../index.js";
 import { isS3Url, parseS3Url } from "../s3/s3_options.js";
 import { parseBytes, parsePositive } from "./numbers.js";
+import { flagOf } from "./shell_words.js";
 
 /** For help texts: what a STORE may be. */
 export const STORE_HELP = "a folder or s3://bucket/prefix";
@@ -122,6 +123,8 @@ export function repeatFlags(flags: S3Flags): string {
 export function refuseS3Flags(flags: S3WriteFlags, why: string): void {
   const given = WRITE_FLAGS.find((name) => flags[name] !== undefined);
   if (given === undefined) return;
-  const flag = given.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-  throw new MillraceError("INVALID_OPTION", `--${flag} is for stores on s3://; ${why}.`, { context: { option: flag } });
+  const flag = flagOf(given);
+  throw new MillraceError("INVALID_OPTION", `${flag} is for stores on s3://; ${why}.`, {
+    context: { option: flag.slice(2) },
+  });
 }

@@ -1,7 +1,7 @@
 import { nowNs } from "../base/clock.js";
 import type { VerifyProgress } from "../index.js";
 import type { CliIo } from "./io.js";
-import { formatBytes, formatRate } from "./numbers.js";
+import { formatBytes, formatCount, formatRate } from "./numbers.js";
 import type { ProgressMode } from "./progress.js";
 import { StatusLine } from "./status_line.js";
 
@@ -62,7 +62,7 @@ export class VerifyProgressLines implements Disposable {
     const { objectsChecked, objectsExpected, chunksChecked, bytesStored } = this.#json();
     // Of a shape that nothing could fill there is no use in saying how much is missing.
     const of = Number.isSafeInteger(objectsExpected) && objectsExpected > 0 ? ` of up to ${objectsExpected}` : "";
-    const bad = this.#defects === 0 ? "" : `, ${this.#defects} defects`;
+    const bad = this.#defects === 0 ? "" : `, ${formatCount(this.#defects, "defect")}`;
     const rate = formatRate(bytesStored, this.#seconds());
     return `checked ${objectsChecked}${of} shards, ${chunksChecked} chunks, ${formatBytes(bytesStored)}, ${rate}${bad}`;
   }

@@ -23,6 +23,7 @@ describe("usage", () => {
     for (const command of ["write", "demo", "bench"]) {
       const { stdout } = await runCli([command, "--help"]);
       const help = stdout.replace(/\s+/g, " ");
+      expect(help).toMatch(/--codec <codec> none, blosc, zstd or zstd:LEVEL \(default: blosc[;)]/);
       expect(help).toContain("--backend <backend> what encodes; auto: a GPU where there is one, else the CPU");
       expect(help).toContain('(choices: "auto", "cpu", "gpu", default: "auto")');
       expect(help).toContain("--allow-software-adapter let --backend gpu take an adapter that is software");
@@ -60,7 +61,7 @@ describe("usage", () => {
     [["verify", "a.zarr", "--endpoint", "http://127.0.0.1:9000"], /--endpoint is for stores on s3:/],
     [["inspect", "s3://"], /bucket must be the name of a bucket/],
     [["inspect", "s3://bucket/a.zarr", "--endpoint", "127.0.0.1:9000"], /endpoint must be a URL/],
-    [["demo", "s3://bucket/a.zarr", "--part-bytes", "1"], /partBytes must be a whole number from 5242880/],
+    [["demo", "s3://bucket/a.zarr", "--part-bytes", "1"], /--part-bytes must be a whole number from 5242880/],
     [["doctor", "--s3", "bucket"], /must be s3:\/\/bucket\/prefix/],
     [["doctor", "--profile", "p"], /--profile is for stores on s3:\/\/; it goes with --s3/],
     [["inspect"], /missing required argument 'store'/],

@@ -111,7 +111,13 @@ describe("millrace write", () => {
     const second = await runCli(["write", store, ...ARGS, "--input", good, bad, "--json"]);
     expect(second.code).toBe(1);
     expect(lastJson(second)).toMatchObject({
-      error: { code: "INVALID_DATA", context: { expected: "6x10", got: "6x9" } },
+      error: {
+        code: "INVALID_DATA",
+        message: expect.stringMatching(
+          /The store is closed and holds 1 row\. To go on .*: millrace write \S+ --mode resume$/,
+        ),
+        context: { expected: "6x10", got: "6x9", rowsPublished: 1, next: [expect.any(String)] },
+      },
     });
     expect(await readAll(store)).toEqual([...values.subarray(0, 60)]);
   });
@@ -124,7 +130,10 @@ describe("millrace write", () => {
     const store = newStore();
     const result = await runCli(["write", store, ...ARGS, "--json"], { input: bytes.subarray(0, length) });
     const rows = Math.floor(length / ROW_BYTES);
-    expect(result).toMatchObject({ code: 1, stderr: expect.stringContaining(`${leftOver} bytes left over`) });
+    expect(result).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining(`${leftOver} byte${leftOver === 1 ? "" : "s"} left over`),
+    });
     expect(lastJson(result)).toMatchObject({
       error: { code: "INCOMPLETE_ROW", context: { leftOverBytes: leftOver, rowBytes: ROW_BYTES, rows } },
     });
@@ -166,16 +175,7 @@ describe("millrace write", () => {
       ["--max-age", "0", "--batch-bytes", `${2 * ROW_BYTES}`],
     ]) {
       const store = newStore();
-      const { child, saw, result } = startCli([
-        "write",
-        store,
-        ...ARGS,
-        ...flags,
-        "--append-bytes",
-        "8",
-        "--progress",
-        "json",
-      ]);
+      const { child, saw, result } = startCli(["write", store, ...ARGS, ...flags, "--progress", "json"]);
       // Chunks of two rows, and stdin stays open: nothing else makes a batch of them.
       child.stdin?.write(bytes.subarray(0, 5 * ROW_BYTES));
       await saw('"delivered":4');
@@ -193,16 +193,7 @@ describe("millrace write", () => {
 
   it("closes the store on Ctrl-C: whole rows kept, exit code 130", async () => {
     const store = newStore();
-    const { child, saw, result } = startCli([
-      "write",
-      store,
-      ...ARGS,
-      "--append-bytes",
-      "8",
-      "--progress",
-      "json",
-      "--json",
-    ]);
+    const { child, saw, result } = startCli(["write", store, ...ARGS, "--progress", "json", "--json"]);
     child.stdin?.write(bytes.subarray(0, 3 * ROW_BYTES + 16));
     await saw('"rows":3');
     child.kill("SIGINT");
@@ -218,7 +209,7 @@ describe("millrace write", () => {
       const store = newStore();
       const pipe = join(folder, `pipe-${rows}`);
       execFileSync("mkfifo", [pipe]);
-      const input = ["--input", pipe, "--append-bytes", "8", "--progress", "json", "--json"];
+      const input = ["--input", pipe, "--progress", "json", "--json"];
       const { child, saw, result } = startCli(["write", store, ...ARGS, ...input]);
       // Opening it to write waits for the reader; with 0 rows nobody does.
       const writer = rows === 0 ? undefined : await open(pipe, "w");
@@ -269,7 +260,7 @@ describe("millrace write", () => {
 
   it("ends with exit code 130 and a readable store when Ctrl-C comes twice", async () => {
     const store = newStore();
-    const { child, saw, result } = startCli(["write", store, ...ARGS, "--append-bytes", "8", "--progress", "json"]);
+    const { child, saw, result } = startCli(["write", store, ...ARGS, "--progress", "json"]);
     child.stdin?.write(bytes.subarray(0, 9 * ROW_BYTES));
     await saw('"rows":9');
     child.kill("SIGINT");

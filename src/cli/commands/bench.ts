@@ -70,7 +70,11 @@ export function benchCommand({ io, finish }: CommandContext): Command {
     .argument("<scenario>", "what is streamed; see below")
     .addOption(backendOption())
     .addOption(softwareAdapterOption())
-    .option("--codec <codec>", "none, blosc, zstd or zstd:LEVEL", parseCodec, { name: "blosc" })
+    .addOption(
+      new Option("--codec <codec>", "none, blosc, zstd or zstd:LEVEL")
+        .argParser(parseCodec)
+        .default({ name: "blosc" }, "blosc"),
+    )
     .addOption(
       new Option("--sink <sink>", "where shards go").choices(["discard", "file", "s3", "throttled"]).default("discard"),
     )

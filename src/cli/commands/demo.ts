@@ -72,7 +72,11 @@ export function demoCommand({ io, finish }: CommandContext): Command {
       new Option("--seconds <s>", "take frames for so long instead").argParser(parseSeconds).conflicts("frames"),
     )
     .option("--size <pixels>", "side of the square frames", parsePositive, SIZE_DEFAULT)
-    .option("--codec <codec>", "none, blosc, zstd or zstd:LEVEL", parseCodec, { name: "blosc" })
+    .addOption(
+      new Option("--codec <codec>", "none, blosc, zstd or zstd:LEVEL")
+        .argParser(parseCodec)
+        .default({ name: "blosc" }, "blosc"),
+    )
     .option("--seed <n>", "another scene and other noise", parseSeed, 1)
     .addOption(backendOption())
     .addOption(softwareAdapterOption())

@@ -93,6 +93,7 @@ function describe(report: RecoverReport): string {
   if (stores.length > 0) {
     if (location.startsWith("s3:")) fields.push(["uploads", `${uploadsAborted} given up`]);
     fields.push(["objects", `${objectsRemoved} removed`]);
+    fields.push(["memory", "rows that were still in the writer's memory are gone; they left no trace to count"]);
   }
   return [
     `${location}\n`,
@@ -112,7 +113,7 @@ function describeArray({
   damage,
 }: RecoverReport["arrays"][number]): string {
   const fields: [string, string][] = [
-    ["rows", `${rowsBefore} published before, ${rowsAfter} after, ${rowsLost} lost`],
+    ["rows", `${rowsBefore} published before, ${rowsAfter} after, ${rowsLost} lost of those that were stored`],
     ["shards", `${shardsKept} kept, ${shardsRemoved} removed`],
   ];
   if (damage !== undefined) fields.push(["damage", `${damage.key}: ${damage.message}`]);

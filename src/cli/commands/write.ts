@@ -1,34 +1,29 @@
 import { Command, Option } from "commander";
 import { nowNs } from "../../base/clock.js";
 import { MillraceError } from "../../base/errors.js";
-import { BATCH_EPOCHS_MAX } from "../../base/limits.js";
-import { describeGeometry } from "../../geometry/array_geometry.js";
-import { DTYPE_NAMES, itemBytes } from "../../geometry/dtype.js";
+import { itemBytes } from "../../geometry/dtype.js";
 import { type ArrayWriter, openWriter } from "../../index.js";
-import type { ArrayOptions, Durability } from "../../options.js";
-import { type BackendFlags, backendOption, softwareAdapterOption } from "../backend_options.js";
-import { parseCodec } from "../codec_arg.js";
-import { parseDims } from "../dims.js";
+import type { ArrayOptions } from "../../options.js";
 import { EXIT, reportError } from "../exit.js";
 import { isLive } from "../input_files.js";
 import { INPUT_FORMATS, type InputEnd, type InputFormat, readInputs } from "../inputs.js";
 import { Interrupts } from "../interrupt.js";
 import type { CommandContext } from "../io.js";
 import { notYet } from "../not_yet.js";
-import { formatBytes, formatNs, formatRate, formatRatio, parseBytes, parseCount } from "../numbers.js";
+import { formatBytes, formatCount, formatNs, formatRate, formatRatio, parseBytes } from "../numbers.js";
 import { PROGRESS_MODES, type ProgressMode, startProgress } from "../progress.js";
 import { closeAfterError, closeWholeRows, progressSample, type WriteResult, writeResult } from "../run_writer.js";
+import { shellWords } from "../shell_words.js";
 import { addS3WriteFlags, parseStore, type S3WriteFlags, STORE_HELP, sinkOf } from "../store_arg.js";
+import { addStreamFlags, type StreamFlags, streamOptions } from "../stream_flags.js";
 import { formatFields } from "../table.js";
-import { type ArrayFlags, arrayOf } from "../write_array.js";
+import { type ArrayFlags, addArrayFlags, arrayOf } from "../write_array.js";
+import { writeFailed } from "../write_failure.js";
 
-interface WriteFlags extends ArrayFlags, BackendFlags, S3WriteFlags {
+interface WriteFlags extends ArrayFlags, StreamFlags, S3WriteFlags {
   readonly input?: readonly string[];
   readonly inputFormat: InputFormat;
   readonly appendBytes: number;
-  readonly maxAge?: number;
-  readonly batchBytes?: number;
-  readonly durability: Durability;
   readonly force?: boolean;
   readonly multiscale?: boolean;
   readonly progress: ProgressMode;
@@ -42,6 +37,9 @@ Examples:
 
   # raw files one after the other, then a TIFF file; its planes are mapped onto t, c, z by what it says of itself (docs/inputs.md)
   millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 --input a.raw b.raw c.tif
+
+  # with what readers want to know of it
+  camera | millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 --unit t:second,y:micrometer,x:micrometer --scale t:0.01,y:0.325,x:0.325 --attributes scope.json
 
   # into a bucket; credentials are found as the AWS command line finds them
   camera | millrace write s3://bucket/run.zarr --endpoint http://127.0.0.1:9000 --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696
@@ -57,23 +55,8 @@ ends the process at once.`;
 export function writeCommand({ io, finish }: CommandContext): Command {
   const command = new Command("write")
     .description("Write elements from stdin, raw files, TIFF or NumPy files into a sharded Zarr v3 array.")
-    .argument("<store>", `${STORE_HELP}, where the array is written`, parseStore)
-    .addOption(
-      new Option("--dtype <dtype>", "element type (needed; with --mode resume the store's)").choices(DTYPE_NAMES),
-    )
-    .option(
-      "--dims <list>",
-      "name:size:chunk:shard per dimension, in elements, slowest first; size 0 = unbounded, first dimension only " +
-        "(needed; with --mode resume the store's, unbounded)",
-      parseDims,
-    )
-    .option(
-      "--codec <codec>",
-      "none, blosc, zstd or zstd:LEVEL (default: blosc; zstd where elements are single bytes; with --mode resume the store's)",
-      parseCodec,
-    )
-    .addOption(backendOption())
-    .addOption(softwareAdapterOption())
+    .argument("<store>", `${STORE_HELP}, where the array is written`, parseStore);
+  addArrayFlags(command)
     .option(
       "--input <file...>",
       "raw, TIFF or .npy files, named pipes or - for stdin, in order (default: stdin when it is piped)",
@@ -85,26 +68,11 @@ export function writeCommand({ io, finish }: CommandContext): Command {
     )
     .option(
       "--append-bytes <n>",
-      "bytes per append of raw input; any number from 1, or 64KiB, 1MiB",
+      "most bytes per append of raw input; any number from 1, or 64KiB, 1MiB; what has come is not held back for more",
       parseBytes,
       2 ** 20,
-    )
-    .option(
-      "--max-age <ms>",
-      "how long whole chunks wait for their batch to be full before they are written without it; 0 = for ever; " +
-        "counts from when --append-bytes of the input have come (default: 1000)",
-      parseCount,
-    )
-    .option(
-      "--batch-bytes <n>",
-      "raw bytes encoded together, rounded up to whole chunks, such as 1MiB (default: 16 MiB)",
-      parseBytes,
-    )
-    .addOption(
-      new Option("--durability <level>", "what survives a power cut")
-        .choices(["none", "shard", "batch"])
-        .default("shard"),
-    )
+    );
+  addStreamFlags(command)
     .addOption(
       new Option(
         "--mode <mode>",
@@ -172,14 +140,10 @@ async function write(
       sink,
       array,
       mode: flags.mode,
-      backend: flags.backend,
-      allowSoftwareAdapter: flags.allowSoftwareAdapter,
-      durability: flags.durability,
-      maxBatchAgeMs: flags.maxAge,
-      batchEpochs: flags.batchBytes === undefined ? undefined : batchEpochsOf(array, flags.batchBytes),
+      ...streamOptions(array, flags),
       signal: interrupts.aborting,
     });
-    writer.on("warning", ({ message }) => io.stderr.write(`millrace: warning: ${message}\n`));
+    writer.on("warning", ({ message }) => io.stderr.write(`millrace: warning: ${shellWords(message)}\n`));
     const rowsBefore = writer.watermarks.published;
     const progress = startProgress({
       mode: flags.progress,
@@ -192,8 +156,8 @@ async function write(
       end = await pump(writer, pieces, first);
       await closeWholeRows(writer);
     } catch (error) {
-      await closeAfterError(writer, error);
-      throw error;
+      const ended = await closeAfterError(writer, error);
+      throw writeFailed(error, { store, flags, ended, watermarks: writer.watermarks });
     } finally {
       progress.stop();
     }
@@ -203,11 +167,6 @@ async function write(
   } finally {
     await pieces.return({ carriedBytes: 0 });
   }
-}
-
-/** Epochs of a batch of at least `bytes` raw bytes, as far as there can be so many. */
-function batchEpochsOf({ dtype, dimensions }: ArrayOptions, bytes: number): number {
-  return Math.min(BATCH_EPOCHS_MAX, Math.ceil(bytes / describeGeometry(dtype, dimensions).epochBytes));
 }
 
 function chooseInputs(given: readonly string[] | undefined, stdinIsTerminal: boolean): readonly string[] {
@@ -255,8 +214,8 @@ function checkWholeRows(end: PumpEnd, rowBytes: number, rows: number): void {
   if (leftOverBytes === 0) return;
   throw new MillraceError(
     "INCOMPLETE_ROW",
-    `the input ended in the middle of a row: ${leftOverBytes} bytes left over, a row has ${rowBytes}. ` +
-      `The store is closed and holds the ${rows} whole rows.`,
+    `the input ended in the middle of a row: ${formatCount(leftOverBytes, "byte")} left over, a row has ${rowBytes}. ` +
+      `The store is closed and holds the ${rows === 1 ? "one whole row" : `${rows} whole rows`}.`,
     { context: { leftOverBytes, rowBytes, rows } },
   );
 }

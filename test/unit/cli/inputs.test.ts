@@ -60,6 +60,32 @@ describe("readInputs", () => {
     expect(end).toEqual({ carriedBytes: 1 });
   });
 
+  it("gives what has come while the producer is silent, and keeps the split element", async () => {
+    const stdin = new PassThrough();
+    const pieces = readInputs(options(["-"], { stdin, appendBytes: 1000 }));
+    let at = 0;
+    for (const [written, whole] of [
+      [6, 6],
+      [3, 2],
+      [1, 2],
+      [2, 2],
+    ]) {
+      stdin.write(count(written, at));
+      at += written;
+      const { value } = await pieces.next();
+      expect([...(value as Uint8Array)]).toEqual([...count(whole, at - (at % 2) - whole)]);
+    }
+    stdin.end(count(1, at));
+    expect(await pieces.next()).toEqual({ done: true, value: { carriedBytes: 1 } });
+  });
+
+  it("gathers up to the size of a piece while more has come already", async () => {
+    const chunks = Array.from({ length: 40 }, (_, i) => Buffer.from(count(10, 10 * i)));
+    const { bytes, sizes } = await collect(options(["-"], { stdin: Readable.from(chunks), appendBytes: 100 }));
+    expect(sizes).toEqual([100, 100, 100, 100]);
+    expect(bytes).toEqual([...count(400)]);
+  });
+
   it("gives the same bytes for every piece size and every way stdin arrives", async () => {
     await fc.assert(
       fc.asyncProperty(
@@ -93,7 +119,7 @@ describe("readInputs", () => {
     expect(sizes).toEqual([4, 30, 4]);
     expect(bytes.slice(4, 34)).toEqual(samples.flatMap((v) => [v & 0xff, v >> 8]));
     const odd = await file("odd.raw", count(3));
-    await expect(collect(options([odd, tif]))).rejects.toThrow(/ended 1 bytes into a uint16/);
+    await expect(collect(options([odd, tif]))).rejects.toThrow(/ended 1 byte into a uint16/);
   });
 
   it("goes by the content: a TIFF under any name, raw bytes under none but a TIFF's", async () => {

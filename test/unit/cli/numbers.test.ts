@@ -44,7 +44,9 @@ describe("numbers on the command line", () => {
     ]);
     expect([12, 1500, 2.5e6, 3.21e9].map(formatNs)).toEqual(["12 ns", "1.5 µs", "2.5 ms", "3.21 s"]);
     expect(formatRate(3e9, 2)).toBe("1.50 GB/s");
-    expect(formatRate(3e9, 0)).toBe("0.00 GB/s");
+    expect(formatRate(3000, 2)).toBe("1.50 kB/s");
+    expect(formatRate(1, 3)).toBe("0 B/s");
+    expect(formatRate(3e9, 0)).toBe("–");
     expect(formatRatio(10, 4)).toBe("2.50");
     expect(formatRatio(10, 0)).toBe("–");
   });
