@@ -98,7 +98,7 @@ export class GpuBackend implements Backend {
       if (isMillraceError(error)) throw error;
       throw new MillraceError("BACKEND_UNAVAILABLE", `${lease.info.name} does not work: ${(error as Error).message}.`, {
         context: { adapter: lease.info.name },
-        hint: "Use backend cpu. In Electron the package webgpu cannot map memory, because external buffers are forbidden there.",
+        hint: "Use backend cpu. Electron forbids the external buffers with which the package webgpu maps memory.",
         cause: error,
       });
     }
@@ -340,9 +340,9 @@ export class GpuBackend implements Backend {
   #lose(error: unknown): void {
     if (this.#lost !== undefined || this.#closed !== undefined) return;
     this.#lost = error ?? new Error("unknown");
-    const message = error instanceof Error ? error.message : String((error as GPUError)?.message ?? error);
+    const why = error instanceof Error ? error.message : String((error as GPUError)?.message ?? error);
     this.#links.warn(
-      `the GPU (${this.adapter}) failed and the CPU goes on with the same bytes; nothing was lost. ${firstLine(message)}`,
+      `the GPU (${this.adapter}) failed and the CPU goes on with the same bytes; nothing was lost. ${firstLine(why)}`,
     );
     this.#lease.abandon();
     // Also of a map that is never answered. Mapped staging is taken from the producer before the buffers go.
@@ -417,7 +417,7 @@ async function createEncoder(lease: DeviceLease, init: GpuBackendInit, layout: G
   // A mapped buffer for which there is no memory throws; one on the device reports.
   if (outOfMemory !== null || failure instanceof RangeError) {
     encoder?.destroy();
-    throw outOfDeviceMemory(info, layout, stagingSlots, gpuSlots, outOfMemory ?? failure);
+    throw outOfDeviceMemory(info, layout, gpuMemory(layout, stagingSlots, gpuSlots), outOfMemory ?? failure);
   }
   if (encoder === undefined || error !== null) {
     encoder?.destroy();
@@ -438,15 +438,14 @@ function refusedKernels(info: GpuAdapterInfo, error: unknown): MillraceError {
 function outOfDeviceMemory(
   info: GpuAdapterInfo,
   layout: GpuLayout,
-  stagingSlots: number,
-  gpuSlots: number,
+  { deviceBytes, hostBytes }: ReturnType<typeof gpuMemory>,
   cause: unknown,
 ): MillraceError {
-  const { deviceBytes, hostBytes } = gpuMemory(layout, stagingSlots, gpuSlots);
   const { epochsPerBatch } = layout;
   return new MillraceError(
     "DEVICE_OUT_OF_MEMORY",
-    `batches of ${epochsPerBatch} epochs take ${deviceBytes} bytes on ${info.name} and ${hostBytes} of the host's memory that it can reach, which it has not.`,
+    `batches of ${epochsPerBatch} epochs need ${deviceBytes} bytes of device memory and ${hostBytes} bytes of ` +
+      `host-visible memory; ${info.name} could not allocate them.`,
     {
       context: { adapter: info.name, deviceBytes, hostBytes, epochsPerBatch },
       hint:

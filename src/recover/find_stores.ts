@@ -63,7 +63,9 @@ export function storesBelow(location: string, stores: readonly string[]): Millra
   const message = `${location} is no store: it holds no ${METADATA_NAME}. Below it there are ${named}${more}.`;
   return new MillraceError("STORE_NOT_FOUND", message, {
     context: { location, stores: stores.slice(0, NAMES_MAX) },
-    hint: `Recover each of them by its own path. Those below a group, which has a ${METADATA_NAME}, are recovered together.`,
+    hint:
+      `Recover each of them by its own path. Those below a group, which has a ${METADATA_NAME}, ` +
+      "are recovered together.",
   });
 }
 

@@ -108,8 +108,8 @@ class S3Recovery {
     if (others.length === 0) await this.#remove([MARKER_KEY]);
     else {
       steps.notes.push(
-        `there is no ${METADATA_NAME}, but there are ${others.length} other objects (${others[0]} …): they stay, and so does ` +
-          'the marker. A writer opened with mode "overwrite" removes them.',
+        `there is no ${METADATA_NAME}, but there are ${others.length} other objects (${others[0]} …): they stay, ` +
+          'and so does the marker. A writer opened with mode "overwrite" removes them.',
       );
     }
     return frozenReport(api.location, steps, "nothing-to-recover", marker);

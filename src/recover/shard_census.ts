@@ -31,7 +31,7 @@ export class ShardCensus implements RowCensus {
     if (metadata.index === undefined) {
       throw new MillraceError(
         "STORE_UNSUPPORTED",
-        `${key} describes an array without shards, which Millrace has not written.`,
+        `${key} describes an array without shards, which Millrace did not write.`,
         {
           context: { key },
         },

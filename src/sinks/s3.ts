@@ -234,7 +234,9 @@ export class S3Sink implements Sink {
   #exists(key: string, what: string): MillraceError {
     return new MillraceError("STORE_EXISTS", `${this.location} ${what}, and the mode is "create".`, {
       context: { location: this.location, key },
-      hint: 'Choose another prefix, recover the store if its writer has crashed, or use mode: "overwrite" to delete it first.',
+      hint:
+        'Choose another prefix, recover the store if its writer has crashed, or use mode: "overwrite" ' +
+        "to delete it first.",
     });
   }
 
@@ -246,7 +248,8 @@ export class S3Sink implements Sink {
     }
     throw new MillraceError(
       "INVALID_OPTION",
-      `mode "overwrite" does not delete ${this.location}: it has no ${METADATA_NAME}, so it does not look like a store.`,
+      `mode "overwrite" does not delete ${this.location}: it has no ${METADATA_NAME}, so it does not look ` +
+        "like a store.",
       {
         context: { location: this.location, option: "mode", key: first },
         hint: "Check bucket and prefix; delete the objects yourself if they are the right ones.",

@@ -40,7 +40,8 @@ export async function refuseExisting(fs: FileSystem, root: string): Promise<void
   throw new MillraceError("STORE_EXISTS", `${root} ${what}, and the mode is "create".`, {
     context: { path: root, entry: content[0], entries: content.length },
     hint: content.includes(JOURNAL_FOLDER)
-      ? 'Its writer is at work, or has not closed it: recover it, choose another path, or delete it with mode: "overwrite".'
+      ? "Its writer is at work, or has not closed it: recover it, choose another path, or delete it with mode: " +
+        '"overwrite".'
       : 'Choose another path, or mode: "overwrite" to delete the old store first.',
   });
 }

@@ -37,7 +37,8 @@ export const ORDERING_RULES = {
     producer: "encoder",
     consumer: "encoder",
     guards:
-      "chunk memory on a device is read by the encoder before it is cleared or refilled (GPU; the CPU gathers from staging)",
+      "chunk memory on a device is read by the encoder before it is cleared or refilled (GPU; the CPU gathers " +
+      "from staging)",
     perSlot: true,
   },
   ENCODED: {

@@ -223,8 +223,8 @@ class OpenArray implements ArrayReader {
   }
 
   /**
-   * A writer that resumes replaces the last shards, with others that begin like them and are longer. Who has read the
-   * index of one and then chunks of the other meets nonsense; what is new is read again, and what is not is reported.
+   * A writer that resumes replaces the last shards, with others that begin like them and are longer. A reader that
+   * holds an old index sees garbage in a new shard; what is new is read again, and what is not is reported.
    */
   async #readBlock(
     coordinates: readonly number[],
@@ -398,7 +398,7 @@ function checkBounds(start: readonly number[], stop: readonly number[], shape: r
   if (fits) return;
   throw new MillraceError(
     "INVALID_OPTION",
-    `readRegion: [${start.join(", ")}] to [${stop.join(", ")}] is no region of an array of shape [${shape.join(", ")}].`,
+    `readRegion: [${start.join(", ")}] to [${stop.join(", ")}] is no region of shape [${shape.join(", ")}].`,
     { context: { start: [...start], stop: [...stop], shape: [...shape] } },
   );
 }

@@ -90,7 +90,7 @@ function checkTexts(members: JsonObject, key: string, { warnings }: Findings): v
   for (const [name, value] of Object.entries(members)) {
     const at = illFormedAt(value, name);
     if (at === undefined) continue;
-    const message = `${JSON.stringify(at)} has half of a surrogate pair: readers in other languages refuse the whole zarr.json`;
+    const message = `${JSON.stringify(at)} has half a surrogate pair: readers in other languages refuse the zarr.json`;
     warnings.add("METADATA_TEXT", key, message);
   }
 }
@@ -120,7 +120,9 @@ function checkAttributes(array: StoredArray, key: string, findings: Findings): v
     encoderVersion !== undefined &&
     !(isCount(encoderVersion) && encoderVersion >= 1 && encoderVersion <= ENCODER_VERSION)
   ) {
-    const message = `encoderVersion ${shown(encoderVersion)} is not known here (1 to ${ENCODER_VERSION}); its chunks are decoded all the same`;
+    const message =
+      `encoderVersion ${shown(encoderVersion)} is not known here (1 to ${ENCODER_VERSION}); ` +
+      "its chunks are decoded all the same";
     findings.warnings.add("ENCODER_VERSION", key, message);
   }
   if (dimensions !== undefined && !(Array.isArray(dimensions) && dimensions.length === shape.length)) {

@@ -64,7 +64,12 @@ const LATE: readonly [string, () => FaultyHost, string, RegExp][] = [
     /no such file/,
   ],
   ["a buffer that the device refuses", () => offended(), "BACKEND_UNAVAILABLE", /usage/],
-  ["no memory on the device", () => starved(), "DEVICE_OUT_OF_MEMORY", /bytes on .* which it has not/],
+  [
+    "no memory on the device",
+    () => starved(),
+    "DEVICE_OUT_OF_MEMORY",
+    /bytes of device memory and .* could not allocate them/,
+  ],
   ...[1, 4, 9, 13].map((nth): [string, () => FaultyHost, string, RegExp] => [
     `no memory of the host for buffer ${nth}`,
     () => {
@@ -75,7 +80,7 @@ const LATE: readonly [string, () => FaultyHost, string, RegExp][] = [
       return host;
     },
     "DEVICE_OUT_OF_MEMORY",
-    /host's memory/,
+    /host-visible memory/,
   ]),
 ];
 

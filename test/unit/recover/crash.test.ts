@@ -147,7 +147,7 @@ it.each([
   },
 );
 
-it("leaves the old store, nothing or the new store when an overwrite crashes, and never takes away the way on", async () => {
+it("leaves the old store, nothing or the new store when an overwrite crashes, and always a way on", async () => {
   const s3 = new FakeS3();
   await crashImages({ array: array(), s3 }, rows(9));
   await s3.createUpload("c/1/0/0", {});

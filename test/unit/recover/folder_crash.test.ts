@@ -185,7 +185,7 @@ it.each<[string, FolderStream, Feed]>([
   },
 );
 
-it("leaves the old store, nothing or the new store when an overwrite crashes, and never takes away the way on", async () => {
+it("leaves the old store, nothing or the new store when an overwrite crashes, and always a way on", async () => {
   const old = new RecordingFs();
   const before = await crashFolder({ array: array(), batchEpochs: 1 }, rows(9), old);
   // Not closed: its marker and its journals must not outlive it.
@@ -219,7 +219,7 @@ it("leaves the old store, nothing or the new store when an overwrite crashes, an
 /** Images of one random stream that are recovered: a few streams have thousands, of which each takes milliseconds. */
 const IMAGES_MAX = 150;
 
-it("recovers every durable row of any stream, wherever it crashes and in whichever order calls take effect", async () => {
+it("recovers every durable row of any stream, wherever it crashes and whichever calls take effect first", async () => {
   const streams = fc.record({
     ...smallStream,
     durability: fc.constantFrom(...LEVELS),

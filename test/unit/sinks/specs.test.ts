@@ -153,7 +153,8 @@ describe("moduleSink", () => {
   it("imports a module and gives it the options", async () => {
     const url = await moduleAt(
       "mine.mjs",
-      "export default async (o) => ({ kind: o.kind, location: 'l', open() {}, openShard() {}, putObject() {}, close() {} })",
+      "export default async (o) => ({ kind: o.kind, location: 'l', open() {}, openShard() {}, putObject() {}, " +
+        "close() {} })",
     );
     const spec = moduleSink(url, { kind: "mine" }, { location: "here", memoryBytesPerShard: 50 });
     expect(spec.location).toBe("here");

@@ -153,7 +153,7 @@ describe("removeStore", () => {
     },
   );
 
-  it("syncs that there is no store any more before it removes shards, and their removal before it forgets what lay there", async () => {
+  it("syncs the store's absence before it removes shards, and their removal before it forgets them", async () => {
     await put("zarr.json", "c/0/0");
     const { fs, log } = hookedFs();
     await removeStore(fs, root);
