@@ -77,7 +77,7 @@ export class GpuBackend implements Backend {
   #fallback: Promise<Backend> | undefined;
   #closed: Promise<void> | undefined;
   #released: Promise<void> | undefined;
-  readonly #stays: (() => void) | undefined;
+  readonly #unregisterExitHook: (() => void) | undefined;
   readonly #onUncaptured = (event: Event): void => this.#lose((event as GPUUncapturedErrorEvent).error);
 
   /**
@@ -119,7 +119,7 @@ export class GpuBackend implements Backend {
       if (this.#closed === undefined) this.#lose(new Error(`the device was lost (${reason}): ${message}`));
     });
     encoder.device.addEventListener("uncapturederror", this.#onUncaptured);
-    this.#stays = links.host.atExit?.(() => this.#uploads.leave());
+    this.#unregisterExitHook = links.host.atExit?.(() => this.#uploads.leave());
   }
 
   async kick(batch: StagedBatch): Promise<HostBatch> {
@@ -179,7 +179,7 @@ export class GpuBackend implements Backend {
       await this.#uploads.close();
       this.#encoder.destroy();
       this.#encoder.device.removeEventListener("uncapturederror", this.#onUncaptured);
-      this.#stays?.();
+      this.#unregisterExitHook?.();
       await this.#lease.release();
       await settledWithin(this.#unanswered, ANSWERS_MS);
     })();

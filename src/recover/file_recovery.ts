@@ -1,4 +1,5 @@
 import { MillraceError } from "../base/errors.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import {
   decodeMarker,
@@ -11,7 +12,6 @@ import {
 import { type FileSystem, nodeFileSystem } from "../sinks/file_system.js";
 import { PARTIAL_SUFFIX, TEMPORARY_SUFFIX } from "../sinks/object_key.js";
 import { refuseAtWork } from "../sinks/refuse_at_work.js";
-import { METADATA_NAME } from "../store/array_layout.js";
 import { ancestors } from "../store/walk.js";
 import { parseArrayMetadata, storedGeometry } from "../zarr/parse_metadata.js";
 import { withRows } from "../zarr/with_rows.js";

@@ -1,7 +1,7 @@
 import { MillraceError } from "../base/errors.js";
 import { isJsonObject } from "../base/json.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { JOURNAL_FOLDER, MARKER_KEY } from "../journal/writer_marker.js";
-import { METADATA_NAME } from "../store/array_layout.js";
 import { memberKey } from "../zarr/chunk_key.js";
 import type { RecoveryFiles } from "./recovery_files.js";
 

@@ -1,6 +1,7 @@
 import { assert } from "../base/assert.js";
 import { wallIso } from "../base/clock.js";
 import { isMillraceError, MillraceError } from "../base/errors.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { unlessAborted } from "../base/unless_aborted.js";
 import type { OpenMode, ShardExpectation, ShardHandle, Sink, StoredObjects } from "../handoff/sink.js";
 import { encodeMarker, MARKER_KEY, type WriterMarker } from "../journal/writer_marker.js";
@@ -22,7 +23,6 @@ export interface S3SinkSettings {
 }
 
 /** The one object that every Zarr v3 node has. */
-const METADATA_NAME = "zarr.json";
 /**
  * What an aborted stream may still take to remove its uploads and publish what is whole. What is left then, `recover`
  * does.

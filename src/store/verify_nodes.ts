@@ -1,5 +1,6 @@
 import { isCount } from "../base/integers.js";
 import { isJsonObject, type JsonObject } from "../base/json.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { illFormedAt } from "../base/well_formed.js";
 import { ENCODER_VERSION } from "../codec/encoder/index.js";
 import { itemBytes } from "../geometry/dtype.js";
@@ -7,7 +8,6 @@ import { memberKey } from "../zarr/chunk_key.js";
 import { codecSettingsFault } from "../zarr/codec_settings.js";
 import type { StoredArray } from "../zarr/parse_metadata.js";
 import { shown } from "../zarr/parse_node.js";
-import { METADATA_NAME } from "./array_layout.js";
 import { groupReferences, type NodeReference } from "./node_references.js";
 import type { StoreReader } from "./store_reader.js";
 import { type ArrayCheck, openArrayCheck } from "./verify_array.js";

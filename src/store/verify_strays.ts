@@ -1,5 +1,5 @@
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { memberKey } from "../zarr/chunk_key.js";
-import { METADATA_NAME } from "./array_layout.js";
 import { adviceOn, type LeftWriters, WRITER_FOLDER, WRITER_MARKER } from "./left_writer.js";
 import type { StoreEntry, StoreReader } from "./store_reader.js";
 import type { ArrayCheck } from "./verify_array.js";
