@@ -1,10 +1,11 @@
 /** Rows of shards that are skipped whole, between rows that are not: no slot and no journal holds them. */
+
 import { afterEach, describe, expect, it } from "vitest";
 import { memorySink, openWriter } from "../../dist/index.js";
 import type { ArrayOptions, Durability } from "../../src/options.js";
 import type { ArrayWriter } from "../../src/writer/array_writer.js";
 import { checkRecoveredFolder, crashFolder, type FolderStream } from "../helpers/folder_crashes.js";
-import { elementBytes } from "../helpers/stream_model.js";
+import { coordinateRows } from "../helpers/outcome.js";
 
 const ROW_BYTES = 14;
 const FILL = 9;
@@ -19,8 +20,7 @@ const ARRAY: ArrayOptions = {
   ],
 };
 
-const rows = (from: number, to: number): Uint8Array =>
-  elementBytes((from * ROW_BYTES) / 2, ((to - from) * ROW_BYTES) / 2, 2);
+const rows = coordinateRows(ROW_BYTES);
 const blank = (count: number): Uint8Array => {
   const elements = new Uint16Array((count * ROW_BYTES) / 2).fill(FILL);
   return new Uint8Array(elements.buffer);

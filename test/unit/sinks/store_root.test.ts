@@ -6,6 +6,7 @@ import { FileSink } from "../../../src/sinks/file.js";
 import { nodeFileSystem } from "../../../src/sinks/file_system.js";
 import { refuseExisting, removeStore, requireStore } from "../../../src/sinks/store_root.js";
 import { hookedFs, osError } from "../../helpers/faulty_fs.js";
+import { failureOf } from "../../helpers/outcome.js";
 import { filesBelow, makeTempFolder, removeFolder } from "../../helpers/temp_folder.js";
 
 let folder: string;
@@ -171,7 +172,7 @@ describe("removeStore", () => {
     await put("zarr.json", ...Array.from({ length: 50 }, (_, i) => `c/${i}`));
     const sink = new FileSink({ root });
     sink.hurry();
-    const error = await sink.open("overwrite").catch((e) => e);
+    const error = await failureOf(sink.open("overwrite"));
     expect(error).toMatchObject({ code: "WRITER_ABORTED", context: { path: root } });
     await sink.close();
     expect(await filesBelow(root)).toContain("c/49");
