@@ -24,7 +24,9 @@ const exclude = [
   ...(wide ? [] : ["test/**/*.wide.test.ts"]),
   ...(hasZstd ? [] : ABOUT_ZSTD),
 ];
-/** Tests of single modules: starting a process and loading the modules for each of 125 files took longer than many do. */
+/**
+ * Tests of single modules: starting a process and loading the modules for each of 125 files took longer than many do.
+ */
 const UNIT = "test/unit/**/*.test.ts";
 
 export default defineConfig({

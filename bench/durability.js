@@ -2,7 +2,8 @@
 // of its own, and what the journal's checksums take. Needs `npm run build` and `npm run build:native`, a disk to
 // measure, and a machine with nothing else to do.
 //
-//   node bench/durability.js [--out bench/results] [--scratch FOLDER] [--seconds 4] [--rounds 5] [--only TITLE] [--machine NAME] [--json]
+//   node bench/durability.js [--out bench/results] [--scratch FOLDER] [--seconds 4] [--rounds 5] [--only TITLE]
+//                            [--machine NAME] [--json]
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -57,7 +58,8 @@ const label = options.machine ?? `${facts.cpu.toLowerCase().replace(/[^a-z0-9]+/
 const { loaded, reason } = addonStatus();
 const result = { schema: SCHEMA, dateMs, commit, machine: label, facts, addon: { loaded, reason }, runs };
 process.stdout.write(
-  `${facts.cpu}, ${facts.cores} cores, Node ${facts.node}, commit ${commit ?? "unknown"}, ${day}; median of ${options.rounds} rounds.\n\n${table(runs)}\n`,
+  `${facts.cpu}, ${facts.cores} cores, Node ${facts.node}, commit ${commit ?? "unknown"}, ${day}; ` +
+    `median of ${options.rounds} rounds.\n\n${table(runs)}\n`,
 );
 if (options.out !== undefined) {
   mkdirSync(options.out, { recursive: true });
@@ -137,7 +139,8 @@ function table(all) {
   const percent = ({ median, min, max }) =>
     `${(100 * median).toFixed(0)} % (${(100 * min).toFixed(0)} – ${(100 * max).toFixed(0)})`;
   return [
-    "| | durability | GB/s | of `none` | CPU s/GB | of `none` | checksums, of CPU time | syncs of a batch, ms added up |",
+    "| | durability | GB/s | of `none` | CPU s/GB | of `none` | checksums, of CPU time " +
+      "| syncs of a batch, ms added up |",
     "|---|---|---|---|---|---|---|---|",
     ...all.flatMap(({ title, levels }) =>
       LEVELS.map((level) => {

@@ -2,8 +2,8 @@
 // the CPU and on the GPU in turns. Prints one table at its end; needs `npm run build` (and `npm run build:native`), and
 // a machine with nothing else to do.
 //
-//   node bench/gpu.js [--out FILE] [--rounds 3] [--seconds-per-run 2] [--total-seconds 480] [--scenarios A,B] [--codecs none,blosc]
-//                     [--backends cpu,gpu] [--fill camera] [--allow-software-adapter]
+//   node bench/gpu.js [--out FILE] [--rounds 3] [--seconds-per-run 2] [--total-seconds 480] [--scenarios A,B]
+//                     [--codecs none,blosc] [--backends cpu,gpu] [--fill camera] [--allow-software-adapter]
 //
 // Every measurement is a process of its own with a time limit. What fails is a row that says so; the rest goes on. Exit
 // code 0, 1 when the GPU's output differs from the CPU's, 2 for wrong options.
@@ -91,7 +91,8 @@ async function measureScenarios() {
           continue;
         }
         process.stderr.write(
-          `round ${round + 1} of ${options.rounds}: ${scenario}, ${codec}, ${name}; ${secondsLeft().toFixed(0)} s left\n`,
+          `round ${round + 1} of ${options.rounds}: ${scenario}, ${codec}, ${name}; ` +
+            `${secondsLeft().toFixed(0)} s left\n`,
         );
         await measureOne(scenario, codec, name, backend);
         save();

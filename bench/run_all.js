@@ -2,7 +2,8 @@
 // one JSON file and prints the table that docs/benchmarks.md holds. Needs `npm run build` and `npm run build:native`,
 // and a machine with nothing else to do.
 //
-//   node bench/run_all.js --out bench/results [--machine NAME] [--scratch FOLDER] [--seconds 3] [--rounds 5] [--only TITLE]
+//   node bench/run_all.js --out bench/results [--machine NAME] [--scratch FOLDER] [--seconds 3] [--rounds 5]
+//                         [--only TITLE]
 import { spawn } from "node:child_process";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -125,7 +126,8 @@ function flatLine({ batches, results }) {
   const gigabytes = results.map(({ rounds }) => (rounds[0].writer.bytesIn / 1e9).toFixed(1));
   return (
     `Memory after ${batches[0]} batches (${gigabytes[0]} GB): ${(rise[0] / 1e6).toFixed(0)} MB above the start; ` +
-    `after ${batches[1]} (${gigabytes[1]} GB): ${(rise[1] / 1e6).toFixed(0)} MB, ${(rise[1] / rise[0]).toFixed(3)} times as much.`
+    `after ${batches[1]} (${gigabytes[1]} GB): ${(rise[1] / 1e6).toFixed(0)} MB, ` +
+    `${(rise[1] / rise[0]).toFixed(3)} times as much.`
   );
 }
 

@@ -2,7 +2,8 @@
 // to install.
 //
 // Usage: node scripts/build_native.js [--require] [--force] [--verbose]
-//   --require  fail (exit code 1) where the addon cannot be built; without it Millrace just runs slower, and so the exit code is 0
+//   --require  fail (exit code 1) where the addon cannot be built;
+//              without it Millrace just runs slower, and so the exit code is 0
 //   --force    build even when up to date
 //   --verbose  say so when it is up to date
 import { spawnSync } from "node:child_process";

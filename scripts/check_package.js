@@ -58,11 +58,16 @@ function expectFiles(paths) {
 }
 
 /** What may be in the package, path by path; tests, benchmark results and build folders are not. */
+const PACKED = [
+  /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|CMakeLists\.txt|bin\/millrace\.js|scripts\/build_native\.js)$/,
+  /^native\/((core|bind)\/[\w./-]+\.(cc|h)|addon\.cc)$/,
+  /^dist\/[\w./-]+\.(js|d\.ts|js\.map|wgsl)$/,
+  /^prebuilds\/[\w-]+\/[\w.-]+\.node$/,
+];
+
 function expectNoJunk(paths) {
-  const allowed =
-    /^(package\.json|README\.md|LICENSE|CHANGELOG\.md|CMakeLists\.txt|bin\/millrace\.js|scripts\/build_native\.js|native\/(core|bind)\/[\w./-]+\.(cc|h)|native\/addon\.cc|dist\/[\w./-]+\.(js|d\.ts|js\.map|wgsl)|prebuilds\/[\w-]+\/[\w.-]+\.node)$/;
   for (const path of paths) {
-    if (!allowed.test(path)) problems.push(`${path} does not belong into the package`);
+    if (!PACKED.some((pattern) => pattern.test(path))) problems.push(`${path} does not belong into the package`);
   }
 }
 
@@ -119,8 +124,8 @@ function tryInstalled(tarball, folder) {
  * for a page.
  */
 const CONSUMER = `
-import { type ArrayWriter, fileSink, isMillraceError, memorySink, openWriter, type Sink, type WriterOptions } from "millrace";
-import type { MillraceError } from "millrace";
+import { fileSink, isMillraceError, memorySink, openWriter } from "millrace";
+import type { ArrayWriter, MillraceError, Sink, WriterOptions } from "millrace";
 import * as page from "millrace/browser";
 const options: WriterOptions = {
   sink: fileSink("run.zarr", { directIo: "auto" }),
@@ -128,7 +133,8 @@ const options: WriterOptions = {
 };
 export async function main(): Promise<number> {
   const writer: ArrayWriter = await openWriter(options);
-  writer.on("shard", ({ key, rowTo }) => void [key.length, rowTo + 1]).on("error", (error: MillraceError) => void error.code);
+  writer.on("shard", ({ key, rowTo }) => void [key.length, rowTo + 1]);
+  writer.on("error", (error: MillraceError) => void error.code);
   try {
     await writer.append(new Uint16Array(64));
     await writer.close();
@@ -179,7 +185,9 @@ function tryTypes(project) {
 
 /** CommonJS programs: every Node from the one in `engines` on has require of ES modules. */
 function tryRequire(project) {
-  const source = `const m = require("millrace"); console.log(typeof m.openWriter, typeof require("millrace/browser").openWriter)`;
+  const source =
+    `const m = require("millrace"); ` +
+    `console.log(typeof m.openWriter, typeof require("millrace/browser").openWriter)`;
   writeFileSync(join(project, "program.cjs"), source);
   const { status, stdout, stderr } = spawnSync(process.execPath, ["program.cjs"], { cwd: project, encoding: "utf8" });
   if (status !== 0 || stdout.trim() !== "function function") problems.push(`require("millrace"): ${stdout}${stderr}`);

@@ -5,7 +5,8 @@
 #   scripts/interop.sh            both directions
 #   scripts/interop.sh write      only: we write, zarr-python and TensorStore read
 #   scripts/interop.sh read       only: they write, we read
-#   scripts/interop.sh s3         we write into an S3 server (MILLRACE_VERSITYGW, see scripts/versitygw.sh), they read from it
+#   scripts/interop.sh s3         we write into an S3 server (MILLRACE_VERSITYGW, see scripts/versitygw.sh),
+#                                 they read from it
 # The last line is the sum over all readers: "N passed, N failed, N skipped". INTEROP_PYTHON names another interpreter
 # for the environment (scripts/python.sh), INTEROP_FOLDER another place for the stores.
 set -eu

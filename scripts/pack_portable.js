@@ -215,7 +215,8 @@ async function addOwnFiles(top, platform, hasBench) {
   const facts = { version, commit: checkoutCommit(), node: process.version, platform };
   writeFileSync(join(top, "portable.json"), `${JSON.stringify(facts, null, 1)}\n`);
   const lines = [
-    `Millrace ${version} for ${platform}, with Node ${process.version}. Runs where it lies; nothing has to be installed.`,
+    `Millrace ${version} for ${platform}, with Node ${process.version}. Runs where it lies; ` +
+      "nothing has to be installed.",
     "",
     "  ./millrace doctor",
     "  ./millrace demo /tmp/demo.zarr",

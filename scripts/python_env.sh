@@ -1,7 +1,7 @@
 #!/bin/sh
 # Prints the Python of an environment with what a file of requirements names, in build/NAME-venv; it is made anew when
 # the file changes.
-# Usage: scripts/python_env.sh NAME REQUIREMENTS       (needs a package index; scripts/python.sh says which Python it is)
+# Usage: scripts/python_env.sh NAME REQUIREMENTS   (needs a package index; scripts/python.sh says which Python it is)
 set -eu
 root=$(cd "$(dirname "$0")/.." && pwd)
 venv="$root/build/$1-venv"

@@ -11,7 +11,8 @@ if setarch "$(uname -m)" -R true 2>/dev/null; then run="setarch $(uname -m) -R";
 
 for sanitizer in ${1:-address thread}; do
   build="build/sanitize-$sanitizer"
-  cmake -S . -B "$build" -DMILLRACE_ADDON=OFF -DMILLRACE_SANITIZE="$sanitizer" -DCMAKE_BUILD_TYPE=RelWithDebInfo >/dev/null
+  cmake -S . -B "$build" -DMILLRACE_ADDON=OFF -DMILLRACE_SANITIZE="$sanitizer" \
+    -DCMAKE_BUILD_TYPE=RelWithDebInfo >/dev/null
   cmake --build "$build" --parallel "$(nproc)"
   ASAN_OPTIONS=detect_stack_use_after_return=1 \
   UBSAN_OPTIONS=print_stacktrace=1 \

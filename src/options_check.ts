@@ -222,10 +222,14 @@ function checkSink(value: unknown, threads: "workers" | "inline"): asserts value
 /** Where only the sink itself knows, it is asked when it is made. */
 function checkJournal({ kind, journal, instance }: SinkSpec): void {
   if (journal !== false && (instance === undefined || instance.journal !== undefined)) return;
-  throw new MillraceError("INVALID_OPTION", `Option durability: "batch" needs a journal, which sink ${kind} has not.`, {
-    context: { option: "durability", given: "batch", sink: kind },
-    hint: 'Use fileSink, or durability "shard".',
-  });
+  throw new MillraceError(
+    "INVALID_OPTION",
+    `Option durability: "batch" requires a sink with a journal; ${kind} has none.`,
+    {
+      context: { option: "durability", given: "batch", sink: kind },
+      hint: 'Use fileSink, or durability "shard".',
+    },
+  );
 }
 
 function oneOf<T extends string>(option: string, value: unknown, allowed: readonly T[], fallback: T): T {

@@ -80,7 +80,8 @@ it("docs/gpu.md has the kernels, limits and sizes that the code has", () => {
     KERNEL_LIMITS;
   expect(page).toContain(
     `${maxStorageBuffersPerShaderStage} storage buffers beside one uniform block, ` +
-      `${number(maxComputeWorkgroupStorageSize)} bytes of workgroup memory, ${maxComputeInvocationsPerWorkgroup} invocations`,
+      `${number(maxComputeWorkgroupStorageSize)} bytes of workgroup memory, ` +
+      `${maxComputeInvocationsPerWorkgroup} invocations`,
   );
   expect(page).toContain(
     `chosen for ${mib(GPU_BATCH_BYTES_TARGET)} of raw data and at most ${number(GPU_BATCH_BLOCKS_MAX)} zstd blocks ` +

@@ -24,7 +24,8 @@ export function rowsOf(report) {
       `${machine.cpu}, ${machine.cores} cores`,
       adapterName(adapter),
       "",
-      `${gigabytes} GB, ${machine.platform} ${machine.kernel}, Node ${machine.node}, commit ${report.commit ?? "unknown"}`,
+      `${gigabytes} GB, ${machine.platform} ${machine.kernel}, Node ${machine.node}, ` +
+        `commit ${report.commit ?? "unknown"}`,
     ],
     ...adapterRows(adapter),
     ...(hostCopy.rows?.map(({ what, gbPerS }) => [`memory copy, ${what}`, gb(gbPerS), "", "", ""]) ?? [

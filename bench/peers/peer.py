@@ -31,7 +31,7 @@ def fsync_tree(root: str) -> None:
 
 
 def shard_blocks(job, frames):
-    """Whole shard rows, contiguous in the ring: what a writer of arrays is fastest with. The ring is whole shard rows."""
+    """Whole shard rows, contiguous in the ring: what a writer of arrays is fastest with."""
     step = job["shard"][0]
     for row in range(0, job["rows"], step):
         start = row % len(frames)

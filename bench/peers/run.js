@@ -77,7 +77,8 @@ function runOne(peer, job) {
 
 function versions() {
   const code =
-    "import importlib.metadata as m, json; print(json.dumps({n: m.version(n) for n in ['acquire-zarr','tensorstore','zarr','numcodecs']}))";
+    "import importlib.metadata as m, json; print(json.dumps({n: m.version(n) for n in " +
+    "['acquire-zarr','tensorstore','zarr','numcodecs']}))";
   return JSON.parse(execFileSync(options.python, ["-c", code], { encoding: "utf8" }));
 }
 

@@ -18,7 +18,9 @@ except ImportError as error:
 
 numcodecs.blosc.set_nthreads(1)
 numcodecs.blosc.use_threads = False
-say({"version": f"numcodecs {numcodecs.__version__}, libblosc {numcodecs.blosc.VERSION_STRING.decode() if isinstance(numcodecs.blosc.VERSION_STRING, bytes) else numcodecs.blosc.VERSION_STRING}"})
+libblosc = numcodecs.blosc.VERSION_STRING
+libblosc = libblosc.decode() if isinstance(libblosc, bytes) else libblosc
+say({"version": f"numcodecs {numcodecs.__version__}, libblosc {libblosc}"})
 
 loaded = {}
 for line in sys.stdin:

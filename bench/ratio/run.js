@@ -76,7 +76,8 @@ const result = {
   summary: lines,
 };
 process.stdout.write(
-  `${machine.cpu}, one of ${machine.cores} cores, Node ${machine.node}, encoder ${encoder}, ${blosc?.version ?? "no libblosc"}, ` +
+  `${machine.cpu}, one of ${machine.cores} cores, Node ${machine.node}, encoder ${encoder}, ` +
+    `${blosc?.version ?? "no libblosc"}, ` +
     `chunks of ${chunkBytes} bytes, median of ${rounds} rounds, commit ${commit ?? "unknown"}, ${day}.\n` +
     `${tables(rows, contenders)}\n${summaryText(lines)}\n`,
 );

@@ -99,7 +99,8 @@ function report(name, result) {
 
 function killsText({ kills: { none, shard, batch }, ...r }) {
   return (
-    `${none + shard + batch} streams killed (durability none ${none}, shard ${shard}, batch ${batch}; ${r.killsWhileOpening} while they opened) ` +
+    `${none + shard + batch} streams killed (durability none ${none}, shard ${shard}, batch ${batch}; ` +
+    `${r.killsWhileOpening} while they opened) ` +
     `in ${r.stores} stores, ${r.recoveriesKilled} recoveries killed, ${r.recoveries} run to their end.\n` +
     `${r.rowsDurable} rows were said to be durable, ${r.rowsKept} were recovered, ${r.failures.length} failures.\n`
   );
@@ -107,17 +108,25 @@ function killsText({ kills: { none, shard, batch }, ...r }) {
 
 function rateText(r) {
   const ms = ({ count, p50Ms, p99Ms, p999Ms, maxMs }) =>
-    `${count} times, median ${p50Ms.toFixed(3)}, p99 ${p99Ms.toFixed(3)}, p99.9 ${p999Ms.toFixed(3)}, longest ${maxMs.toFixed(1)} ms`;
+    `${count} times, median ${p50Ms.toFixed(3)}, p99 ${p99Ms.toFixed(3)}, p99.9 ${p999Ms.toFixed(3)}, ` +
+    `longest ${maxMs.toFixed(1)} ms`;
   const change = (name) =>
     r.growth[name] === undefined
       ? "not seen here"
       : `${r.growth[name].early} → ${r.growth[name].late} (highest ${r.growth[name].highest})`;
+  const slowPercent = (slow) => ((100 * slow.withoutCoreMs) / slow.ms).toFixed(1);
+  const slow =
+    r.slow === undefined
+      ? ""
+      : `of appends above 1 ms with room: ${r.slow.count}, ` +
+        `in ${slowPercent(r.slow)} % of their time there was no core\n`;
   return (
     `${(r.bytesIn / 1e9).toFixed(1)} GB in ${r.minutes.toFixed(1)} minutes with ${r.pauses} pauses, ` +
     `${r.gbPerSecondWhileStreaming.toFixed(2)} GB/s while streaming, ${r.framesCompared} frames read back.\n` +
-    `appends with room: ${ms(r.append.roomLeft)}\nappends that waited: ${ms(r.append.waited)}\nbare copies beside: ${ms(r.bareCopy)}\n` +
-    `${r.slow === undefined ? "" : `of appends above 1 ms with room: ${r.slow.count}, in ${((100 * r.slow.withoutCoreMs) / r.slow.ms).toFixed(1)} % of their time there was no core\n`}` +
-    `memory ${change("rss")} bytes, handles ${change("handles")}, threads ${change("threads")}${r.growthJudged ? "" : " (too short to judge)"}, ${r.failures.length} failures.\n`
+    `appends with room: ${ms(r.append.roomLeft)}\nappends that waited: ${ms(r.append.waited)}\n` +
+    `bare copies beside: ${ms(r.bareCopy)}\n` +
+    `${slow}memory ${change("rss")} bytes, handles ${change("handles")}, ` +
+    `threads ${change("threads")}${r.growthJudged ? "" : " (too short to judge)"}, ${r.failures.length} failures.\n`
   );
 }
 

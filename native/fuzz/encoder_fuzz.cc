@@ -30,7 +30,9 @@ class Random {
   /** Uniform in [0, below). */
   uint32_t below(uint32_t count) { return static_cast<uint32_t>((uint64_t{next()} * count) >> 32); }
   /** Often small, sometimes as large as `most`. */
-  uint32_t sized(uint32_t most) { return below(1u << below(32 - static_cast<uint32_t>(__builtin_clz(most | 1)) + 1)) % (most + 1); }
+  uint32_t sized(uint32_t most) {
+    return below(1u << below(32 - static_cast<uint32_t>(__builtin_clz(most | 1)) + 1)) % (most + 1);
+  }
 
  private:
   uint64_t state_;
@@ -50,7 +52,8 @@ void texture(Random& random, uint8_t* out, size_t count, uint32_t item_bytes) {
       for (size_t i = 0; i < count; i++) out[i] = static_cast<uint8_t>(a + random.below(b));
       return;
     case 3:  // geometric
-      for (size_t i = 0; i < count; i++) out[i] = static_cast<uint8_t>(a + static_cast<uint32_t>(__builtin_clz(random.next() | 1)) * b);
+      for (size_t i = 0; i < count; i++)
+        out[i] = static_cast<uint8_t>(a + static_cast<uint32_t>(__builtin_clz(random.next() | 1)) * b);
       return;
     case 4:  // runs
       for (size_t i = 0; i < count;) {
@@ -61,13 +64,15 @@ void texture(Random& random, uint8_t* out, size_t count, uint32_t item_bytes) {
       return;
     case 5:  // sparse
       memset(out, 0, count);
-      for (size_t k = 0; k < count / b; k++) out[random.below(static_cast<uint32_t>(count))] = static_cast<uint8_t>(random.next());
+      for (size_t k = 0; k < count / b; k++)
+        out[random.below(static_cast<uint32_t>(count))] = static_cast<uint8_t>(random.next());
       return;
     case 6:  // periodic
       for (size_t i = 0; i < count; i++) out[i] = i < b ? static_cast<uint8_t>(random.next()) : out[i - b];
       return;
     case 7:  // periodic with errors
-      for (size_t i = 0; i < count; i++) out[i] = i < b || random.below(20) == 0 ? static_cast<uint8_t>(random.next()) : out[i - b];
+      for (size_t i = 0; i < count; i++)
+        out[i] = i < b || random.below(20) == 0 ? static_cast<uint8_t>(random.next()) : out[i - b];
       return;
     case 8:  // every byte equally often
       for (size_t i = 0; i < count; i++) out[i] = static_cast<uint8_t>(i * (a | 1));
@@ -83,7 +88,8 @@ void texture(Random& random, uint8_t* out, size_t count, uint32_t item_bytes) {
       return;
     }
     case 10:  // elements that count
-      for (size_t i = 0; i < count; i++) out[i] = static_cast<uint8_t>((i / item_bytes / b) >> (8 * std::min<size_t>(i % item_bytes, 7)));
+      for (size_t i = 0; i < count; i++)
+        out[i] = static_cast<uint8_t>((i / item_bytes / b) >> (8 * std::min<size_t>(i % item_bytes, 7)));
       return;
     case 11:  // a bell in the low byte, runs above
       for (size_t i = 0; i < count; i++) {
@@ -100,7 +106,8 @@ void texture(Random& random, uint8_t* out, size_t count, uint32_t item_bytes) {
       }
       return;
     default:  // nearly flat
-      for (size_t i = 0; i < count; i++) out[i] = random.below(30 + b) == 0 ? static_cast<uint8_t>(a) : static_cast<uint8_t>(random.next());
+      for (size_t i = 0; i < count; i++)
+        out[i] = random.below(30 + b) == 0 ? static_cast<uint8_t>(a) : static_cast<uint8_t>(random.next());
   }
 }
 
@@ -109,11 +116,13 @@ std::vector<uint8_t> make_chunk(Random& random, uint32_t item_bytes) {
   const size_t count = 1 + random.sized(limits[random.below(6)] / item_bytes);
   std::vector<uint8_t> chunk(count * item_bytes);
   for (size_t at = 0; at < chunk.size();) {
-    const size_t part = random.below(3) == 0 ? chunk.size() - at : 1 + random.below(static_cast<uint32_t>(chunk.size() - at));
+    const size_t part =
+        random.below(3) == 0 ? chunk.size() - at : 1 + random.below(static_cast<uint32_t>(chunk.size() - at));
     texture(random, chunk.data() + at, part, item_bytes);
     at += part;
   }
-  for (uint32_t k = random.sized(6); k > 0; k--) chunk[random.below(static_cast<uint32_t>(chunk.size()))] = static_cast<uint8_t>(random.next());
+  for (uint32_t k = random.sized(6); k > 0; k--)
+    chunk[random.below(static_cast<uint32_t>(chunk.size()))] = static_cast<uint8_t>(random.next());
   return chunk;
 }
 
@@ -132,7 +141,9 @@ struct Exact {
 uint64_t current_case = 0;
 
 /** After a finding of ours or of the sanitizer: what repeats it. */
-void name_case() { fprintf(stderr, "repeat with --case %llu and the same seed\n", static_cast<unsigned long long>(current_case)); }
+void name_case() {
+  fprintf(stderr, "repeat with --case %llu and the same seed\n", static_cast<unsigned long long>(current_case));
+}
 
 void check(Random& random, const std::vector<uint8_t>& data, uint32_t item_bytes, bool blosc) {
   const size_t bound = data.size() + (blosc ? 16 : 10 + 3 * ((data.size() + 32767) / 32768));
@@ -154,7 +165,8 @@ void check(Random& random, const std::vector<uint8_t>& data, uint32_t item_bytes
       return status;
     };
     const auto fail = [&](const std::string& what) {
-      fprintf(stderr, "level %d, %s, %zu bytes of %u: %s\n", level, blosc ? "blosc" : "zstd", data.size(), item_bytes, what.c_str());
+      fprintf(stderr, "level %d, %s, %zu bytes of %u: %s\n", level, blosc ? "blosc" : "zstd", data.size(), item_bytes,
+              what.c_str());
       name_case();
       abort();
     };
@@ -168,8 +180,9 @@ void check(Random& random, const std::vector<uint8_t>& data, uint32_t item_bytes
     if (level == 0) {
       first = bytes;
       try {
-        const std::vector<uint8_t> content = blosc ? strict::decode_blosc(bytes.data(), bytes.size(), data.size(), item_bytes)
-                                                   : strict::decode_zstd(bytes.data(), bytes.size(), data.size());
+        const std::vector<uint8_t> content =
+            blosc ? strict::decode_blosc(bytes.data(), bytes.size(), data.size(), item_bytes)
+                  : strict::decode_zstd(bytes.data(), bytes.size(), data.size());
         if (content != data) fail("decodes to something else");
       } catch (const strict::StrictError& error) {
         fail(error.what);
@@ -202,7 +215,8 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
-  printf("seed %llu, levels up to %s\n", static_cast<unsigned long long>(seed), simd_level_name(simd_level_supported()));
+  printf("seed %llu, levels up to %s\n", static_cast<unsigned long long>(seed),
+         simd_level_name(simd_level_supported()));
   fflush(stdout);
   if (__sanitizer_set_death_callback != nullptr) __sanitizer_set_death_callback(name_case);
   const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);

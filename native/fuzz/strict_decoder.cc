@@ -241,7 +241,8 @@ std::vector<uint8_t> read_literals(Input& input) {
     const size_t header = (format & 1) == 0 ? 1 : format == 1 ? 2 : 3;
     const uint32_t value = input.number(static_cast<int>(header));
     const uint32_t count = header == 1 ? value >> 3 : value >> 4;
-    demand(header == (count < 32 ? 1 : count < 4096 ? 2 : 3), "%llu literals with a header of %llu bytes", count, header);
+    const size_t shortest = count < 32 ? 1 : count < 4096 ? 2 : 3;
+    demand(header == shortest, "%llu literals with a header of %llu bytes", count, header);
     demand(count > 0 && count <= kBlockBytes, "%llu literals", count);
     const uint8_t* raw = input.take(count);
     literals.assign(raw, raw + count);
@@ -296,9 +297,10 @@ LengthCode literals_length(uint32_t code) {
 }
 
 LengthCode match_length(uint32_t code) {
-  static const LengthCode table[] = {{35, 1},   {37, 1},   {39, 1},   {41, 1},    {43, 2},    {47, 2},    {51, 3},
-                                     {59, 3},   {67, 4},   {83, 4},   {99, 5},    {131, 7},   {259, 8},   {515, 9},
-                                     {1027, 10}, {2051, 11}, {4099, 12}, {8195, 13}, {16387, 14}, {32771, 15}, {65539, 16}};
+  static const LengthCode table[] = {{35, 1},     {37, 1},     {39, 1},    {41, 1},    {43, 2},    {47, 2},
+                                     {51, 3},     {59, 3},     {67, 4},    {83, 4},    {99, 5},    {131, 7},
+                                     {259, 8},    {515, 9},    {1027, 10}, {2051, 11}, {4099, 12}, {8195, 13},
+                                     {16387, 14}, {32771, 15}, {65539, 16}};
   if (code < 32) return {code + 3, 0};
   demand(code <= 52, "match length code %llu", code);
   return table[code - 32];
@@ -349,7 +351,8 @@ void read_block(Input& input, size_t block_bytes, size_t* offset, std::vector<ui
     const uint32_t copied = l_code.baseline + bits.read(l_code.bits);
     demand(copied >= 1, "a sequence without literals");
     demand(copied <= literals.size() - used, "a sequence takes %llu literals of %llu", copied, literals.size() - used);
-    out.insert(out.end(), literals.begin() + static_cast<long>(used), literals.begin() + static_cast<long>(used + copied));
+    out.insert(out.end(), literals.begin() + static_cast<long>(used),
+               literals.begin() + static_cast<long>(used + copied));
     used += copied;
     const size_t distance = offset_code == 0 ? 1 : value - 3;
     demand(value == 1 || value > 3, "Offset_Value %llu", value);
@@ -408,7 +411,8 @@ std::vector<uint8_t> decode_frame(const uint8_t* frame, size_t bytes, size_t con
 }
 
 std::vector<uint8_t> decode_zstd(const uint8_t* encoded, size_t bytes, size_t chunk_bytes) {
-  demand(bytes <= chunk_bytes + 10 + 3 * ((chunk_bytes + kBlockBytes - 1) / kBlockBytes), "%llu bytes for %llu", bytes, chunk_bytes);
+  demand(bytes <= chunk_bytes + 10 + 3 * ((chunk_bytes + kBlockBytes - 1) / kBlockBytes), "%llu bytes for %llu", bytes,
+         chunk_bytes);
   return decode_frame(encoded, bytes, chunk_bytes, false);
 }
 

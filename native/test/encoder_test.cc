@@ -89,7 +89,8 @@ void test_shuffle() {
 
 void test_equal_runs() {
   for (int kind = 0; kind < 5; kind++) {
-    for (const size_t size : {1u, 2u, 3u, 4u, 5u, 63u, 64u, 65u, 66u, 67u, 127u, 128u, 129u, 130u, 1000u, 4099u, 32767u, 32768u}) {
+    for (const size_t size :
+         {1u, 2u, 3u, 4u, 5u, 63u, 64u, 65u, 66u, 67u, 127u, 128u, 129u, 130u, 1000u, 4099u, 32767u, 32768u}) {
       for (const uint32_t period : {1u, 2u, 3u, 4u, 8u, 1020u}) {
         const auto bytes = texture(size, kind);
         const auto in = exact(bytes);
@@ -243,7 +244,8 @@ void test_fse_probabilities() {
     uint32_t counts[kFseSymbolsMax] = {}, total = 0;
     const int symbols = 1 + static_cast<int>(random32() % kFseSymbolsMax);
     for (int s = 0; s < symbols; s++) {
-      counts[s] = random32() % 3 == 0 ? 0 : 1 + random32() % (round % 2 == 0 ? 5 : 400) * (random32() % 9 == 0 ? 10 : 0);
+      counts[s] =
+          random32() % 3 == 0 ? 0 : 1 + random32() % (round % 2 == 0 ? 5 : 400) * (random32() % 9 == 0 ? 10 : 0);
     }
     counts[symbols - 1]++;
     for (const uint32_t count : counts) total += count;

@@ -21,7 +21,7 @@ export interface S3Features {
   readonly listParts: boolean;
   /** CompleteMultipartUpload refuses parts below 5 MiB in front of the last one, with EntityTooSmall. */
   readonly partMinimum: boolean;
-  /** CompleteMultipartUpload refuses an ETag that the part has not, with InvalidPart. */
+  /** CompleteMultipartUpload refuses an ETag that is not the part's, with InvalidPart. */
   readonly partsCompared: boolean;
   /** `Range: bytes=-20` means the last 20 bytes. */
   readonly suffixRange: boolean;

@@ -82,7 +82,7 @@ async function freePort() {
   return port;
 }
 
-/** Resolves to nothing once the server answers, to an error when it has not until `signal`. */
+/** Resolves to nothing once the server answers, to an error when it does not before `signal`. */
 async function answers(port, signal) {
   for (;;) {
     try {

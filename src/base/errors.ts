@@ -15,7 +15,7 @@ export const ERROR_CODES = {
   MEMORY_BUDGET_EXCEEDED: "the plan needs more memory than the budget allows",
   OUT_OF_MEMORY: "the system did not give the memory of the plan",
   BACKEND_UNAVAILABLE: "the requested backend cannot run here",
-  DEVICE_OUT_OF_MEMORY: "the GPU has not enough memory for the plan",
+  DEVICE_OUT_OF_MEMORY: "the GPU lacks the memory that the plan needs",
   ADDON_UNAVAILABLE: "the native addon was required and did not load",
   NODE_TOO_OLD: "this Node.js is older than Millrace supports",
   NOT_YET: "a documented feature that this version does not have yet",

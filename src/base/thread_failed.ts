@@ -19,7 +19,10 @@ export function threadFailed(what: string, cause?: unknown): MillraceError {
 
 function hintFor(code: unknown, text: string): string | undefined {
   if (code === "ERR_MODULE_NOT_FOUND" || code === "MODULE_NOT_FOUND" || /^Cannot find module/.test(text)) {
-    return "Threads start from files of the package: in a bundled program mark millrace as external, and keep it installed beside.";
+    return (
+      "Threads start from files of the package: in a bundled program mark millrace as external, " +
+      "and keep it installed beside."
+    );
   }
   if (code === "ERR_WORKER_INVALID_EXEC_ARGV" || code === "ERR_INPUT_TYPE_NOT_ALLOWED") {
     return "Start Node without that flag, here and in NODE_OPTIONS.";

@@ -51,11 +51,15 @@ export function withSpacing(
   for (const [option, named] of Object.entries({ unit: units, scale: scales })) {
     for (const name of named.keys()) {
       if (names.includes(name)) continue;
-      throw new MillraceError("INVALID_OPTION", `--${option} names dimension "${name}", which the array has not.`, {
-        context: { option, dimension: name },
-        // Every letter is near every other.
-        hint: name.length === 1 ? `Known: ${names.join(", ")}.` : nameHint(name, names),
-      });
+      throw new MillraceError(
+        "INVALID_OPTION",
+        `--${option} names dimension "${name}", but the array has no such dimension.`,
+        {
+          context: { option, dimension: name },
+          // Every letter is near every other.
+          hint: name.length === 1 ? `Known: ${names.join(", ")}.` : nameHint(name, names),
+        },
+      );
     }
   }
   return dimensions.map((dimension) => {

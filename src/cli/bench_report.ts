@@ -15,7 +15,8 @@ export function describeBench(result: BenchResult): string {
   const fields: [string, string][] = [
     [
       "scenario",
-      `${settings.scenario}${settings.streams > 1 ? ` (${settings.streams} streams)` : ""}, codec ${formatCodec(settings.codec)}, sink ${settings.sink.kind}, fill ${settings.fill.name}`,
+      `${settings.scenario}${settings.streams > 1 ? ` (${settings.streams} streams)` : ""}, ` +
+        `codec ${formatCodec(settings.codec)}, sink ${settings.sink.kind}, fill ${settings.fill.name}`,
     ],
     [
       "writer",
@@ -23,7 +24,8 @@ export function describeBench(result: BenchResult): string {
     ],
     ...result.ceilings.map(({ what, gbPerSecond, writerOverCeiling, writerOverCeilingPerCpu }): [string, string] => [
       "ceiling",
-      `${gb(gbPerSecond)}: ${what}; writer at ${percent(writerOverCeiling)}, per CPU second ${percent(writerOverCeilingPerCpu)}`,
+      `${gb(gbPerSecond)}: ${what}; writer at ${percent(writerOverCeiling)}, ` +
+        `per CPU second ${percent(writerOverCeilingPerCpu)}`,
     ]),
     ["ratio", `${result.ratio.toFixed(2)} (${result.codecProvider})`],
     [

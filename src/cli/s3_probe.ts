@@ -18,7 +18,8 @@ type Found = Pick<Finding, "detail"> & Partial<Pick<Finding, "state" | "fix">>;
 
 const BODY_BYTES = 4096;
 const LIFECYCLE =
-  "Give the bucket a lifecycle rule that aborts incomplete multipart uploads after some days, or they are kept and paid for.";
+  "Give the bucket a lifecycle rule that aborts incomplete multipart uploads after some days, " +
+  "or they are kept and paid for.";
 
 /**
  * Does with a bucket, in small, what writing and reading a store does. Each step is a finding: "ok"; "absent" for what
@@ -124,9 +125,8 @@ class Probe {
 
   async #put(): Promise<Found> {
     await this.#putObject(this.#key, this.#body, {});
-    return {
-      detail: `an object of ${BODY_BYTES} bytes with${this.options.checksum === "none" ? "out a checksum" : " its CRC32"}`,
-    };
+    const withSum = this.options.checksum === "none" ? "without a checksum" : "with its CRC32";
+    return { detail: `an object of ${BODY_BYTES} bytes ${withSum}` };
   }
 
   /**

@@ -42,7 +42,8 @@ export function webgpuFindings(
     detail: `no adapter, so the CPU encodes${reason === undefined ? "" : `: ${reason.trim()}`}`,
     fix:
       platform === "linux"
-        ? "Install the GPU's driver with its Vulkan part, and Vulkan's loader: libvulkan1 on Debian and Ubuntu, vulkan-loader on Fedora."
+        ? "Install the GPU's driver with its Vulkan part, and Vulkan's loader: libvulkan1 on Debian and Ubuntu, " +
+          "vulkan-loader on Fedora."
         : "Install the GPU's driver.",
   };
   return [installed, none];

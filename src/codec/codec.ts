@@ -67,7 +67,7 @@ export interface ChunkEncoder {
 export function resolveCodec(value: unknown): CodecSpec {
   if (typeof value === "string") return resolveCodec(codecFromText(value));
   if (typeof value !== "object" || value === null || !("name" in value)) {
-    throw new MillraceError("INVALID_OPTION", `codec: expected an object with a name, got ${describe(value)}.`, {
+    throw new MillraceError("INVALID_OPTION", `codec: expected an object with a name, got ${describeValue(value)}.`, {
       context: { option: "codec" },
       hint: `Known codecs: ${CODEC_NAMES.join(", ")}.`,
     });
@@ -102,7 +102,7 @@ export function resolveCodec(value: unknown): CodecSpec {
     default:
       throw new MillraceError(
         "UNKNOWN_CODEC",
-        `codec: expected one of ${CODEC_NAMES.join(", ")}, got ${describe(name)}.`,
+        `codec: expected one of ${CODEC_NAMES.join(", ")}, got ${describeValue(name)}.`,
         {
           context: { option: "codec", name: typeof name === "string" ? name : describeValue(name) },
         },
@@ -116,7 +116,7 @@ function resolveLevel(level: unknown): number {
   }
   throw new MillraceError(
     "INVALID_OPTION",
-    `codec.level: expected a whole number from ${ZSTD_LEVEL_MIN} to ${ZSTD_LEVEL_MAX}, got ${describe(level)}.`,
+    `codec.level: expected a whole number from ${ZSTD_LEVEL_MIN} to ${ZSTD_LEVEL_MAX}, got ${describeValue(level)}.`,
     { context: { option: "codec.level" } },
   );
 }
@@ -194,10 +194,4 @@ export function encoderScratchBytes(spec: CodecSpec, chunkBytes: number, typesiz
       return chunkBytes + BLOCK_SCRATCH_BYTES + 2 * block + 8 * typesize;
     }
   }
-}
-
-function describe(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value);
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
-  return String(value);
 }

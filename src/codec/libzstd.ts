@@ -176,7 +176,8 @@ function zlibLibrary(): ZstdLibrary | string {
   if (zstdCompressSync === undefined || zstdDecompressSync === undefined) {
     return `node:zlib of ${process.version} has no zstd (22.15 is the first with it)`;
   }
-  const provider = `node:zlib (libzstd ${(process.versions as Record<string, string | undefined>).zstd ?? "of unknown version"})`;
+  const version = (process.versions as Record<string, string | undefined>).zstd;
+  const provider = `node:zlib (libzstd ${version ?? "of unknown version"})`;
   return {
     provider,
     openEncoder(level) {

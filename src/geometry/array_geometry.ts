@@ -160,7 +160,7 @@ function checkDimensions(dimensions: unknown): asserts dimensions is readonly Di
 function checkDimension(dimension: unknown, i: number): string {
   const option = `array.dimensions[${i}]`;
   if (typeof dimension !== "object" || dimension === null) {
-    throw new MillraceError("INVALID_OPTION", `Option ${option} must be an object, got ${describe(dimension)}.`, {
+    throw new MillraceError("INVALID_OPTION", `Option ${option} must be an object, got ${describeValue(dimension)}.`, {
       context: { option },
     });
   }
@@ -168,7 +168,7 @@ function checkDimension(dimension: unknown, i: number): string {
   if (typeof name !== "string" || name === "") {
     throw new MillraceError(
       "INVALID_OPTION",
-      `Option ${option}.name must be a non-empty string, got ${describe(name)}.`,
+      `Option ${option}.name must be a non-empty string, got ${describeValue(name)}.`,
       { context: { option: `${option}.name` } },
     );
   }
@@ -208,7 +208,7 @@ function checkElements(value: unknown, option: string, name: string, hint?: stri
   throw new MillraceError(
     "INVALID_OPTION",
     `Option ${option} of dimension ${JSON.stringify(name)} must be a whole number of elements, at least 1, ` +
-      `got ${describe(value)}.`,
+      `got ${describeValue(value)}.`,
     { context: { option, dimension: name, given: typeof value === "string" ? value : describeValue(value) }, hint },
   );
 }
@@ -232,10 +232,4 @@ function limitedProduct(
     context: { what, value: result, limit, dimension: name, factors: perDimension },
     hint: `Make ${option} of dimension ${JSON.stringify(name)} smaller.`,
   });
-}
-
-function describe(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value);
-  if (typeof value === "object" && value !== null) return Array.isArray(value) ? "an array" : "an object";
-  return String(value);
 }

@@ -25,8 +25,8 @@ interface DeviceBatchesInit {
 }
 
 /**
- * The way of a batch over a device: from its staging slot through a slot of the device into its output slot. As many are
- * on it at once as the device has slots. Engine's thread.
+ * The way of a batch over a device: from its staging slot through a slot of the device into its output slot. As many
+ * are on it at once as the device has slots. Engine's thread.
  */
 export class DeviceBatches {
   readonly #init: DeviceBatchesInit;

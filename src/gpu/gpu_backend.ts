@@ -45,10 +45,10 @@ export interface GpuBackendLinks {
 const ANSWERS_MS = 2000;
 
 /**
- * Routes batches to a WebGPU device, and to the CPU what a device did not finish. The bytes are the same, so a batch may
- * be done again by the other: a staging slot is held until the encoded batch is in host memory, and whatever goes wrong
- * on the device before that (it is lost, an allocation fails, a command is refused) costs time and one warning, no row.
- * Thread: the engine's.
+ * Routes batches to a WebGPU device, and to the CPU what a device did not finish. The bytes are the same, so a batch
+ * may be done again by the other: a staging slot is held until the encoded batch is in host memory, and whatever goes
+ * wrong on the device before that (it is lost, an allocation fails, a command is refused) costs time and one warning,
+ * no row. Thread: the engine's.
  */
 export class GpuBackend implements Backend {
   readonly kind = "gpu";
@@ -90,9 +90,7 @@ export class GpuBackend implements Backend {
       if (isMillraceError(error)) throw error;
       throw new MillraceError("BACKEND_UNAVAILABLE", `${lease.info.name} does not work: ${(error as Error).message}.`, {
         context: { adapter: lease.info.name },
-        hint:
-          "Use backend cpu. In Electron the package webgpu cannot map memory, because external buffers are forbidden " +
-          "there.",
+        hint: "Use backend cpu. Electron forbids the external buffers with which the package webgpu maps memory.",
         cause: error,
       });
     }
@@ -193,9 +191,9 @@ export class GpuBackend implements Backend {
   #lose(error: unknown): void {
     if (this.#lost !== undefined || this.#closed !== undefined) return;
     this.#lost = error ?? new Error("unknown");
-    const message = error instanceof Error ? error.message : String((error as GPUError)?.message ?? error);
+    const why = error instanceof Error ? error.message : String((error as GPUError)?.message ?? error);
     this.#links.warn(
-      `the GPU (${this.adapter}) failed and the CPU goes on with the same bytes; nothing was lost. ${firstLine(message)}`,
+      `the GPU (${this.adapter}) failed and the CPU goes on with the same bytes; nothing was lost. ${firstLine(why)}`,
     );
     this.#lease.abandon();
     // Also of a map that is never answered. Mapped staging is taken from the producer before the buffers go.

@@ -7,8 +7,8 @@ import type { DeviceLease } from "./device_lease.js";
 import { GpuEncoder, kernelPipelines } from "./gpu_encoder.js";
 
 /**
- * Compiles the kernels, makes the encoder with all its device memory, and turns what WebGPU has against it into an error
- * that names the way out.
+ * Compiles the kernels, makes the encoder with all its device memory, and turns what WebGPU has against it into an
+ * error that names the way out.
  * @throws MillraceError BACKEND_UNAVAILABLE (a kernel or a buffer is refused), DEVICE_OUT_OF_MEMORY
  */
 export async function openEncoder(

@@ -160,9 +160,9 @@ export class ArrayDelivery {
   }
 
   /**
-   * Rows of shards up to `rowTo`, a whole number of them, were skipped. Nothing is stored, and no journal tells of them:
-   * published, they are durable. SKIP_PUBLISHED: only then may a later row begin, since recovery goes from the shape on
-   * from row to row, and ends where one has no journal.
+   * Rows of shards up to `rowTo`, a whole number of them, were skipped. Nothing is stored, and no journal tells of
+   * them: published, they are durable. SKIP_PUBLISHED: only then may a later row begin, since recovery goes from the
+   * shape on from row to row, and ends where one has no journal.
    */
   async passBy(rowTo: number): Promise<void> {
     this.#untouched = false;

@@ -1,4 +1,5 @@
 import { now, nowNs } from "../base/clock.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import type { Sink } from "../handoff/sink.js";
 import type { Counters } from "../metrics/counters.js";
@@ -96,7 +97,7 @@ export class Publisher {
     const rows = this.#wanted;
     if (rows <= this.#published) return;
     const from = nowNs();
-    const put = this.#sink.putObject("zarr.json", this.#document(rows), this.#durable);
+    const put = this.#sink.putObject(METADATA_NAME, this.#document(rows), this.#durable);
     await this.#order.shown("PUBLISH_AFTER_DURABLE", put);
     this.#published = rows;
     this.#lastMs = now();

@@ -1,5 +1,6 @@
 import { MillraceError } from "../base/errors.js";
 import { forEachLimited } from "../base/limited.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { indexEntriesPerEpoch } from "../geometry/chunk_grid.js";
 import type { Sink, StoredObjects } from "../handoff/sink.js";
@@ -13,8 +14,6 @@ import type { OpenShard, ShardRow } from "./shard_row.js";
  */
 const SHARDS_AT_ONCE = 4;
 const PIECE_BYTES = 2 * 2 ** 20;
-
-const METADATA_NAME = "zarr.json";
 
 /**
  * That the store is still the one that was checked before the sink took it: between the two another writer may have

@@ -164,7 +164,7 @@ export class RowJournal {
 }
 
 export function journalNeeded(kind: string, location: string): MillraceError {
-  return new MillraceError("INVALID_OPTION", `durability "batch" needs a sink with a journal, which ${kind} has not.`, {
+  return new MillraceError("INVALID_OPTION", `durability "batch" requires a sink with a journal; ${kind} has none.`, {
     context: { option: "durability", given: "batch", sink: kind, location },
     hint: 'Use fileSink, or durability "shard".',
   });

@@ -85,7 +85,9 @@ function start(name: string, make: () => Worker, onLost: Lost): Started {
     }
     throw new MillraceError("INVALID_OPTION", `Option sink cannot be sent to its thread: ${(cause as Error).message}`, {
       context: { option: "sink" },
-      hint: "A sink's options must be plain data, its ports listed in `transfer`, and each sink is for one writer at a time.",
+      hint:
+        "A sink's options must be plain data, its ports listed in `transfer`, and each sink is for one writer " +
+        "at a time.",
       cause,
     });
   }

@@ -44,7 +44,7 @@ interface StreamMemorySizes {
  * Memory of the plan, and nothing else. V8 takes buffers of this size straight from the operating system, zeroed and on
  * a page; pages cost no memory until they are touched, so `prefault` touches them before the stream begins: a camera's
  * first second would otherwise pay for every page.
- * @throws MillraceError OUT_OF_MEMORY when the system has not so much, or not so much at once
+ * @throws MillraceError OUT_OF_MEMORY when the system lacks that much memory, or cannot give it in one piece
  */
 export function allocateStreamMemory(sizes: StreamMemorySizes): StreamMemory {
   try {

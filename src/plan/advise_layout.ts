@@ -212,11 +212,13 @@ function describeAdvice(
   target: number,
 ): LayoutAdvice {
   const reasons = [
-    `A chunk of ${g.chunk.join(" × ")} elements is ${formatBytes(g.chunkBytes)}, within the target of ${formatBytes(target)}.`,
+    `A chunk of ${g.chunk.join(" × ")} elements is ${formatBytes(g.chunkBytes)}, within the target of ` +
+      `${formatBytes(target)}.`,
   ];
   if (target < wanted.chunkBytesTarget) {
     reasons.push(
-      `The chunk target went down from ${formatBytes(wanted.chunkBytesTarget)} to ${formatBytes(target)} to keep to the ` +
+      `The chunk target went down from ${formatBytes(wanted.chunkBytesTarget)} to ${formatBytes(target)} to ` +
+        "keep to the " +
         `memory budget of ${formatBytes(wanted.memoryBudgetBytes ?? 0)}.`,
     );
   }
@@ -263,7 +265,9 @@ function nothingFits(request: LayoutRequest, last: MillraceError | undefined): M
   const message = hint === "" ? last.message : last.message.slice(0, -hint.length - 1);
   return new MillraceError(last.code, `The smallest layout does not fit. ${message}`, {
     context: last.context,
-    hint: `Give dimension ${JSON.stringify(request.dimensions[0].name)} a smaller weight, or lower chunkBytesMin or depth.`,
+    hint:
+      `Give dimension ${JSON.stringify(request.dimensions[0].name)} a smaller weight, or lower chunkBytesMin or ` +
+      "depth.",
   });
 }
 

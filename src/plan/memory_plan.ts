@@ -256,11 +256,17 @@ function whatToShrink(request: MemoryRequest, plan: MemoryPlan, items: Readonly<
   const [largest] = Object.entries(items).reduce((a, b) => (b[1] > a[1] ? b : a));
   switch (largest) {
     case "shardIndexes":
-      return `Make shard of dimension ${append} smaller (now ${g.shard[0]}), or chunks larger: ${g.chunksPerShard} chunks a shard.`;
+      return (
+        `Make shard of dimension ${append} smaller (now ${g.shard[0]}), or chunks larger: ${g.chunksPerShard} ` +
+        "chunks a shard."
+      );
     case "sink":
       return `Make shards larger in dimensions 1 and up: ${plan.openShards} are open at once.`;
     case "encoderScratch":
-      return `Lower encodeThreads (now ${request.encodeThreads}), or make chunks smaller (now ${formatBytes(g.chunkBytes)}).`;
+      return (
+        `Lower encodeThreads (now ${request.encodeThreads}), or make chunks smaller (now ` +
+        `${formatBytes(g.chunkBytes)}).`
+      );
     case "control":
       return `Make chunks larger: there are ${g.chunksPerEpoch} in an epoch.`;
     default:

@@ -16,7 +16,8 @@ export function smallerEpoch(g: ArrayGeometry): string {
   const name = JSON.stringify(g.names[split]);
   return (
     `An epoch is ${bytes}: one index of ${append}, whose chunk is 1 already, over all of the other dimensions. ` +
-    `Give dimension ${name} (now ${g.shape[split]}) parts of its own, each an array, or put it first: only the first dimension is ` +
+    `Give dimension ${name} (now ${g.shape[split]}) parts of its own, each an array, or put it first: only ` +
+    "the first dimension is " +
     "written chunk by chunk."
   );
 }

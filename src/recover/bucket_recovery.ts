@@ -1,7 +1,7 @@
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { MARKER_KEY } from "../journal/writer_marker.js";
 import { prefixedApi } from "../s3/prefixed_api.js";
 import type { S3Api } from "../s3/s3_api.js";
-import { METADATA_NAME } from "../store/array_layout.js";
 import { isGroup, storesBelow } from "./find_stores.js";
 import { type ChildReport, mergeReports, summedProgress } from "./merge_reports.js";
 import type { RecoverOptions, RecoverReport } from "./report.js";

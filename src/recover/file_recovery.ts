@@ -1,4 +1,5 @@
 import { MillraceError } from "../base/errors.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import {
   decodeMarker,
@@ -11,7 +12,6 @@ import {
 import { type FileSystem, nodeFileSystem } from "../sinks/file_system.js";
 import { PARTIAL_SUFFIX, TEMPORARY_SUFFIX } from "../sinks/object_key.js";
 import { refuseAtWork } from "../sinks/refuse_at_work.js";
-import { METADATA_NAME } from "../store/array_layout.js";
 import { ancestors } from "../store/walk.js";
 import { parseArrayMetadata, storedGeometry } from "../zarr/parse_metadata.js";
 import { withRows } from "../zarr/with_rows.js";
@@ -102,7 +102,7 @@ class FileRecovery {
     const geometry = storedGeometry(array, METADATA_NAME);
     const { name, separator } = array.keyEncoding;
     if (array.index?.location !== "end" || !array.index.checksum || name !== "default" || separator !== "/") {
-      throw new MillraceError("STORE_UNSUPPORTED", `${METADATA_NAME} describes shards that Millrace has not written.`, {
+      throw new MillraceError("STORE_UNSUPPORTED", `${METADATA_NAME} describes shards that Millrace did not write.`, {
         context: { path: files.root, key: METADATA_NAME },
       });
     }
@@ -141,8 +141,8 @@ class FileRecovery {
     await this.#checkMarker();
     if (others.length > 0) {
       steps.notes.push(
-        `there is no ${METADATA_NAME}, but there are other things (${others[0]} …): they stay, and so does the marker. ` +
-          'A writer opened with mode "overwrite" removes them.',
+        `there is no ${METADATA_NAME}, but there are other things (${others[0]} …): they stay, and so does the ` +
+          'marker. A writer opened with mode "overwrite" removes them.',
       );
     } else {
       await this.#removeTemporary();
@@ -288,7 +288,7 @@ function strangeMarker(root: string): MillraceError {
   return new MillraceError("STORE_UNSUPPORTED", `${root}/${MARKER_KEY} is no marker that is known here.`, {
     context: { path: root, key: MARKER_KEY },
     hint:
-      "Recover the store with the version of Millrace that has written it. If a power cut has torn the marker, which only happens without " +
-      "durability, recover with force: true (--force).",
+      "Recover the store with the version of Millrace that has written it. If a power cut has torn the marker, " +
+      "which only happens without durability, recover with force: true (--force).",
   });
 }

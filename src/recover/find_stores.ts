@@ -1,7 +1,7 @@
 import { MillraceError } from "../base/errors.js";
 import { isJsonObject } from "../base/json.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { JOURNAL_FOLDER, MARKER_KEY } from "../journal/writer_marker.js";
-import { METADATA_NAME } from "../store/array_layout.js";
 import { memberKey } from "../zarr/chunk_key.js";
 import type { RecoveryFiles } from "./recovery_files.js";
 
@@ -63,7 +63,9 @@ export function storesBelow(location: string, stores: readonly string[]): Millra
   const message = `${location} is no store: it holds no ${METADATA_NAME}. Below it there are ${named}${more}.`;
   return new MillraceError("STORE_NOT_FOUND", message, {
     context: { location, stores: stores.slice(0, NAMES_MAX) },
-    hint: `Recover each of them by its own path. Those below a group, which has a ${METADATA_NAME}, are recovered together.`,
+    hint:
+      `Recover each of them by its own path. Those below a group, which has a ${METADATA_NAME}, ` +
+      "are recovered together.",
   });
 }
 

@@ -1,8 +1,8 @@
 import { join } from "node:path";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { decodeMarker, MARKER_KEY } from "../journal/writer_marker.js";
 import { type FileSystem, nodeFileSystem } from "../sinks/file_system.js";
 import { refuseAtWork } from "../sinks/refuse_at_work.js";
-import { METADATA_NAME } from "../store/array_layout.js";
 import { memberKey } from "../zarr/chunk_key.js";
 import { recoverFiles } from "./file_recovery.js";
 import { findStores, storesBelow } from "./find_stores.js";

@@ -19,8 +19,8 @@ export async function withoutRoom<T>(
     throw new MillraceError("DISK_FULL", `there is no room left to recover ${files.root}: ${what}.`, {
       context: { ...error.context, path: files.root, rowsBefore, rowsAfter },
       hint:
-        "What is not kept is removed already. Free some space on this file system, then recover again; or copy the folder, .millrace " +
-        "included, to a larger one, and recover the copy.",
+        "What is not kept is removed already. Free some space on this file system, then recover again; or copy " +
+        "the folder, .millrace included, to a larger one, and recover the copy.",
       cause: error,
     });
   }

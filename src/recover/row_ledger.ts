@@ -127,7 +127,9 @@ export class RowLedger {
     const key = journalKey(this.row);
     throw new MillraceError("STORE_CORRUPT", `${key} does not belong to this store: ${what}.`, {
       context: { key },
-      hint: "Nothing was changed. Look who has put it there; a copy of the store with that file taken away can be recovered.",
+      hint:
+        "Nothing was changed. Look who has put it there; a copy of the store with that file taken away " +
+        "can be recovered.",
     });
   }
 }

@@ -1,9 +1,9 @@
 import { MillraceError } from "../base/errors.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { decodeMarker, MARKER_KEY, type WriterMarker } from "../journal/writer_marker.js";
 import type { S3Api } from "../s3/s3_api.js";
 import { hasLanded } from "../s3/shard_upload.js";
 import { WRITE_ID_NAME } from "../s3/write_id.js";
-import { METADATA_NAME } from "../store/array_layout.js";
 import { S3Store } from "../store/s3_store.js";
 import { ancestors, walkStore } from "../store/walk.js";
 import { memberKey } from "../zarr/chunk_key.js";
@@ -108,8 +108,8 @@ class S3Recovery {
     if (others.length === 0) await this.#remove([MARKER_KEY]);
     else {
       steps.notes.push(
-        `there is no ${METADATA_NAME}, but there are ${others.length} other objects (${others[0]} …): they stay, and so does ` +
-          'the marker. A writer opened with mode "overwrite" removes them.',
+        `there is no ${METADATA_NAME}, but there are ${others.length} other objects (${others[0]} …): they stay, ` +
+          'and so does the marker. A writer opened with mode "overwrite" removes them.',
       );
     }
     return frozenReport(api.location, steps, "nothing-to-recover", marker);

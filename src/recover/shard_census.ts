@@ -1,7 +1,7 @@
 import { MillraceError } from "../base/errors.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { innerShardGrid, shardKeyCoordinates } from "../geometry/chunk_grid.js";
-import { METADATA_NAME } from "../store/array_layout.js";
 import { ancestors, type FoundArray } from "../store/walk.js";
 import { chunkKey, memberKey, parseChunkKey } from "../zarr/chunk_key.js";
 import { storedGeometry } from "../zarr/parse_metadata.js";
@@ -31,7 +31,7 @@ export class ShardCensus implements RowCensus {
     if (metadata.index === undefined) {
       throw new MillraceError(
         "STORE_UNSUPPORTED",
-        `${key} describes an array without shards, which Millrace has not written.`,
+        `${key} describes an array without shards, which Millrace did not write.`,
         {
           context: { key },
         },

@@ -1,10 +1,11 @@
 import { MillraceError } from "../base/errors.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { unlessAborted } from "../base/unless_aborted.js";
 import { MARKER_KEY } from "../journal/writer_marker.js";
 import type { WriterOptions } from "../options.js";
 import { type CheckedOptions, checkWriterOptions, type Machine } from "../options_check.js";
 import { notClosed } from "../sinks/not_closed.js";
-import { METADATA_NAME, readMetadata } from "../store/array_layout.js";
+import { readMetadata } from "../store/array_layout.js";
 import { type ArrayReader, openNode } from "../store/array_reader.js";
 import { parseMetadata } from "../zarr/parse_metadata.js";
 import { compareArray, type Difference } from "./compare_array.js";

@@ -6,7 +6,7 @@ const MIB = 2 ** 20;
 export const PART_BYTES_MIN = 5 * MIB;
 export const PART_BYTES_MAX = 5 * 2 ** 30;
 export const PARTS_MAX = 10_000;
-/** AWS raised it for itself; the others have not. */
+/** AWS raised it for itself; the others keep it. */
 export const OBJECT_BYTES_MAX = 5 * 2 ** 40;
 
 /** Smaller parts cost more requests than they save memory. */

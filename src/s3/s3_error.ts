@@ -69,7 +69,8 @@ const BY_STATUS: Readonly<Record<number, ErrorCode>> = {
 
 const HINTS: Readonly<Record<string, string>> = {
   S3_CREDENTIALS:
-    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), or AWS_PROFILE, or log in again: `millrace doctor` says what is found.",
+    "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN), or AWS_PROFILE, or log in " +
+    "again: `millrace doctor` says what is found.",
   S3_ACCESS_DENIED:
     "The key's policy must allow the operation on this bucket and prefix; docs/s3.md has one that is enough.",
   INVALID_OPTION: "Name the bucket's region: the option region, AWS_REGION, or the profile's.",
@@ -86,8 +87,10 @@ const WITH_CHECKSUM = /^(PutObject|CreateMultipartUpload|UploadPart|CompleteMult
 const CHECKSUM_HINT = 'Servers without checksums want checksum: "none"; docs/s3.md lists what is needed.';
 
 /** Node's codes for a connection that did not come about or ended. */
-const NETWORK =
-  /^(ECONN|ENOTFOUND$|EAI_|EHOST|ENET|EPIPE$|EPROTO$|ETIMEDOUT$|EADDR|ERR_TLS|ERR_SSL|CERT_|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED|ERR_HTTP2|HPE_)/;
+const NETWORK = new RegExp(
+  "^(ECONN|ENOTFOUND$|EAI_|EHOST|ENET|EPIPE$|EPROTO$|ETIMEDOUT$|EADDR|ERR_TLS|ERR_SSL|ERR_HTTP2|HPE_|" +
+    "CERT_|UNABLE_TO|DEPTH_ZERO|SELF_SIGNED)",
+);
 
 /** S3's own code of an error ("NoSuchUpload"), "" when it has none. */
 export function s3CodeOf(error: unknown): string {

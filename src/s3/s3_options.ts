@@ -185,7 +185,8 @@ function checkCredentials(what: string, credentials: unknown): S3Credentials | u
     // What came is not shown: it may be half a secret.
     throw new MillraceError(
       "INVALID_OPTION",
-      `${what} credentials must have accessKeyId and secretAccessKey, texts that are not empty, and may have a sessionToken.`,
+      `${what} credentials must have accessKeyId and secretAccessKey, texts that are not empty, and may have ` +
+        "a sessionToken.",
       { context: { option: "credentials" } },
     );
   }

@@ -350,7 +350,8 @@ class SdkApi implements S3Api {
   }
 
   #malformed(operation: string, key: string, missing: string): MillraceError {
-    return this.#error("S3_UNSUPPORTED", operation, key, `the answer has not ${missing}: this is no S3 server`);
+    const why = `the response lacks ${missing}; the endpoint does not look like S3`;
+    return this.#error("S3_UNSUPPORTED", operation, key, why);
   }
 
   #error(code: ErrorCode, operation: string, key: string | undefined, why: string, cause?: unknown): MillraceError {

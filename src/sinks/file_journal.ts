@@ -30,7 +30,8 @@ interface FileJournalSettings {
 }
 
 const NOT_DIRECT =
-  'directIo: true has no effect with durability "batch": past the page cache, the bytes behind the last whole page could not be synced.';
+  'directIo: true has no effect with durability "batch": past the page cache, the bytes behind the last whole ' +
+  "page could not be synced.";
 
 /** The folder `.millrace` of a store: the marker of its writer, and the journals. */
 export class FileJournal implements SinkJournal {

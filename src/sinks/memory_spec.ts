@@ -1,4 +1,5 @@
 import { MillraceError, toWireError } from "../base/errors.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { invalidValue } from "../base/option_values.js";
 import type { OpenMode, SinkSpec } from "../handoff/sink.js";
 import { type MemoryReply, type MemoryRequest, openChannel, type Port } from "./memory_port.js";
@@ -121,7 +122,7 @@ export class MemorySinkSpec implements SinkSpec {
         hint: 'Make a new memorySink(), or use mode: "overwrite" to delete the old store first.',
       });
     }
-    if (mode === "resume" && !this.files.has("zarr.json")) {
+    if (mode === "resume" && !this.files.has(METADATA_NAME)) {
       throw new MillraceError("STORE_NOT_FOUND", 'this memorySink() holds no store, and the mode is "resume".', {
         context: { path: this.location },
         hint: 'Use mode: "create" to begin a store.',

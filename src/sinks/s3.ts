@@ -1,6 +1,7 @@
 import { assert } from "../base/assert.js";
 import { wallIso } from "../base/clock.js";
 import { isMillraceError, MillraceError } from "../base/errors.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { unlessAborted } from "../base/unless_aborted.js";
 import type { OpenMode, ShardExpectation, ShardHandle, Sink, StoredObjects } from "../handoff/sink.js";
 import { encodeMarker, MARKER_KEY, type WriterMarker } from "../journal/writer_marker.js";
@@ -22,7 +23,6 @@ export interface S3SinkSettings {
 }
 
 /** The one object that every Zarr v3 node has. */
-const METADATA_NAME = "zarr.json";
 /**
  * What an aborted stream may still take to remove its uploads and publish what is whole. What is left then, `recover`
  * does.
@@ -234,7 +234,9 @@ export class S3Sink implements Sink {
   #exists(key: string, what: string): MillraceError {
     return new MillraceError("STORE_EXISTS", `${this.location} ${what}, and the mode is "create".`, {
       context: { location: this.location, key },
-      hint: 'Choose another prefix, recover the store if its writer has crashed, or use mode: "overwrite" to delete it first.',
+      hint:
+        'Choose another prefix, recover the store if its writer has crashed, or use mode: "overwrite" ' +
+        "to delete it first.",
     });
   }
 
@@ -246,7 +248,8 @@ export class S3Sink implements Sink {
     }
     throw new MillraceError(
       "INVALID_OPTION",
-      `mode "overwrite" does not delete ${this.location}: it has no ${METADATA_NAME}, so it does not look like a store.`,
+      `mode "overwrite" does not delete ${this.location}: it has no ${METADATA_NAME}, so it does not look ` +
+        "like a store.",
       {
         context: { location: this.location, option: "mode", key: first },
         hint: "Check bucket and prefix; delete the objects yourself if they are the right ones.",

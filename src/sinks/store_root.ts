@@ -1,6 +1,7 @@
 import { homedir } from "node:os";
 import { join, sep } from "node:path";
 import { MillraceError } from "../base/errors.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { JOURNAL_FOLDER, MARKER_KEY } from "../journal/writer_marker.js";
 import type { FileSystem } from "./file_system.js";
 import { notClosed } from "./not_closed.js";
@@ -8,7 +9,6 @@ import { TEMPORARY_SUFFIX } from "./object_key.js";
 import { errnoOf, guarded } from "./os_error.js";
 
 /** The one file that every Zarr v3 node has. */
-const METADATA_NAME = "zarr.json";
 /**
  * The metadata's name while an overwrite removes the rest: readers see no store any more, and an overwrite that was
  * interrupted can be started again.
@@ -40,7 +40,8 @@ export async function refuseExisting(fs: FileSystem, root: string): Promise<void
   throw new MillraceError("STORE_EXISTS", `${root} ${what}, and the mode is "create".`, {
     context: { path: root, entry: content[0], entries: content.length },
     hint: content.includes(JOURNAL_FOLDER)
-      ? 'Its writer is at work, or has not closed it: recover it, choose another path, or delete it with mode: "overwrite".'
+      ? "Its writer is at work, or has not closed it: recover it, choose another path, or delete it with mode: " +
+        '"overwrite".'
       : 'Choose another path, or mode: "overwrite" to delete the old store first.',
   });
 }

@@ -3,8 +3,10 @@ import type { CountedRule } from "../metrics/counted_rules.js";
 import type { OpenWait } from "../metrics/owner_waits.js";
 
 /**
- * Every ordering rule of the pipeline, in one table. A wait that is not named here does not exist; a mark that only
- * times something is not a rule. `docs/ordering.md` draws the same table for readers.
+ * Every ordering rule of the pipeline, in one table: each wait for somebody who must have finished is named here. Marks
+ * that only time something are no rules, and neither is SINK_PENDING_BYTES (metrics/counted_rules.ts): it bounds the
+ * bytes that the sink holds, and without it memory grows but no byte is wrong. `docs/ordering.md` draws the same table
+ * for readers.
  *
  * producer → consumer: who must have finished → who waits for it.
  */
@@ -37,7 +39,8 @@ export const ORDERING_RULES = {
     producer: "encoder",
     consumer: "encoder",
     guards:
-      "chunk memory on a device is read by the encoder before it is cleared or refilled (GPU; the CPU gathers from staging)",
+      "chunk memory on a device is read by the encoder before it is cleared or refilled (GPU; the CPU gathers " +
+      "from staging)",
     perSlot: true,
   },
   ENCODED: {

@@ -121,7 +121,8 @@ export class SlotRing {
     ) {
       throw new MillraceError(
         "ORDERING_VIOLATION",
-        `${rule}: slot ${slot.index} is ${actual} in generation ${generation}, expected ${state} in ${slot.generation}.`,
+        `${rule}: slot ${slot.index} is ${actual} in generation ${generation}, expected ${state} in ` +
+          `${slot.generation}.`,
         { context: { rule, slot: slot.index, generation: slot.generation } },
       );
     }

@@ -40,8 +40,8 @@ interface IntakeInit {
 
 /**
  * How long a range of whole rows of shards must be to pass the slots by: so many batches, or so many rows of shards,
- * each of which would have a journal. It ends the batch that is open, and costs a refresh of the metadata: a program that
- * skips a little and appends a little is better off with slots.
+ * each of which would have a journal. It ends the batch that is open, and costs a refresh of the metadata: a program
+ * that skips a little and appends a little is better off with slots.
  */
 const BATCHES_PASSED_BY_MIN = 4;
 const SHARD_ROWS_PASSED_BY_MIN = 16;

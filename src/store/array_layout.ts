@@ -1,6 +1,7 @@
 import { MillraceError } from "../base/errors.js";
 import { ceilDiv, exactDiv, product } from "../base/integers.js";
 import { CHUNK_BYTES_MAX, CHUNKS_PER_SHARD_MAX } from "../base/limits.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { encodedBytesMax } from "../codec/decode.js";
 import { itemBytes } from "../geometry/dtype.js";
 import { memberKey } from "../zarr/chunk_key.js";
@@ -12,8 +13,6 @@ import type { ObjectReader } from "./store_reader.js";
  * A zarr.json larger than this is not read: consolidated metadata of a huge group may have megabytes, an array's never.
  */
 const METADATA_BYTES_MAX = 64 * 2 ** 20;
-
-export const METADATA_NAME = "zarr.json";
 
 /**
  * Everything about a stored array that reading it needs. "Block" = what one key holds: a shard, or a chunk where there

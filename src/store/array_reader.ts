@@ -1,5 +1,6 @@
 import { isMillraceError, MillraceError } from "../base/errors.js";
 import { floorDiv, isCount, product } from "../base/integers.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { checkSignal, invalidValue, optionsObject } from "../base/option_values.js";
 import type { ChunkDecoder } from "../codec/decode.js";
 import type { DType } from "../geometry/dtype.js";
@@ -9,7 +10,7 @@ import type { FillValue } from "../zarr/fill_value.js";
 import type { CodecPipeline } from "../zarr/parse_codecs.js";
 import type { CodecMetadata, StoredArray } from "../zarr/parse_metadata.js";
 import { readShardIndex, type ShardIndex } from "../zarr/shard_index.js";
-import { type ArrayLayout, arrayLayout, METADATA_NAME, readNode } from "./array_layout.js";
+import { type ArrayLayout, arrayLayout, readNode } from "./array_layout.js";
 import { chunkDecoder } from "./chunk_decoder.js";
 import { type Box, copyBox, fillElements } from "./copy_box.js";
 import { openStore, type StoreTarget } from "./open_store.js";
@@ -223,8 +224,8 @@ class OpenArray implements ArrayReader {
   }
 
   /**
-   * A writer that resumes replaces the last shards, with others that begin like them and are longer. Who has read the
-   * index of one and then chunks of the other meets nonsense; what is new is read again, and what is not is reported.
+   * A writer that resumes replaces the last shards, with others that begin like them and are longer. A reader that
+   * holds an old index sees garbage in a new shard; what is new is read again, and what is not is reported.
    */
   async #readBlock(
     coordinates: readonly number[],
@@ -396,9 +397,8 @@ function checkBounds(start: readonly number[], stop: readonly number[], shape: r
     stop.length === shape.length &&
     shape.every((size, d) => isCount(start[d]) && isCount(stop[d]) && start[d] <= stop[d] && stop[d] <= size);
   if (fits) return;
-  throw new MillraceError(
-    "INVALID_OPTION",
-    `readRegion: [${start.join(", ")}] to [${stop.join(", ")}] is no region of an array of shape [${shape.join(", ")}].`,
-    { context: { start: [...start], stop: [...stop], shape: [...shape] } },
-  );
+  const why = `readRegion: [${start.join(", ")}] to [${stop.join(", ")}] is no region of shape [${shape.join(", ")}].`;
+  throw new MillraceError("INVALID_OPTION", why, {
+    context: { start: [...start], stop: [...stop], shape: [...shape] },
+  });
 }

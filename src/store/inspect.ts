@@ -1,8 +1,9 @@
 import { isJsonObject, type JsonObject } from "../base/json.js";
 import { forEachLimited } from "../base/limited.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { checkSignal, optionsObject } from "../base/option_values.js";
 import { memberKey, parseChunkKey } from "../zarr/chunk_key.js";
-import { arrayLayout, METADATA_NAME } from "./array_layout.js";
+import { arrayLayout } from "./array_layout.js";
 import { type LeftWriter, LeftWriters } from "./left_writer.js";
 import { type StoreTarget, withStore } from "./open_store.js";
 import type { StoreReader } from "./store_reader.js";

@@ -59,7 +59,10 @@ export function adviceOn({ ended, path }: LeftWriter, location: string): string 
   const recover = `run "millrace recover ${path === "" ? location : `${location}/${path}`}"`;
   if (ended === true) return `It has ended without closing the store: ${recover}`;
   if (ended === false)
-    return "It seems to be at work: then nothing is wrong, and what it has not published yet is not checked against the shape";
+    return (
+      "It seems to be at work: then nothing is wrong, and what it has not published yet is " +
+      "not checked against the shape"
+    );
   return `If it is at work, nothing is wrong. If it has ended: ${recover}`;
 }
 

@@ -41,7 +41,8 @@ const KINDS: Readonly<Record<DType, Make>> = {
 export function typedElements(bytes: Uint8Array, dtype: DType): TypedElements {
   const size = itemBytes(dtype);
   if (bytes.byteOffset % size !== 0) {
-    const message = `into: begins at byte ${bytes.byteOffset} of its buffer, and elements of ${dtype} at multiples of ${size}.`;
+    const message =
+      `into: begins at byte ${bytes.byteOffset} of its buffer, ` + `and elements of ${dtype} at multiples of ${size}.`;
     throw new MillraceError("INVALID_OPTION", message, {
       context: { option: "into", byteOffset: bytes.byteOffset, itemBytes: size },
     });

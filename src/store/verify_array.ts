@@ -1,9 +1,10 @@
 import { isMillraceError, type MillraceError } from "../base/errors.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { type ChunkDecoder, encodedBytesMax } from "../codec/decode.js";
 import { ravel, unravel } from "../geometry/mixed_radix.js";
 import { chunkKey, memberKey, parseChunkKey } from "../zarr/chunk_key.js";
 import type { StoredArray } from "../zarr/parse_metadata.js";
-import { type ArrayLayout, arrayLayout, METADATA_NAME } from "./array_layout.js";
+import { type ArrayLayout, arrayLayout } from "./array_layout.js";
 import { ChunkChecker, type ChunkCheckSpec } from "./chunk_check.js";
 import { chunkDecoder } from "./chunk_decoder.js";
 import type { StoreEntry } from "./store_reader.js";

@@ -1,5 +1,6 @@
 import { isCount } from "../base/integers.js";
 import { isJsonObject, type JsonObject } from "../base/json.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { illFormedAt } from "../base/well_formed.js";
 import { ENCODER_VERSION } from "../codec/encoder/index.js";
 import { itemBytes } from "../geometry/dtype.js";
@@ -7,7 +8,6 @@ import { memberKey } from "../zarr/chunk_key.js";
 import { codecSettingsFault } from "../zarr/codec_settings.js";
 import type { StoredArray } from "../zarr/parse_metadata.js";
 import { shown } from "../zarr/parse_node.js";
-import { METADATA_NAME } from "./array_layout.js";
 import { groupReferences, type NodeReference } from "./node_references.js";
 import type { StoreReader } from "./store_reader.js";
 import { type ArrayCheck, openArrayCheck } from "./verify_array.js";
@@ -90,7 +90,7 @@ function checkTexts(members: JsonObject, key: string, { warnings }: Findings): v
   for (const [name, value] of Object.entries(members)) {
     const at = illFormedAt(value, name);
     if (at === undefined) continue;
-    const message = `${JSON.stringify(at)} has half of a surrogate pair: readers in other languages refuse the whole zarr.json`;
+    const message = `${JSON.stringify(at)} has half a surrogate pair: readers in other languages refuse the zarr.json`;
     warnings.add("METADATA_TEXT", key, message);
   }
 }
@@ -120,7 +120,9 @@ function checkAttributes(array: StoredArray, key: string, findings: Findings): v
     encoderVersion !== undefined &&
     !(isCount(encoderVersion) && encoderVersion >= 1 && encoderVersion <= ENCODER_VERSION)
   ) {
-    const message = `encoderVersion ${shown(encoderVersion)} is not known here (1 to ${ENCODER_VERSION}); its chunks are decoded all the same`;
+    const message =
+      `encoderVersion ${shown(encoderVersion)} is not known here (1 to ${ENCODER_VERSION}); ` +
+      "its chunks are decoded all the same";
     findings.warnings.add("ENCODER_VERSION", key, message);
   }
   if (dimensions !== undefined && !(Array.isArray(dimensions) && dimensions.length === shape.length)) {

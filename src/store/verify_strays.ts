@@ -1,5 +1,5 @@
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { memberKey } from "../zarr/chunk_key.js";
-import { METADATA_NAME } from "./array_layout.js";
 import { adviceOn, type LeftWriters, WRITER_FOLDER, WRITER_MARKER } from "./left_writer.js";
 import type { StoreEntry, StoreReader } from "./store_reader.js";
 import type { ArrayCheck } from "./verify_array.js";
@@ -72,7 +72,9 @@ export class StrayCheck {
       // A marker that was listed, or a journal, may have gone since: then its writer has closed the store.
       if (key === undefined || (await this.writers.nearestNow([path])) !== undefined) continue;
       if ((await this.store.size(key)) === undefined) continue;
-      const message = `${count} files of a writer's journal, and no marker of a writer that has the store open: they can be removed`;
+      const message =
+        `${count} files of a writer's journal, and no marker of a writer ` +
+        "that has the store open: they can be removed";
       warnings.add("WRITER", key, message);
     }
     for (const { context, message } of this.writers.failures) defects.add("READ", String(context.key ?? ""), message);
@@ -137,6 +139,8 @@ export async function judgeOutside(
     return;
   }
   const d = outside[0];
-  const message = `lies from ${coordinates[d] * array.layout.block[d]} along dimension ${d}, which has size ${shape[d]} in ${memberKey(array.path, METADATA_NAME)}`;
+  const message =
+    `lies from ${coordinates[d] * array.layout.block[d]} along dimension ${d}, ` +
+    `which has size ${shape[d]} in ${memberKey(array.path, METADATA_NAME)}`;
   warnings.add("OUTSIDE_SHAPE", key, message, where);
 }

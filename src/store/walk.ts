@@ -1,6 +1,7 @@
 import { isMillraceError, MillraceError } from "../base/errors.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import type { StoredArray, StoredGroup, StoredNode } from "../zarr/parse_metadata.js";
-import { METADATA_NAME, readNode } from "./array_layout.js";
+import { readNode } from "./array_layout.js";
 import { isAboutOneObject, type StoreReader } from "./store_reader.js";
 
 export interface FoundArray {

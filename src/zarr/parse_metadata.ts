@@ -2,6 +2,7 @@ import { MillraceError } from "../base/errors.js";
 import { isCount } from "../base/integers.js";
 import { isJsonObject, type Json, type JsonObject } from "../base/json.js";
 import { READ_RANK_MAX } from "../base/limits.js";
+import { METADATA_NAME } from "../base/metadata_name.js";
 import { type ArrayGeometry, describeGeometry } from "../geometry/array_geometry.js";
 import { DTYPE_NAMES, type DType, isDType } from "../geometry/dtype.js";
 import type { CodecMetadata } from "./array_metadata.js";
@@ -57,7 +58,7 @@ export type { CodecMetadata };
  *   big-endian chunk, shards in shards, more than 64 dimensions, more than four million JSON values, or an unknown
  *   member without `"must_understand": false`.
  */
-export function parseMetadata(bytes: Uint8Array, key = "zarr.json"): StoredNode {
+export function parseMetadata(bytes: Uint8Array, key: string = METADATA_NAME): StoredNode {
   const excess = jsonExcess(bytes);
   if (excess !== undefined) throw unsupported(key, `has ${excess}`);
   let text: string;
@@ -87,7 +88,7 @@ export function parseMetadata(bytes: Uint8Array, key = "zarr.json"): StoredNode 
 }
 
 /** The same, where only an array will do. @throws also STORE_CORRUPT for a group. */
-export function parseArrayMetadata(bytes: Uint8Array, key = "zarr.json"): StoredArray {
+export function parseArrayMetadata(bytes: Uint8Array, key: string = METADATA_NAME): StoredArray {
   const node = parseMetadata(bytes, key);
   if (node.nodeType === "array") return node;
   throw corrupt(key, "describes a group, expected an array");
@@ -98,7 +99,7 @@ export function parseArrayMetadata(bytes: Uint8Array, key = "zarr.json"): Stored
  * `shape[0]`, which may be 0. An array without shards has its chunks as shards.
  * @throws MillraceError STORE_UNSUPPORTED for rank 0, an inner size of 0, or sizes beyond Millrace's limits.
  */
-export function storedGeometry(array: StoredArray, key = "zarr.json"): ArrayGeometry {
+export function storedGeometry(array: StoredArray, key: string = METADATA_NAME): ArrayGeometry {
   if (array.shape.length === 0) throw unsupported(key, "describes an array of rank 0");
   const empty = array.shape.indexOf(0, 1);
   if (empty > 0) throw unsupported(key, `has size 0 along dimension ${empty}`);

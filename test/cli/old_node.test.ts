@@ -38,7 +38,8 @@ describe.runIf(old)("on an old Node", () => {
   });
 
   it("the import fails with the code", () => {
-    const source = `import(${JSON.stringify(new URL("../../dist/index.js", import.meta.url).href)}).catch((e) => console.log(e.code))`;
+    const entry = new URL("../../dist/index.js", import.meta.url).href;
+    const source = `import(${JSON.stringify(entry)}).catch((e) => console.log(e.code))`;
     expect(spawnSync(old!, ["-e", source], { encoding: "utf8" }).stdout.trim()).toBe("NODE_TOO_OLD");
   });
 });

@@ -33,7 +33,8 @@ const frame = new Uint16Array(${FRAME_ELEMENTS});
 (async () => {
   for (let n = ${first}; n < ${first + count}; n++) {
     frame.fill(n);
-    if (!process.stdout.write(Buffer.from(frame.buffer.slice(0)))) await new Promise((r) => process.stdout.once("drain", r));
+    const taken = process.stdout.write(Buffer.from(frame.buffer.slice(0)));
+    if (!taken) await new Promise((r) => process.stdout.once("drain", r));
   }
 })();
 process.stdout.on("error", () => process.exit(0));

@@ -221,8 +221,9 @@ describe.each(s3Servers())("the command line on %s", (kind) => {
   it("leaves the process free to end with connections that are open", async () => {
     const { url } = newStore();
     expect((await write(url)).code).toBe(0);
+    const index = pathToFileURL(join(root, "dist", "index.js")).href;
     const script = `
-      import { openArray, s3Store, verifyStore } from ${JSON.stringify(pathToFileURL(join(root, "dist", "index.js")).href)};
+      import { openArray, s3Store, verifyStore } from ${JSON.stringify(index)};
       const [url, bucket, prefix] = ${JSON.stringify([url, server.bucket, url.slice(`s3://${server.bucket}/`.length)])};
       const array = await openArray(url);
       const report = await verifyStore(s3Store({ bucket, prefix }));

@@ -90,7 +90,7 @@ describe("millrace write", () => {
     expect(await readAll(store)).toEqual([...values]);
   });
 
-  it("makes no store when the first file does not fit, and keeps the rows before a later one that does not", async () => {
+  it("makes no store when the first file does not fit, and keeps the rows before a later misfit", async () => {
     const good = await file(
       "good.tif",
       buildTiff([{ width: WIDTH, height: HEIGHT, samples: [...values.subarray(0, 60)] }], true),

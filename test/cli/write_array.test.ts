@@ -74,7 +74,7 @@ describe("millrace write says of the array", () => {
   });
 
   it.each<[string[], RegExp]>([
-    [["--unit", "z:micrometer"], /--unit names dimension "z", which the array has not\. Known: t, y, x/],
+    [["--unit", "z:micrometer"], /--unit names dimension "z", but the array has no such dimension\. Known: t, y, x/],
     [["--scale", "yy:2"], /--scale names dimension "yy", .*Did you mean "y"\?/],
     [["--scale", "y:0"], /"y:0": expected a finite number above 0/],
     [["--scale", "y:1,y:2"], /Dimension y is there twice/],

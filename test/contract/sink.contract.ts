@@ -313,7 +313,7 @@ export function sinkContract(name: string, makeHarness: () => Promise<SinkHarnes
       expect((await harness.journals?.()) ?? new Map()).toEqual(new Map());
     });
 
-    it("leaves its marker and its journals where the writer does not clear them, and says that it has ended", async () => {
+    it("leaves its marker and journals where the writer does not clear them, and says that it has ended", async () => {
       const sink = await opened();
       const { journal } = sink;
       if (journal !== undefined && harness.journals !== undefined) {

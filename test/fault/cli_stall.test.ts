@@ -44,7 +44,7 @@ describe.concurrent("a sink that does not answer", () => {
     return { prefix, ...startCli(["write", ...place, ...ARGS, "--progress", progress, "--json"], { env }) };
   }
 
-  it("is named in the lines of --progress json; the second Ctrl-C ends the command and leaves what was published", async () => {
+  it("is named in the lines of --progress json; a second Ctrl-C ends the command, not what was published", async () => {
     const { child, saw, result, prefix } = start("json");
     child.stdin?.end(bytes);
     await saw('"waitingFor":"the sink"');

@@ -173,7 +173,7 @@ it("recovery makes room for what it publishes, wherever the disk got full", asyn
   }
 });
 
-it("recovery of a disk that others have filled says what is there to be kept, and goes on when there is room", async () => {
+it("recovery of a disk that others have filled says what can be kept, and goes on when there is room", async () => {
   const path = join(folder, "run.zarr");
   const { durable, disk, recover } = await recoverFull(path, 500_000);
   const before = disk.capacity;

@@ -13,7 +13,11 @@ const writer = await openWriter({
   sink: fileSink(path),
   backend: "cpu",
   encodeThreads: 2,
-  array: { dtype: "uint16", codec, dimensions: [{ name: "t", size: null, chunk: 2 }, { name: "x", size: 64, chunk: 64 }] },
+  array: {
+    dtype: "uint16",
+    codec,
+    dimensions: [{ name: "t", size: null, chunk: 2 }, { name: "x", size: 64, chunk: 64 }],
+  },
 });
 await writer.append(new Uint16Array(64 * 6).map((_, i) => i));
 await writer.close();

@@ -14,6 +14,7 @@ import { openWriterOn } from "../../src/writer/open_writer_on.js";
 import { FakeS3 } from "../helpers/fake_s3.js";
 import { hookedFs } from "../helpers/faulty_fs.js";
 import { inlineSpec } from "../helpers/map_sink.js";
+import { codeOf } from "../helpers/outcome.js";
 import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 
 /**
@@ -34,12 +35,6 @@ afterEach(() => {
   vi.restoreAllMocks();
   return removeFolder(folder);
 });
-
-const codeOf = (promise: Promise<unknown>): Promise<string> =>
-  promise.then(
-    () => "",
-    (error) => error.code,
-  );
 
 /** The next writer whose threads have ended. */
 function untilEnded(): Promise<void> {

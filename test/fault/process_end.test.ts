@@ -9,6 +9,8 @@ import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 import { times } from "../helpers/wide.js";
 import { testCodecs } from "../helpers/zstd.js";
 
+const slowSink = new URL("../helpers/slow_sink.js", import.meta.url).href;
+
 /**
  * How a process ends that never closed its writer. Each scenario runs in a child with batches in every stage. What
  * matters: the exit code that was asked for, no crash by a signal, no hang.
@@ -16,7 +18,7 @@ import { testCodecs } from "../helpers/zstd.js";
 const program = (ending: string, dist: string): string => `
 import { existsSync, writeFileSync } from "node:fs";
 import { moduleSink, openWriter } from ${JSON.stringify(dist)};
-const sink = moduleSink(${JSON.stringify(new URL("../helpers/slow_sink.js", import.meta.url).href)}, { marker: process.argv[1] });
+const sink = moduleSink(${JSON.stringify(slowSink)}, { marker: process.argv[1] });
 const writer = await openWriter({
   sink,
   backend: "cpu",

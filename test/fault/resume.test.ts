@@ -205,7 +205,8 @@ it.each([0, 20, 60, 120, 200])(
     const sink = throttledSink(fileSink(root), { latencyMs: 5 });
     const array = await storedArrayOptions(root);
     console.log("begun");
-    const writer = await openWriter({ sink, mode: "resume", array, backend: "cpu", batchEpochs: 1, publishIntervalMs: 0 });
+    const options = { sink, array, backend: "cpu", batchEpochs: 1, publishIntervalMs: 0 };
+    const writer = await openWriter({ ...options, mode: "resume" });
     for (;;) await writer.append(new Uint16Array(35));`;
     const child = spawn(process.execPath, ["--input-type=module", "-e", script], {
       stdio: ["ignore", "pipe", "inherit"],

@@ -4,8 +4,8 @@ import { fileSink, memorySink, moduleSink, openArray, openWriter, type SinkSpec 
 import type { ArrayOptions, Durability } from "../../src/options.js";
 import type { ArrayWriter } from "../../src/writer/array_writer.js";
 import { checkRecoveredFolder, crashFolder, type FolderStream } from "../helpers/folder_crashes.js";
+import { coordinateRows } from "../helpers/outcome.js";
 import { contentOfFolder } from "../helpers/resume_stream.js";
-import { elementBytes } from "../helpers/stream_model.js";
 import { makeTempFolder, removeFolder } from "../helpers/temp_folder.js";
 
 const ROW_BYTES = 14;
@@ -21,8 +21,7 @@ const ARRAY: ArrayOptions = {
   ],
 };
 
-const rows = (from: number, to: number): Uint8Array =>
-  elementBytes((from * ROW_BYTES) / 2, ((to - from) * ROW_BYTES) / 2, 2);
+const rows = coordinateRows(ROW_BYTES);
 const blank = (count: number): Uint8Array => {
   const elements = new Uint16Array((count * ROW_BYTES) / 2).fill(FILL);
   return new Uint8Array(elements.buffer);
@@ -179,7 +178,7 @@ describe.each<Durability>(["none", "shard", "batch"])("a folder, durability %s",
     );
   }
 
-  it("gets the same bytes in one skip and in many, from this sink and from one of a module, resumed or not", async () => {
+  it("gets the same bytes in one skip and in many, from a module's sink too, resumed or not", async () => {
     const oneByOne = await filesOf("steps", below, [new Array(2 + 40 + 1).fill(1)]);
     expect(oneByOne.size).toBe(1 + 3 * 2);
     expect(await filesOf("whole", below, [[2 + 40 + 1]])).toEqual(oneByOne);

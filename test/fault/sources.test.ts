@@ -163,7 +163,7 @@ async function heldStream() {
   return { gate, map, writer, stream, write };
 }
 
-it("a WHATWG stream that is aborted while its chunk waits gives up that chunk, though the sink answers nothing", async () => {
+it("a WHATWG stream aborted while its chunk waits gives up that chunk, though the sink answers nothing", async () => {
   const { gate, map, writer, stream, write } = await heldStream();
   let ended = false;
   const aborted = stream.abort(new Error("enough")).finally(() => {

@@ -247,7 +247,7 @@ describe.each<Threads>(["inline", "workers"])("a sink that does not answer, thre
     expect(w.metrics().waiting).toEqual([]);
   });
 
-  it("[module-run] abort wakes who waits before the sink answers, ends when it does, and leaves a valid store", async () => {
+  it("[module-run] abort wakes who waits before the sink answers, then ends, and leaves a valid store", async () => {
     const { w, appends } = await stall(threads, 8);
     const flushed = codeOf(w.flush());
     const [first, second] = [w.abort(), w.abort()];
@@ -301,7 +301,7 @@ describe.each<Threads>(["inline", "workers"])("a sink that does not answer, thre
     await w.abort();
   });
 
-  it("an append that gives up by its signal leaves those behind it waiting, and the wait is a new one for metrics", async () => {
+  it("an append that gives up by its signal leaves those behind it waiting, in a new wait for metrics", async () => {
     const { w, appends } = await stall(threads);
     const controller = new AbortController();
     const given = codeOf(w.append(rows(0, 4), { signal: controller.signal }));

@@ -120,7 +120,8 @@ describe.skipIf(noGpu)("a process with a GPU stream", () => {
     ],
     [
       "on its own thread, that writes while it leaves",
-      "const w = await open({ threads: 'inline' }); process.on('exit', () => w.tryAppend(data)); await busy(w); process.exit(15);",
+      "const w = await open({ threads: 'inline' }); process.on('exit', () => w.tryAppend(data)); " +
+        "await busy(w); process.exit(15);",
       15,
     ],
   ])("%s ends as it should", async (_, ending, expected) => {
@@ -161,12 +162,13 @@ describe.skipIf(noGpu)("a process with a GPU stream", () => {
     ["closes at the first Ctrl-C", ["SIGINT"], "closed"],
     ["aborts at the second", ["SIGINT", "SIGINT"], "aborted"],
   ] as const)("that handles signals as the command line does %s", async (_, signals, said) => {
+    const untilAborting = "console.log('ready again'); while (!interrupts.aborting.aborted) await pause(1);";
     const ending = `
       const interrupts = new Interrupts(process.stderr);
       const w = await open();
       await busy(w);
       interrupts.closing.addEventListener("abort", async () => {
-        ${signals.length === 2 ? "console.log('ready again'); while (!interrupts.aborting.aborted) await pause(1);" : ""}
+        ${signals.length === 2 ? untilAborting : ""}
         await w.close().then(() => console.log("closed"), () => console.log("aborted"));
         process.exitCode = 130;
         interrupts[Symbol.dispose]();

@@ -75,7 +75,8 @@ describe.skipIf(noGpu)("kernels", () => {
       if (Buffer.compare(got, expected) === 0) return;
       const where = firstDifference(run, task, chunk, itemBytes);
       expect.fail(
-        `${codec}, ${kinds[task]}, ${elements} × ${itemBytes} bytes: ${got.length} bytes instead of ${expected.length}; ${where}`,
+        `${codec}, ${kinds[task]}, ${elements} × ${itemBytes} bytes: ${got.length} bytes instead of ` +
+          `${expected.length}; ${where}`,
       );
     });
   }

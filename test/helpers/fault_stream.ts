@@ -337,8 +337,8 @@ export async function callsOf(scene: FaultScene): Promise<readonly DiskCall[]> {
 }
 
 /**
- * One cell of the matrix. Rejects with a message that says which. Returns the run; undefined where the fault has not
- * struck.
+ * One cell of the matrix. Rejects with a message that says which. Returns the run; undefined where the fault did
+ * not strike.
  */
 export async function tryFault(scene: FaultScene, fault: Fault): Promise<FaultRun | undefined> {
   const disk = await diskBefore(scene);

@@ -15,6 +15,11 @@ export interface Stretch {
 export const appended = (rows: number): Stretch => ({ rows, skipped: false });
 export const skipped = (rows: number): Stretch => ({ rows, skipped: true });
 
+/** The first row count appended, the second skipped, and so on. */
+export function stretchesOf(...counts: readonly number[]): Stretch[] {
+  return counts.map((rows, i) => ({ rows, skipped: i % 2 === 1 }));
+}
+
 export type OpenWriter = (options: WriterOptions) => Promise<ArrayWriter>;
 
 /**
@@ -44,9 +49,12 @@ export async function streamOn(
   return writer;
 }
 
-/** Adds stretches behind what is there, and returns the content of the whole array, of a dtype of two bytes. */
+/**
+ * Adds stretches behind what is there, and returns the content of the whole array, of a dtype of two bytes.
+ * @param flushes after each stretch
+ */
 export const feedOn =
-  (before: Uint8Array, stretches: readonly Stretch[], fill: number) =>
+  (before: Uint8Array, stretches: readonly Stretch[], fill: number, flushes = false) =>
   async (writer: ArrayWriter): Promise<Uint8Array> => {
     const parts = [before];
     let row = writer.watermarks.accepted;
@@ -60,6 +68,7 @@ export const feedOn =
         parts.push(bytes);
       }
       row += rows;
+      if (flushes) await writer.flush();
     }
     return new Uint8Array(Buffer.concat(parts));
   };

@@ -82,14 +82,14 @@ export interface S3LogEntry extends Omit<S3Operation, "query"> {
   readonly fault: Fault | undefined;
   /** Of the body as the client sent it; 0 while it is under way. */
   bodyBytes: number;
-  /** What the server said. undefined while, or where, it has not. */
+  /** What the server said. undefined until it answers, or where it never does. */
   serverStatus: number | undefined;
   /** What the client was told. undefined while, or where, it has heard nothing. */
   status: number | undefined;
 }
 
-const KEPT_HEADERS =
-  /^(x-amz-(checksum-|meta-|content-sha256$|sdk-checksum|mp-object-size|decoded-|trailer)|if-|content-(md5|type|encoding)$|range$|host$)/;
+const KEPT_AMZ = "x-amz-(checksum-|meta-|content-sha256$|sdk-checksum|mp-object-size|decoded-|trailer)";
+const KEPT_HEADERS = new RegExp(`^(${KEPT_AMZ}|if-|content-(md5|type|encoding)$|range$|host$)`);
 /** They belong to one connection, and are not signed. */
 const HOP_BY_HOP = new Set(["connection", "keep-alive", "proxy-connection", "expect"]);
 /** Longer than any test, so that a connection lost is one that a fault has cut. */

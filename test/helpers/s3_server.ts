@@ -8,7 +8,7 @@ export type { S3Features, S3Server };
  * - "versitygw": strict; where MILLRACE_VERSITYGW names its binary, see scripts/versitygw.sh.
  * - "endpoint": somebody's own, where S3_CONTRACT_ENDPOINT is set; then S3_CONTRACT_BUCKET must name a bucket that is
  *   there. S3_CONTRACT_REGION (us-east-1) and the credentials in AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and
- *   AWS_SESSION_TOKEN go with it. S3_CONTRACT_LACKS names the features that it has not, with commas between.
+ *   AWS_SESSION_TOKEN go with it. S3_CONTRACT_LACKS names the features that it lacks, with commas between.
  */
 export type S3Kind = "s3rver" | "versitygw" | "endpoint";
 

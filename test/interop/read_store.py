@@ -11,7 +11,8 @@ MANIFEST holds one JSON object a line:
   dimensionNames    optional
 "skipReaders" may map "zarr" or "tensorstore" to the reason why that reader is known not to read this store.
 
-Prints one line a failure, and at the end "N passed, N failed, N skipped". Exit code 1 if anything failed or nothing passed.
+Prints one line a failure, and at the end "N passed, N failed, N skipped". Exit code 1 if anything failed
+or nothing passed.
 """
 
 import json

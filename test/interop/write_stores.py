@@ -1,6 +1,7 @@
 """Writes stores with zarr-python and TensorStore for Millrace to read: write_stores.py FOLDER.
 
-Puts FOLDER/manifest.jsonl beside them, in the format of read_store.py, with "unsupported": true where Millrace must refuse the store.
+Puts FOLDER/manifest.jsonl beside them, in the format of read_store.py, with "unsupported": true where Millrace must
+refuse the store.
 """
 
 import itertools
@@ -81,19 +82,23 @@ for cname, shuffle in itertools.product(("zstd", "lz4", "lz4hc", "zlib"), ("nosh
         codec = BloscCodec(cname=cname, clevel=5, shuffle=shuffle, typesize=np.dtype(dtype).itemsize)
         with_zarr(f"blosc-{cname}-{shuffle}-{dtype}", dtype, compressors=codec)
 with_zarr("blosc-blocks", "uint32", compressors=BloscCodec(cname="zstd", shuffle="shuffle", typesize=4, blocksize=256))
-with_zarr("blosc-blosclz", "uint16", compressors=BloscCodec(cname="blosclz", shuffle="shuffle", typesize=2), unsupported=True)
-for dtype in ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64", "float16", "float32", "float64"):
+blosclz = BloscCodec(cname="blosclz", shuffle="shuffle", typesize=2)
+with_zarr("blosc-blosclz", "uint16", compressors=blosclz, unsupported=True)
+INTEGERS = ("uint8", "uint16", "uint32", "uint64", "int8", "int16", "int32", "int64")
+for dtype in (*INTEGERS, "float16", "float32", "float64"):
     with_zarr(f"zstd-{dtype}", dtype, compressors=ZstdCodec(level=3))
     with_zarr(f"raw-{dtype}", dtype, compressors=None, fill=7)
 with_zarr("zstd-checksum", "uint16", compressors=ZstdCodec(level=3, checksum=True))
 with_zarr("gzip", "int32", compressors=GzipCodec(level=6))
 with_zarr("crc32c", "uint16", compressors=[ZstdCodec(level=1), Crc32cCodec()])
 with_zarr("unsharded", "uint16", shards=None, compressors=ZstdCodec(level=3))
-with_zarr("unsharded-v2-keys", "uint16", shards=None, compressors=None, chunk_key_encoding={"name": "v2", "separator": "."})
+v2_keys = {"name": "v2", "separator": "."}
+with_zarr("unsharded-v2-keys", "uint16", shards=None, compressors=None, chunk_key_encoding=v2_keys)
 with_zarr("nan-fill", "float32", compressors=ZstdCodec(), fill=np.nan)
 with_zarr("in-group", "uint16", compressors=ZstdCodec(), node="a/b")
 with_zarr("big-endian", "uint16", shards=None, compressors=None, serializer=BytesCodec(endian="big"), unsupported=True)
-with_zarr("transposed", "uint16", shards=None, compressors=None, filters=[TransposeCodec(order=(2, 1, 0))], unsupported=True)
+transposed = [TransposeCodec(order=(2, 1, 0))]
+with_zarr("transposed", "uint16", shards=None, compressors=None, filters=transposed, unsupported=True)
 with_zarr(
     "index-start",
     "uint16",
@@ -106,7 +111,8 @@ with_zarr(
 
 def with_tensorstore(name, dtype, inner, *, index_codecs=None, index_location=None, fill=0):
     path = folder / f"{name}.zarr"
-    configuration = {"chunk_shape": list(CHUNK), "codecs": [{"name": "bytes", "configuration": {"endian": "little"}}, *inner]}
+    to_bytes = {"name": "bytes", "configuration": {"endian": "little"}}
+    configuration = {"chunk_shape": list(CHUNK), "codecs": [to_bytes, *inner]}
     if index_codecs:
         configuration["index_codecs"] = index_codecs
     if index_location:

@@ -492,7 +492,10 @@ export class StreamWorld implements World {
         "sinkPendingBytes",
       ] as const
     ).map((name) => this.#counters.get(name));
-    return `${this.#ringStates(stagingControl, staging.length)} ${this.#ringStates(outputControl, output.length)} ${counters} ${new Int32Array(wholeEpochs)}`;
+    return (
+      `${this.#ringStates(stagingControl, staging.length)} ${this.#ringStates(outputControl, output.length)} ` +
+      `${counters} ${new Int32Array(wholeEpochs)}`
+    );
   }
 
   /** Without the word behind the slots, a peak that nothing goes by. */

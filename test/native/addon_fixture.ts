@@ -44,7 +44,8 @@ function startWork(jobs, mib, done = () => {}) {
   const offsets = Float64Array.from({ length: mib }, (_, i) => i * 2 ** 20);
   const job = {
     gather, srcRegion: regions[0], dstRegion: regions[1], sizesRegion: regions[2], sizesOffset: 0, chunkCount: mib,
-    srcOffsets: offsets, dstOffsets: offsets, extents: new Uint32Array(2 * mib).fill(1024), dstCapacityBytes: 2 ** 20, codec: 0,
+    srcOffsets: offsets, dstOffsets: offsets, extents: new Uint32Array(2 * mib).fill(1024),
+    dstCapacityBytes: 2 ** 20, codec: 0,
   };
   const pool = addon.encodePoolCreate(2);
   for (let i = 0; i < jobs; i++) addon.encodePoolSubmit(pool, job, done);

@@ -184,7 +184,8 @@ describe.runIf(hasAddon)("encode pool", () => {
         runWorker(
           `
           const { pool, regions, src, dst } = startWork(4, 8, (error, busyNs) => {
-            if (error !== null || !(busyNs > 0) || Buffer.compare(src, dst) !== 0) throw error ?? new Error("wrong bytes");
+            if (error !== null) throw error;
+            if (!(busyNs > 0) || Buffer.compare(src, dst) !== 0) throw new Error("wrong bytes");
             parentPort.postMessage("done");
           });
           if (${i} % 2 === 0) {

@@ -35,7 +35,8 @@ describe.runIf(hasAddon)("the end of a process or thread with native work under 
   test("process.exit inside the worker, and terminate from outside; the program goes on", async () => {
     const source = (ending: string, onMessage: string) => `
       const { Worker } = require("node:worker_threads");
-      const worker = new Worker(${workerSource(`${LONG_WORK}; parentPort.postMessage("busy"); ${ending}`)}, { eval: true });
+      const source = ${workerSource(`${LONG_WORK}; parentPort.postMessage("busy"); ${ending}`)};
+      const worker = new Worker(source, { eval: true });
       worker.on("message", () => { ${onMessage} });
       worker.on("exit", () => {
         startWork(1, 2, (error) => console.log(error === null ? "went on" : error.message));
@@ -57,14 +58,17 @@ describe.runIf(hasAddon)("the end of a process or thread with native work under 
       const sizes = addon.regionAdd(new Uint8Array(4));
       worker.on("message", ([srcRegion, dstRegion]) => {
         const gather = addon.gatherCreate({
-          itemBytes: 1, chunkShape: Uint32Array.of(32 * 2 ** 20), srcStrides: Float64Array.of(1), fill: new Uint8Array(1),
+          itemBytes: 1, chunkShape: Uint32Array.of(32 * 2 ** 20), srcStrides: Float64Array.of(1),
+          fill: new Uint8Array(1),
         });
         const job = {
-          gather, srcRegion, dstRegion, sizesRegion: sizes, sizesOffset: 0, chunkCount: 1, srcOffsets: new Float64Array(1),
-          dstOffsets: new Float64Array(1), extents: Uint32Array.of(32 * 2 ** 20), dstCapacityBytes: 32 * 2 ** 20, codec: 0,
+          gather, srcRegion, dstRegion, sizesRegion: sizes, sizesOffset: 0, chunkCount: 1,
+          srcOffsets: new Float64Array(1), dstOffsets: new Float64Array(1), extents: Uint32Array.of(32 * 2 ** 20),
+          dstCapacityBytes: 32 * 2 ** 20, codec: 0,
         };
         let left = 10;
-        for (let i = 0; i < 10; i++) addon.encodePoolSubmit(pool, job, (error) => { if (error !== null) throw error; left--; });
+        const done = (error) => { if (error !== null) throw error; left--; };
+        for (let i = 0; i < 10; i++) addon.encodePoolSubmit(pool, job, done);
         worker.postMessage("end");
         worker.on("exit", () => {
           let code = "";
@@ -92,7 +96,8 @@ describe.runIf(hasAddon)("the end of a process or thread with native work under 
     expect(thrown.stderr).toContain("from done");
     expect(
       await expectExit(
-        `process.on("uncaughtException", (error) => console.log(error.message)); startWork(1, 1, () => { throw new Error("caught"); });`,
+        `process.on("uncaughtException", (error) => console.log(error.message)); ` +
+          `startWork(1, 1, () => { throw new Error("caught"); });`,
         0,
       ),
     ).toBe("caught\n");
@@ -117,7 +122,9 @@ describe.runIf(hasAddon)("the end of a process or thread with native work under 
     const source = `
       const { pool } = startWork(5, 4, (error) => { if (error !== null) throw error; console.log("done"); });
       for (let i = 0; i < 2000; i++) {
-        addon.gatherCreate({ itemBytes: 1, chunkShape: Uint32Array.of(9), srcStrides: Float64Array.of(1), fill: new Uint8Array(1) });
+        addon.gatherCreate({
+          itemBytes: 1, chunkShape: Uint32Array.of(9), srcStrides: Float64Array.of(1), fill: new Uint8Array(1),
+        });
       }
       setImmediate(() => { gc(); setImmediate(gc); });`;
     expect(await expectExit(source, 0, ["--expose-gc"])).toBe("done\n".repeat(5));

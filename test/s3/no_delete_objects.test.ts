@@ -6,6 +6,7 @@ import { s3Store } from "../../src/store/s3_store.js";
 import { verifyStore } from "../../src/store/verify.js";
 import type { ArrayWriter } from "../../src/writer/array_writer.js";
 import { openWriter } from "../../src/writer/open_writer.js";
+import { failureOf } from "../helpers/outcome.js";
 import type { TestBucket } from "../helpers/s3_client.js";
 import type { Fault, S3Proxy } from "../helpers/s3_proxy.js";
 import type { S3Server } from "../helpers/s3_server.js";
@@ -107,7 +108,7 @@ describe("a server without DeleteObjects", () => {
     refuse({ refuse: "NotImplemented" }, { refuse: "MethodNotAllowed" });
     const writer = await open();
     await writer.append(new Uint8Array(24));
-    const error = await writer.close().catch((e) => e);
+    const error = await failureOf(writer.close());
     expect(error).toMatchObject({ code: "S3_UNSUPPORTED", context: { operation: "DeleteObject" } });
     expect(error.hint).not.toContain("checksum");
   });

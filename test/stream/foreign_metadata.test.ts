@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
-import type { MillraceError } from "../../src/base/errors.js";
 import type { ArrayOptions, WriterOptions } from "../../src/options.js";
 import { storedArrayOptions } from "../../src/resume/stored_options.js";
 import { memorySink } from "../../src/sinks/specs.js";
 import { verifyStore } from "../../src/store/verify.js";
 import { openWriter } from "../../src/writer/open_writer.js";
+import { failureOf } from "../helpers/outcome.js";
 import { appended, streamOn } from "../helpers/resume_stream.js";
 
 /** What a zarr.json may say that options cannot, and what options may not make it say. */
@@ -34,14 +34,6 @@ async function changed(change: (document: any) => void, over: Partial<ArrayOptio
 const documentOf = (files: ReadonlyMap<string, Uint8Array>) =>
   JSON.parse(new TextDecoder().decode(files.get("zarr.json")));
 
-const failure = (promise: Promise<unknown>): Promise<MillraceError> =>
-  promise.then(
-    () => {
-      throw new Error("it succeeded");
-    },
-    (error) => error,
-  );
-
 describe("a store is resumed, and keeps its zarr.json,", () => {
   it.each<[string, unknown, string[]]>([
     ["without names", undefined, ["d0", "d1", "d2"]],
@@ -68,7 +60,7 @@ describe("a store is resumed, and keeps its zarr.json,", () => {
     await streamOn({ sink, array: array(), mode: "resume" }, [appended(2)]);
     const wrong = array();
     const dimensions = wrong.dimensions.map((d, i) => (i === 1 ? { ...d, name: "row" } : d));
-    const error = await failure(openWriter({ sink, array: { ...wrong, dimensions }, mode: "resume" }));
+    const error = await failureOf(openWriter({ sink, array: { ...wrong, dimensions }, mode: "resume" }));
     expect(error).toMatchObject({ code: "RESUME_MISMATCH", context: { fields: ["names"], stored: ["t, y, x"] } });
   });
 
@@ -112,7 +104,7 @@ describe("options that would be stored and not read", () => {
   it.each(wrong)("%s: refused with its place, nothing begun", async (_, options, place) => {
     for (const mode of ["create", "overwrite"] as const) {
       const sink = memorySink();
-      const error = await failure(openWriter({ sink, array: options, mode, backend: "cpu" } as WriterOptions));
+      const error = await failureOf(openWriter({ sink, array: options, mode, backend: "cpu" } as WriterOptions));
       expect(error).toMatchObject({ code: "INVALID_OPTION", context: { option: `array.${place}` } });
       expect(sink.files.size).toBe(0);
     }
@@ -120,7 +112,7 @@ describe("options that would be stored and not read", () => {
 
   it("are refused by resume too, where they are Millrace's own", async () => {
     const { sink } = await changed(() => {});
-    const error = await failure(
+    const error = await failureOf(
       openWriter({ sink, array: array({ attributes: { millrace: 1 } }), mode: "resume", backend: "cpu" }),
     );
     expect(error).toMatchObject({ code: "INVALID_OPTION", context: { option: "array.attributes.millrace" } });

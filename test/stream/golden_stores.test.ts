@@ -8,8 +8,8 @@ import { memorySink } from "../../src/sinks/specs.js";
 import { openWriter } from "../../src/writer/open_writer.js";
 
 /**
- * sha256 over whole stores: every key with its bytes, metadata and indexes included. A change to any of them is a change
- * to what readers of existing stores expect, and has to be meant. To print new ones:
+ * sha256 over whole stores: every key with its bytes, metadata and indexes included. A change to any of them is a
+ * change to what readers of existing stores expect, and has to be meant. To print new ones:
  * `MILLRACE_GOLDEN=print npx vitest run test/stream/golden_stores.test.ts`.
  */
 const golden = JSON.parse(readFileSync(new URL("../golden/stores.json", import.meta.url), "utf8")) as Readonly<

@@ -129,7 +129,8 @@ MILLRACE_FIND_RUNS(find_portable, , mask64_portable)
 MILLRACE_FIND_RUNS(find_avx2, MILLRACE_AVX2, mask64_avx2)
 
 /** Stores base + k for each bit k of the mask, which has 16 at most, and steps over them. */
-MILLRACE_AVX512 inline __attribute__((always_inline)) void put_positions(uint64_t mask, uint32_t base, uint16_t*& out) noexcept {
+MILLRACE_AVX512 inline __attribute__((always_inline)) void put_positions(uint64_t mask, uint32_t base,
+                                                                         uint16_t*& out) noexcept {
   alignas(64) static constexpr uint8_t kOrder[64] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
                                                      16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
                                                      32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47,

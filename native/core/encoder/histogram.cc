@@ -74,7 +74,8 @@ MILLRACE_AVX2 bool count_by_comparison_avx2(const uint8_t* src, size_t bytes, ui
       sum[k] = _mm256_setzero_si256();
     }
     for (size_t i = 0; i < whole;) {
-      __m256i step[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256()};
+      __m256i step[4] = {_mm256_setzero_si256(), _mm256_setzero_si256(), _mm256_setzero_si256(),
+                         _mm256_setzero_si256()};
       // A byte counts to 255.
       const size_t stop = whole - i > 255 * 32 ? i + 255 * 32 : whole;
       for (; i < stop; i += 32) {

@@ -45,7 +45,8 @@ uint32_t frame_period(SimdLevel level, const uint8_t* content, size_t bytes, uin
     if (at >= size_t{4} * item_bytes) return count(content + at, item_bytes, equal);
     for (size_t k = 1; k <= 4; k++) {
       const size_t back = k * item_bytes;
-      for (size_t j = at < back ? back : at; j < at + kSampleGroup; j++) equal[k] += content[j] == content[j - back] ? 1 : 0;
+      for (size_t j = at < back ? back : at; j < at + kSampleGroup; j++)
+        equal[k] += content[j] == content[j - back] ? 1 : 0;
     }
   });
   uint32_t best = 1;

@@ -12,14 +12,14 @@ int log2_of(uint32_t value) noexcept { return 31 - __builtin_clz(value); }
 // RFC 8878 3.1.1.3.2.1.1: extra bits of each code, and the codes of small values.
 constexpr int kLiteralsLengthCodes = 36;
 constexpr int kMatchLengthCodes = 53;
-constexpr uint8_t kLiteralsLengthBits[kLiteralsLengthCodes] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  0,  0,  0,  0,  1,  1,
-                                                               1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
+constexpr uint8_t kLiteralsLengthBits[kLiteralsLengthCodes] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 3, 3, 4, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 constexpr uint8_t kMatchLengthBits[kMatchLengthCodes] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  0,  0,
                                                          0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1,  1,  1,
                                                          2, 2, 3, 3, 4, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16};
 // RFC 8878 3.1.1.3.2.2.
-constexpr int16_t kLiteralsLengthDefault[kLiteralsLengthCodes] = {4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2,  1,  1,  1,  2, 2,
-                                                                  2, 2, 2, 2, 2, 2, 2, 3, 2, 1, 1, 1, 1, 1, -1, -1, -1, -1};
+constexpr int16_t kLiteralsLengthDefault[kLiteralsLengthCodes] = {
+    4, 3, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 2, 3, 2, 1, 1, 1, 1, 1, -1, -1, -1, -1};
 constexpr int16_t kMatchLengthDefault[kMatchLengthCodes] = {1, 4, 3, 2, 2, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1,  1,  1,  1,
                                                             1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1,  1,  1,  1,
                                                             1, 1, 1, 1, 1, 1, 1, 1, 1, 1, -1, -1, -1, -1, -1, -1, -1};
@@ -89,7 +89,8 @@ void choose_coding(const uint32_t* counts, int codes, uint32_t total, const int1
   uint64_t stream = 0;
   for (int c = 0; c <= last; c++) {
     if (counts[c] == 0) continue;
-    stream += uint64_t{counts[c]} * (256u * static_cast<uint32_t>(log) - fse_log2_256(static_cast<uint32_t>(probabilities[c])));
+    stream += uint64_t{counts[c]} *
+              (256u * static_cast<uint32_t>(log) - fse_log2_256(static_cast<uint32_t>(probabilities[c])));
   }
   if (stream < 256 * 32) return;
   const size_t bytes = fse_describe(probabilities, last + 1, log, coding->description);

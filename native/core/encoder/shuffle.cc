@@ -113,7 +113,8 @@ MILLRACE_AVX512 size_t shuffle2_avx512(const uint8_t* src, size_t elements, uint
 
 }  // namespace
 
-void shuffle_planes(SimdLevel level, const uint8_t* src, size_t elements, uint32_t item_bytes, uint8_t* planes) noexcept {
+void shuffle_planes(SimdLevel level, const uint8_t* src, size_t elements, uint32_t item_bytes,
+                    uint8_t* planes) noexcept {
   size_t done = 0;
 #ifdef MILLRACE_X86
   if (level >= SimdLevel::avx2) {

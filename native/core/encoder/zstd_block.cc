@@ -110,8 +110,8 @@ struct Literals {
 
 size_t raw_header_bytes(size_t count) noexcept { return count < 32 ? 1 : count < 4096 ? 2 : 3; }
 
-/** §4 and §5: decides the form; of Compressed_Literals the streams are in the scratch afterwards. Nothing is packed for a section that would
- * not stay below `limit` bytes. */
+/** §4 and §5: decides the form; of Compressed_Literals the streams are in the scratch afterwards. Nothing is packed for
+ * a section that would not stay below `limit` bytes. */
 void plan_literals(SimdLevel level, const uint8_t* literals, size_t count, const uint32_t counts[256], size_t limit,
                    Literals* plan, BlockScratch* scratch) noexcept {
   int symbols = 0, last = 0;
@@ -191,8 +191,8 @@ size_t write_raw(const uint8_t* block, size_t bytes, bool last, uint8_t* out) no
 }
 
 /** Makes a histogram of the literals out of that of the block. */
-void count_literals(SimdLevel level, const uint8_t* block, size_t bytes, uint32_t period, const Run* taken, size_t count,
-                    const uint8_t* literals, size_t literal_count, uint32_t counts[256]) noexcept {
+void count_literals(SimdLevel level, const uint8_t* block, size_t bytes, uint32_t period, const Run* taken,
+                    size_t count, const uint8_t* literals, size_t literal_count, uint32_t counts[256]) noexcept {
   if (period == 1) {
     for (size_t i = 0; i < count; i++) counts[block[taken[i].start]] -= taken[i].length;
     return;

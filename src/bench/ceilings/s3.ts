@@ -38,7 +38,9 @@ export async function measureS3({ place, partBytes, concurrency, bytes, objects 
     const cpuSeconds = cpuSecondsSince(cpuFrom);
     return {
       kind: "s3",
-      what: `${objects} objects uploaded in parts of ${buffers[0].length} bytes, ${concurrency} at once, the stored bytes`,
+      what:
+        `${objects} objects uploaded in parts of ${buffers[0].length} bytes, ${concurrency} at once, ` +
+        "the stored bytes",
       threads: 1,
       bytes,
       gbPerSecond: rate,

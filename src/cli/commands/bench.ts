@@ -54,9 +54,9 @@ Scenarios (uint16):
 ${SCENARIOS.map(({ name, summary }) => `  ${name.padEnd(12)} ${summary}`).join("\n")}
   not in this version yet: ${LATER_SCENARIOS.map(({ name }) => name).join(", ")}
 
-Every round measures the ceilings first (a two-pass memory copy; the bare encoder; the raw disk), then the writer, each in a
-process of its own. A window opens after 2 batches of warm-up and holds at least 4; its end is the end of close(). A run that
-covers less exits with 1 and prints no figure.
+Every round measures the ceilings first (a two-pass memory copy; the bare encoder; the raw disk), then the writer, each
+in a process of its own. A window opens after 2 batches of warm-up and holds at least 4; its end is the end of close().
+A run that covers less exits with 1 and prints no figure.
 
 Examples:
   millrace bench orca2 --prefill --codec none

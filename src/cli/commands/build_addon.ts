@@ -6,8 +6,8 @@ import { EXIT } from "../exit.js";
 import type { CommandContext } from "../io.js";
 
 const HELP = `
-Nothing is downloaded: the sources are in the package, and CMake or a C++17 compiler must be there (Debian, Ubuntu: apt install g++).
-The bytes that are written are the same with and without the addon.
+Nothing is downloaded: the sources are in the package, and CMake or a C++17 compiler must be there (Debian, Ubuntu:
+apt install g++). The bytes that are written are the same with and without the addon.
 
 Exit code 1: the addon cannot be built here; the last line says why.`;
 

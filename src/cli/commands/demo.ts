@@ -247,18 +247,21 @@ function describeResult(result: DemoResult, flags: DemoFlags): string {
       ["store", result.store],
       [
         "frames",
-        `${result.rows}, ${formatBytes(result.bytesIn)} in, ${formatBytes(result.bytesStored)} stored (${result.codec})`,
+        `${result.rows}, ${formatBytes(result.bytesIn)} in, ` +
+          `${formatBytes(result.bytesStored)} stored (${result.codec})`,
       ],
       ["ratio", formatRatio(result.bytesIn, result.bytesStored)],
       [
         "written",
-        `${formatRate(result.bytesIn, result.seconds)} for ${result.seconds.toFixed(2)} s, the camera's own time included`,
+        `${formatRate(result.bytesIn, result.seconds)} for ${result.seconds.toFixed(2)} s, ` +
+          "the camera's own time included",
       ],
       ["append", `p50 ${formatNs(appendNs.p50)}, p99 ${formatNs(appendNs.p99)}, max ${formatNs(appendNs.max)}`],
       ["backend", `${result.backend} (${result.adapter})`],
       [
         "checked",
-        `${checked.chunks} chunks verified, ${checked.values} values compared, 0 wrong, ${checked.seconds.toFixed(2)} s`,
+        `${checked.chunks} chunks verified, ${checked.values} values compared, 0 wrong, ` +
+          `${checked.seconds.toFixed(2)} s`,
       ],
     ]) +
     `\nNext: millrace inspect ${result.store}${repeatFlags(flags)}\n` +

@@ -20,8 +20,8 @@ interface DoctorFlags extends S3ProbeFlags {
 }
 
 const HELP = `
-Exit code 1: --s3 was given, and a store cannot be written and read there. Its findings come in order and end at the first that
-fails. It writes a few small objects below prefix/.millrace/ and removes them.
+Exit code 1: --s3 was given, and a store cannot be written and read there. Its findings come in order and end at the
+first that fails. It writes a few small objects below prefix/.millrace/ and removes them.
 
 Examples:
   millrace doctor
@@ -69,7 +69,9 @@ function nodeFinding(version: string): Finding {
   return {
     name: "Node",
     state: supported ? "ok" : "absent",
-    detail: `${version} on ${process.platform}-${process.arch}${supported && !tested ? ", not a version this is tested on" : ""}`,
+    detail:
+      `${version} on ${process.platform}-${process.arch}` +
+      `${supported && !tested ? ", not a version this is tested on" : ""}`,
     fix: supported ? undefined : "Install Node 20.19 or newer; tested are 20, 22 and 24.",
   };
 }

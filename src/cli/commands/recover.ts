@@ -15,8 +15,8 @@ interface RecoverFlags extends S3WriteFlags {
 
 const HELP = `
 In a folder it keeps every chunk-deep slab whose bytes are there; on S3 whole rows of shards.
-The writer must have ended. In a folder one that still runs on this machine is refused; on S3 it would lose its uploads, so make sure.
-It may be stopped at any moment, and run again. Of a group it recovers every store below it.
+The writer must have ended. In a folder one that still runs on this machine is refused; on S3 it would lose its uploads,
+so make sure. It may be stopped at any moment, and run again. Of a group it recovers every store below it.
 
 Exit code 0: the store is clean. 1: it is damaged, there is nothing to recover, or it is not there.
 

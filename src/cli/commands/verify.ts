@@ -22,8 +22,8 @@ interface VerifyFlags extends S3Flags {
 }
 
 const HELP = `
-Exit code 0: nothing is wrong; warnings and notes are no defects. 1: the store is bad, is not there, or cannot be reached.
-130: stopped by Ctrl-C; what was found until then is printed.
+Exit code 0: nothing is wrong; warnings and notes are no defects. 1: the store is bad, is not there, or cannot be
+reached. 130: stopped by Ctrl-C; what was found until then is printed.
 
 Examples:
   millrace verify run.zarr

@@ -35,21 +35,25 @@ Examples:
   # stdin: little-endian elements in C order
   camera | millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 --codec blosc
 
-  # raw files one after the other, then a TIFF file; its planes are mapped onto t, c, z by what it says of itself (docs/inputs.md)
+  # raw files one after the other, then a TIFF file; its planes are mapped onto t, c, z by what it says of itself
+  # (docs/inputs.md)
   millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 --input a.raw b.raw c.tif
 
   # with what readers want to know of it
-  camera | millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 --unit t:second,y:micrometer,x:micrometer --scale t:0.01,y:0.325,x:0.325 --attributes scope.json
+  camera | millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 \\
+    --unit t:second,y:micrometer,x:micrometer --scale t:0.01,y:0.325,x:0.325 --attributes scope.json
 
   # into a bucket; credentials are found as the AWS command line finds them
-  camera | millrace write s3://bucket/run.zarr --endpoint http://127.0.0.1:9000 --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696
+  camera | millrace write s3://bucket/run.zarr --endpoint http://127.0.0.1:9000 --dtype uint16 \\
+    --dims t:0:16:64,y:520:130:520,x:696:174:696
 
-  # more frames of the same array, behind those that a closed store holds; what is said of the array must be as in the store
+  # more frames of the same array, behind those that a closed store holds; what is said of the array must be as in
+  # the store
   millrace write run.zarr --mode resume --input d.raw
 
 Input that ends in the middle of a row is an error (exit code 1); the whole rows before it are in the store.
-Ctrl-C, SIGTERM or SIGHUP closes the store with what has arrived (exit code 130); a second one of them aborts (130); a third
-ends the process at once.`;
+Ctrl-C, SIGTERM or SIGHUP closes the store with what has arrived (exit code 130); a second one of them aborts (130); a
+third ends the process at once.`;
 
 /** `millrace write`: streams stdin, pipes, raw, TIFF or NumPy files into a new array. */
 export function writeCommand({ io, finish }: CommandContext): Command {

@@ -129,7 +129,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
   let total = blocks[descriptor + D_BORDERS + 4u];
   let sizes = vec3<u32>((b1 - b0) / 8u + 1u, (b2 - b1) / 8u + 1u, (b3 - b2) / 8u + 1u);
   let streams_at = at + header_bytes + tree_bytes + select(6u, 0u, single);
-  let stream_at = array<u32, 4>(streams_at, streams_at + sizes.x, streams_at + sizes.x + sizes.y, streams_at + sizes.x + sizes.y + sizes.z);
+  let third_at = streams_at + sizes.x + sizes.y;
+  let stream_at = array<u32, 4>(streams_at, streams_at + sizes.x, third_at, third_at + sizes.z);
   let stream_end = array<u32, 4>(select(b1, total, single), b2, b3, total);
 
   if (thread < header_bytes) {

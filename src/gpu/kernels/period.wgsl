@@ -54,7 +54,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
       let elements_in_group = GROUP_BYTES / params.item_bytes;
       let element = start / params.item_bytes + within % elements_in_group;
       let elements = min(BLOCK_BYTES, params.chunk_elements - frame * BLOCK_BYTES);
-      let plane_at = chunk_at + frame * BLOCK_BYTES * params.item_bytes + (within / elements_in_group) * align16(elements);
+      let first_plane_at = chunk_at + frame * BLOCK_BYTES * params.item_bytes;
+      let plane_at = first_plane_at + (within / elements_in_group) * align16(elements);
       let value = byte_at(plane_at + element);
       for (var k = 1u; k <= 4u; k++) {
         if (element >= k) {

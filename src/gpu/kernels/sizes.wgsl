@@ -41,7 +41,8 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
     return;
   }
   let parts = select(params.blocks_per_chunk, params.frames_per_chunk, params.codec == CODEC_BLOSC);
-  let in_front = select(select(10u, 9u, params.chunk_bytes <= SINGLE_SEGMENT_MAX), 16u + 4u * parts, params.codec == CODEC_BLOSC);
+  let zstd_header = select(10u, 9u, params.chunk_bytes <= SINGLE_SEGMENT_MAX);
+  let in_front = select(zstd_header, 16u + 4u * parts, params.codec == CODEC_BLOSC);
   let first_block = task * params.blocks_per_chunk;
   var carried = in_front;
   for (var tile = 0u; tile < parts; tile += THREADS) {

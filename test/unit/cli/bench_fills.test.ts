@@ -46,7 +46,7 @@ describe("openBenchFill", () => {
     );
   });
 
-  it("images: takes several planes of one file, volumes plane by plane, and repeats a pixel in its channels", async () => {
+  it("images: takes planes of a file, volumes plane by plane, and repeats a pixel in its channels", async () => {
     const file = await raw("planes.raw", [1, 2, 3, 4, 5, 6, 7, 8]);
     expect(await rows("images", [file], [2, 2, 2, 3], 0, 1)).toEqual(
       [1, 2, 3, 4, 5, 6, 7, 8].flatMap((v) => [v, v, v]),

@@ -110,7 +110,7 @@ describe("startProgress", () => {
     expect(text()).toBe("10 rows, 10.0 MB in 2.00 s, 5.00 MB/s, ratio 2.50\n");
   });
 
-  it("auto: one line when the stream begins to stand still, and one when it goes on, where stderr is no terminal", () => {
+  it("auto: one line when the stream begins to stand still and one when it goes on, without a terminal", () => {
     const { stream, text } = terminal(false);
     let rows = 4;
     const progress = startProgress({ mode: "auto", stderr: stream, totalRows: null, sample: () => sample(rows) });

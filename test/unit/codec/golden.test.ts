@@ -7,8 +7,8 @@ import { openEncoder } from "../../../src/codec/open_encoder.js";
 import { encoderCorpus } from "../../helpers/encoder_corpus.js";
 
 /**
- * sha256 over the encoded chunks of each kind, each behind its size (uint32, little-endian). They change only together with
- * ENCODER_VERSION: stores that are written over years, on several machines, depend on it. To print new ones:
+ * sha256 over the encoded chunks of each kind, each behind its size (uint32, little-endian). They change only together
+ * with ENCODER_VERSION: stores that are written over years, on several machines, depend on it. To print new ones:
  * `MILLRACE_GOLDEN=print npx vitest run test/unit/codec/golden.test.ts`.
  */
 const golden = JSON.parse(readFileSync(new URL("../../golden/encoder.json", import.meta.url), "utf8")) as {

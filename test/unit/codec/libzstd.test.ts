@@ -167,7 +167,8 @@ describe("napiLibrary", () => {
   it("runs on several threads at once", async () => {
     const body = `
       const { parentPort } = require("node:worker_threads");
-      import(require("node:module").createRequire(process.cwd() + "/x.js").resolve("zstd-napi/binding.js")).then(({ default: b }) => {
+      const { resolve } = require("node:module").createRequire(process.cwd() + "/x.js");
+      import(resolve("zstd-napi/binding.js")).then(({ default: b }) => {
         const cctx = new b.CCtx();
         const src = new Uint8Array(1 << 16).map((_, i) => i >> 4);
         const dst = new Uint8Array(1 << 17);

@@ -63,7 +63,7 @@ function deliveryInit(): DeliveryInit {
   } as unknown as DeliveryInit;
 }
 
-it("lets the engine's thread end when its backend does not open, also with a message still on the way to it", async () => {
+it("lets the engine's thread end when its backend does not open, also with a message on the way to it", async () => {
   const { loaded, init, ports, producer, delivery } = engine();
   const left = loaded();
   delivery.on("message", () => {});

@@ -257,7 +257,7 @@ it("kicks nothing more once delivery has failed, though no message says so", asy
   s.schedule.receive({ type: "abort", hurry: true });
 });
 
-it("kicks whole epochs of an open slot when they are due, and frees the slot when all parts of it were read", async () => {
+it("kicks whole epochs of an open slot when they are due, and frees it when all of its parts were read", async () => {
   s = setUp(2, undefined, 4);
   const whole = new WholeEpochs(s.memory.wholeEpochs, 4);
   const running = s.schedule.run();

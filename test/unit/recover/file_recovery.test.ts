@@ -145,7 +145,7 @@ describe("recovery of a folder", () => {
     expect(report.arrays[0]).toMatchObject({ rowsAfter: 14, rowsLost: committed - 14, shardsKept: 8 });
   });
 
-  it("gives a row that was being sealed the epochs that are whole, though one of its shards is sealed already", async () => {
+  it("gives a row that was being sealed its whole epochs, though one of its shards is sealed already", async () => {
     const whole = await crashed();
     await recoverOn(whole, { discardDamaged: true });
     // Sealed with two epochs, while the other one has lost its last.

@@ -13,7 +13,7 @@ import {
   streamInto,
 } from "../../helpers/folder_crashes.js";
 import { RecordingFs } from "../../helpers/recording_fs.js";
-import { differing, feedOn, type Stretch } from "../../helpers/resume_stream.js";
+import { differing, feedOn, type Stretch, stretchesOf } from "../../helpers/resume_stream.js";
 
 /** A store in a folder that is resumed: what a crash leaves of it, and what becomes of that. */
 
@@ -29,8 +29,6 @@ const array = (size: number | null = null, codec = "none"): ArrayOptions => ({
     { name: "x", size: 3, chunk: 3 },
   ],
 });
-
-const rows = (...counts: number[]): Stretch[] => counts.map((count, i) => ({ rows: count, skipped: i % 2 === 1 }));
 
 interface Base extends CrashedFolder {
   readonly fs: RecordingFs;
@@ -68,8 +66,8 @@ describe.each(LEVELS)("a stream at durability %s that is resumed", (durability) 
   it.each(SCENES)("%s and crashes keeps every row that was there, and all that was committed", async (_, ...scene) => {
     const [first, second, about] = scene;
     const stream = { ...about, durability };
-    const b = await base(rows(...first), stream);
-    const crashed = await resumed(b, rows(...second), stream);
+    const b = await base(stretchesOf(...first), stream);
+    const crashed = await resumed(b, stretchesOf(...second), stream);
     expect(crashed.images.length).toBeGreaterThan(8);
     for (const image of crashed.images) {
       await (async () => {
@@ -88,9 +86,9 @@ it.each(SCENES)(
   "a stream that was resumed %s, crashed and was recovered, is resumed to the end",
   async (_, ...scene) => {
     const [first, second, stream] = scene;
-    const b = await base(rows(...first), stream);
-    const crashed = await resumed(b, rows(...second), stream);
-    const all = [...rows(...first), ...rows(...second)];
+    const b = await base(stretchesOf(...first), stream);
+    const crashed = await resumed(b, stretchesOf(...second), stream);
+    const all = [...stretchesOf(...first), ...stretchesOf(...second)];
     const whole = await base(all, stream);
     const onlyData = all.every(({ rows, skipped }) => rows === 0 || !skipped);
     const seen = new Set<string>();
@@ -103,9 +101,13 @@ it.each(SCENES)(
       const content = crashed.content.subarray(0, kept * crashed.rowBytes);
       const left = (crashed.content.length - content.length) / crashed.rowBytes;
       // As it was to be, and then with data where it skipped: nothing of what the crash left may shine through.
-      const again = (await resumed({ fs, content }, rows(left), stream)).images.at(-1)!.fs.files(ROOT);
+      const again = (await resumed({ fs, content }, stretchesOf(left), stream)).images.at(-1)!.fs.files(ROOT);
       expect(again.has(MARKER_KEY)).toBe(false);
-      const other = await resumed({ fs, content }, rows(Math.floor(left / 3), left - Math.floor(left / 3)), stream);
+      const other = await resumed(
+        { fs, content },
+        stretchesOf(Math.floor(left / 3), left - Math.floor(left / 3)),
+        stream,
+      );
       await expectContent(other.images.at(-1)!.fs.files(ROOT), other.content);
       if (onlyData) expect(differing(again, whole.fs.files(ROOT)), `crashed ${image.at}`).toEqual([]);
     }

@@ -90,7 +90,7 @@ describe("after a power cut", () => {
     expect(new Set(pages).size).toBe(16);
   });
 
-  it("a file that was written over is the old one, the new one, or torn between them; never anything else", async () => {
+  it("a file that was written over is the old one, the new one, or torn between them; nothing else", async () => {
     const medium = await mediumOf(
       async (fs) => {
         const file = await fs.open("/d/a", "r+");
@@ -150,7 +150,7 @@ describe("after a power cut", () => {
     expect(every(medium)).toEqual([[], ["a:1"]]);
   });
 
-  it("the usual choices and random ones give images that are possible, and the newest is what the system saw", async () => {
+  it("usual choices and random ones give images that are possible; the newest is what the system saw", async () => {
     const run = async (fs: RecordingFs): Promise<void> => {
       await write(fs, "/d/a", ones(80), false);
       await fs.rename("/d/a", "/d/b");

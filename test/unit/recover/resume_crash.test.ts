@@ -19,7 +19,7 @@ import {
 } from "../../helpers/crash_images.js";
 import { FakeS3, type S3Call, s3Failure } from "../../helpers/fake_s3.js";
 import { inlineSpec } from "../../helpers/map_sink.js";
-import { feedOn, type Stretch } from "../../helpers/resume_stream.js";
+import { feedOn, type Stretch, stretchesOf } from "../../helpers/resume_stream.js";
 import { spread, spreadCalls, times } from "../../helpers/wide.js";
 
 /** A store on S3 that is resumed: what a crash leaves of it, and what becomes of that. */
@@ -55,8 +55,6 @@ function resumed(b: Base, stretches: readonly Stretch[], options: Partial<CrashO
   return crashImages({ array: array(), ...options, mode: "resume", s3: b.s3.copy() }, feed(b.content, stretches));
 }
 
-const rows = (...counts: number[]): Stretch[] => counts.map((count, i) => ({ rows: count, skipped: i % 2 === 1 }));
-
 /** That the old rows can be read from a bucket as it is, before anybody recovers it. */
 async function checkReadable(s3: FakeS3, content: Uint8Array): Promise<void> {
   const { shape } = (await openArray(storeOf(s3))).metadata;
@@ -84,8 +82,8 @@ const SCENES: readonly (readonly [string, number[], number[], Partial<CrashOptio
 
 describe.each(SCENES)("a stream that is resumed %s and crashes at any call", (_, first, second, options) => {
   it("keeps every row that was there or durable, readable before and after it is recovered", async () => {
-    const b = await base(rows(...first), options);
-    const stream = await resumed(b, rows(...second), options);
+    const b = await base(stretchesOf(...first), options);
+    const stream = await resumed(b, stretchesOf(...second), options);
     expect(stream.images.length).toBeGreaterThan(6);
     for (const image of spread(stream.images, 12)) {
       await (async () => {
@@ -99,8 +97,8 @@ describe.each(SCENES)("a stream that is resumed %s and crashes at any call", (_,
   });
 
   it("is resumed again after it was recovered", async () => {
-    const b = await base(rows(...first), options);
-    const stream = await resumed(b, rows(...second), options);
+    const b = await base(stretchesOf(...first), options);
+    const stream = await resumed(b, stretchesOf(...second), options);
     const seen = new Set<string>();
     for (const image of spread(stream.images, 12)) {
       const s3 = await checkRecovered(image, stream, true);
@@ -111,7 +109,11 @@ describe.each(SCENES)("a stream that is resumed %s and crashes at any call", (_,
       const left = (stream.content.length - content.length) / stream.rowBytes;
       // Data where the crashed stream skipped, and the other way round: nothing of what it left behind may shine
       // through.
-      const again = await resumed({ s3, content }, rows(Math.floor(left / 3), left - Math.floor(left / 3)), options);
+      const again = await resumed(
+        { s3, content },
+        stretchesOf(Math.floor(left / 3), left - Math.floor(left / 3)),
+        options,
+      );
       const final = again.images.at(-1)!.s3;
       const verified = await verifyStore(storeOf(final));
       expect(verified, `crashed ${image.at}`).toMatchObject({ ok: true, defects: [], warnings: [] });
@@ -123,15 +125,15 @@ describe.each(SCENES)("a stream that is resumed %s and crashes at any call", (_,
 });
 
 it("ends with the objects of a stream that was never cut", async () => {
-  const b = await base(rows(5));
-  const stream = await resumed(b, rows(9));
-  const whole = await base(rows(14));
+  const b = await base(stretchesOf(5));
+  const stream = await resumed(b, stretchesOf(9));
+  const whole = await base(stretchesOf(14));
   expect(contentOf(stream.images.at(-1)!.s3)).toEqual(contentOf(whole.s3));
 });
 
 it("counts a row of shards that it began anew as durable only once it is published", async () => {
-  const b = await base(rows(5));
-  const { images } = await resumed(b, rows(11), { publishIntervalMs: 1e9 });
+  const b = await base(stretchesOf(5));
+  const { images } = await resumed(b, stretchesOf(11), { publishIntervalMs: 1e9 });
   for (const { s3, durable, at } of images) {
     // The list shows the same objects before and after they are replaced.
     if (durable < 8) continue;
@@ -143,12 +145,12 @@ it("counts a row of shards that it began anew as durable only once it is publish
 it.each(["before", "after"] as const)(
   "is aborted by a failure %s any call, and keeps the rows that were there",
   async (when) => {
-    const b = await base(rows(5));
-    const whole = await resumed(b, rows(9));
+    const b = await base(stretchesOf(5));
+    const whole = await resumed(b, stretchesOf(9));
     const calls = whole.images.length / 2;
     for (const at of spreadCalls(calls, 12)) {
       const options: CrashOptions = { array: array(), mode: "resume", s3: b.s3 };
-      const image = await failedStream(options, feed(b.content, rows(9)), (s3) => {
+      const image = await failedStream(options, feed(b.content, stretchesOf(9)), (s3) => {
         s3[when] = (call: S3Call) => {
           if (call.index >= at) throw s3Failure("S3_UNREACHABLE", call);
         };
@@ -162,7 +164,7 @@ it.each(["before", "after"] as const)(
 );
 
 it("is refused to the later of two writers that begin in the same moment, and changes nothing", async () => {
-  const { s3 } = await base(rows(5));
+  const { s3 } = await base(stretchesOf(5));
   const before = contentOf(s3) as { objects: unknown[] };
   const other = Uint8Array.of(123, 125);
   s3.before = ({ method, key }) => {
@@ -178,7 +180,7 @@ it("is refused to the later of two writers that begin in the same moment, and ch
 });
 
 it("is refused when the store was changed while it was being opened", async () => {
-  const { s3 } = await base(rows(5));
+  const { s3 } = await base(stretchesOf(5));
   const metadata = s3.bytes("zarr.json")!;
   s3.after = ({ method, key }) => {
     if (method !== "putObject" || key !== MARKER_KEY) return;

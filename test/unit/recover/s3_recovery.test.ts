@@ -166,7 +166,7 @@ describe("a store with a marker", () => {
     expect(report.arrays).toMatchObject([{ rowsAfter: 24, shardsKept: 10, shardsRemoved: 0 }]);
   });
 
-  it("changes the length in zarr.json and nothing else: not a digit of the fill value, not its user metadata", async () => {
+  it("changes the length in zarr.json and nothing else: no digit of the fill value, no user metadata", async () => {
     const { s3 } = await crashed(8, { dtype: "uint64", fill: 18446744073709551557n });
     const text = Buffer.from(s3.bytes("zarr.json")!)
       .toString()
@@ -343,7 +343,7 @@ describe("a marker without a store", () => {
     expect(contentOf(s3)).toEqual(contentOf(new FakeS3()));
   });
 
-  it("stays where objects are left: of an overwrite that was interrupted, or without a zarr.json that somebody removed", async () => {
+  it("stays where objects are left: of an interrupted overwrite, or where somebody removed zarr.json", async () => {
     const { s3 } = await crashed(8);
     s3.objects.delete("zarr.json");
     await startUpload(s3, "c/6/0");

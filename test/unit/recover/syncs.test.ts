@@ -23,7 +23,7 @@ describe("a stream of three rows of two shards each, one epoch a batch, syncs", 
     expect(syncCounts(await recordCase({ ...ROWS, durability: "none" }))).toEqual({});
   });
 
-  it("each shard and each journal once, and each folder once for all that is new in it, at durability shard", async () => {
+  it("each shard and journal once, and each folder once for all that is new in it, at durability shard", async () => {
     const counts = syncCounts(await recordCase({ ...ROWS, durability: "shard", publishIntervalMs: 1e9 }));
     const each = (names: readonly string[]) =>
       names.flatMap((name) => [0, 1, 2].map((row) => name.replace("N", `${row}`)));

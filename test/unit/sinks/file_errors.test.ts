@@ -7,6 +7,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { FileSink } from "../../../src/sinks/file.js";
 import { type FileSystem, nodeFileSystem } from "../../../src/sinks/file_system.js";
 import { coordinateBytes } from "../../contract/sink.contract.js";
+import { failureOf } from "../../helpers/outcome.js";
 import { filesBelow } from "../../helpers/temp_folder.js";
 
 /** Errors that a real kernel makes, not our own. What a machine does not allow is reported as skipped. */
@@ -48,7 +49,7 @@ describe("a full disk", () => {
       await first.write([coordinateBytes(0, 500_000)]);
       await first.seal(INDEX, true);
       const second = await sink.openShard("c/1", { maxBytes: 8 << 20 });
-      const error = await second.write([coordinateBytes(1, 700_000)]).catch((e) => e);
+      const error = await failureOf(second.write([coordinateBytes(1, 700_000)]));
       expect(error).toMatchObject({
         code: "DISK_FULL",
         context: { key: "c/1", errno: "ENOSPC", syscall: expect.stringMatching(/write/), bytes: 700_000, position: 0 },
@@ -103,7 +104,7 @@ describe("a limit on the size of files", () => {
     try {
       await shard.write([coordinateBytes(0, 60_000)]);
       // The kernel takes the part that fits and reports no error: only the rest of the call meets the limit.
-      error = await shard.write([coordinateBytes(1, 10_000)]).catch((e) => e);
+      error = await failureOf(shard.write([coordinateBytes(1, 10_000)]));
     } finally {
       setLimit("unlimited");
     }

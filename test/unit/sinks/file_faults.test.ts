@@ -4,6 +4,7 @@ import { isMillraceError } from "../../../src/base/errors.js";
 import { FileSink } from "../../../src/sinks/file.js";
 import { coordinateBytes } from "../../contract/sink.contract.js";
 import { type FsCall, type FsHook, hookedFs, osError } from "../../helpers/faulty_fs.js";
+import { failureOf } from "../../helpers/outcome.js";
 import { filesBelow, makeTempFolder, readIfThere, removeFolder } from "../../helpers/temp_folder.js";
 
 let folder: string;
@@ -145,7 +146,7 @@ describe("FileSink after an error", () => {
       if (call === "file.writev" && nth === 2) throw osError("ENOSPC", "writev");
     });
     await shard.write([coordinateBytes(0, 100)]);
-    const error = await shard.write([coordinateBytes(1, 50)]).catch((e) => e);
+    const error = await failureOf(shard.write([coordinateBytes(1, 50)]));
     expect(error).toMatchObject({
       code: "DISK_FULL",
       context: { key: "c/0", bytes: 50, position: 100, syscall: "writev" },
@@ -162,7 +163,7 @@ describe("FileSink after an error", () => {
       if (call === "file.datasync" && nth === 1) throw osError("EIO", "fdatasync");
       if (call === "file.sync" && nth === 1) throw osError("EIO", "fsync");
     });
-    const first = await shard.seal(INDEX, true).catch((e) => e);
+    const first = await failureOf(shard.seal(INDEX, true));
     expect(first).toMatchObject({ code: "SINK_FAILED", context: { syscall: "fdatasync", key: "c/0" } });
     await expect(shard.seal(INDEX, true)).rejects.toBe(first);
     expect(hooked.counts.get("file.datasync")).toBe(1);

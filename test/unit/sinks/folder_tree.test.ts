@@ -5,6 +5,7 @@ import { afterEach, beforeEach, expect, it } from "vitest";
 import { removeFolder as removeOwnFolder } from "../../../src/cli/remove_folder.js";
 import { FileSink } from "../../../src/sinks/file.js";
 import { makeFolders, removeTree } from "../../../src/sinks/folder_tree.js";
+import { failureOf } from "../../helpers/outcome.js";
 import { filesBelow, makeTempFolder, removeFolder } from "../../helpers/temp_folder.js";
 
 let folder: string;
@@ -50,7 +51,7 @@ it("stops at a file and at a link to nowhere, with the system's error", async ()
 it.skipIf(!existsSync("/proc/self"))("ends where the file system makes no folders", async () => {
   for (const place of ["/proc/x.zarr", "/proc/x/y/z.zarr"]) {
     await expect(makeFolders(place)).rejects.toMatchObject({ code: "ENOENT", syscall: "mkdir" });
-    const error = await new FileSink({ root: place }).open("create").catch((e) => e);
+    const error = await failureOf(new FileSink({ root: place }).open("create"));
     expect(error).toMatchObject({ code: "SINK_FAILED", context: { path: place, errno: "ENOENT", syscall: "mkdir" } });
     expect(error.hint).toContain("choose another place");
   }

@@ -8,6 +8,7 @@ import { DiscardSink } from "../../../src/sinks/discard.js";
 import { makeSink } from "../../../src/sinks/make_sink.js";
 import { discardSink, fileSink, memorySink, moduleSink, throttledSink } from "../../../src/sinks/specs.js";
 import { openArray } from "../../../src/store/array_reader.js";
+import { failureOf } from "../../helpers/outcome.js";
 import { makeTempFolder, readIfThere, removeFolder } from "../../helpers/temp_folder.js";
 
 let folder: string;
@@ -101,7 +102,7 @@ describe("a text that is no path", () => {
   });
 
   it("is not found by readers, who say why", async () => {
-    const error = await openArray("~/run.zarr").catch((e) => e);
+    const error = await failureOf(openArray("~/run.zarr"));
     expect(error).toMatchObject({ code: "STORE_NOT_FOUND", hint: expect.stringContaining("homedir") });
     await expect(openArray("file://server/x")).rejects.toMatchObject({ code: "INVALID_OPTION" });
   });
@@ -153,7 +154,8 @@ describe("moduleSink", () => {
   it("imports a module and gives it the options", async () => {
     const url = await moduleAt(
       "mine.mjs",
-      "export default async (o) => ({ kind: o.kind, location: 'l', open() {}, openShard() {}, putObject() {}, close() {} })",
+      "export default async (o) => ({ kind: o.kind, location: 'l', open() {}, openShard() {}, putObject() {}, " +
+        "close() {} })",
     );
     const spec = moduleSink(url, { kind: "mine" }, { location: "here", memoryBytesPerShard: 50 });
     expect(spec.location).toBe("here");

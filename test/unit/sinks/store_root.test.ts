@@ -6,6 +6,7 @@ import { FileSink } from "../../../src/sinks/file.js";
 import { nodeFileSystem } from "../../../src/sinks/file_system.js";
 import { refuseExisting, removeStore, requireStore } from "../../../src/sinks/store_root.js";
 import { hookedFs, osError } from "../../helpers/faulty_fs.js";
+import { failureOf } from "../../helpers/outcome.js";
 import { filesBelow, makeTempFolder, removeFolder } from "../../helpers/temp_folder.js";
 
 let folder: string;
@@ -153,7 +154,7 @@ describe("removeStore", () => {
     },
   );
 
-  it("syncs that there is no store any more before it removes shards, and their removal before it forgets what lay there", async () => {
+  it("syncs the store's absence before it removes shards, and their removal before it forgets them", async () => {
     await put("zarr.json", "c/0/0");
     const { fs, log } = hookedFs();
     await removeStore(fs, root);
@@ -171,7 +172,7 @@ describe("removeStore", () => {
     await put("zarr.json", ...Array.from({ length: 50 }, (_, i) => `c/${i}`));
     const sink = new FileSink({ root });
     sink.hurry();
-    const error = await sink.open("overwrite").catch((e) => e);
+    const error = await failureOf(sink.open("overwrite"));
     expect(error).toMatchObject({ code: "WRITER_ABORTED", context: { path: root } });
     await sink.close();
     expect(await filesBelow(root)).toContain("c/49");

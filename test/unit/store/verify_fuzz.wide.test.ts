@@ -20,10 +20,8 @@ const CASE_BYTES_MAX = 300 * 2 ** 20;
 const peakBytes = (): number => process.resourceUsage().maxRSS * 1024;
 
 function save(number: number, { store, damage, objects }: FuzzCase, error?: unknown): void {
-  writeFileSync(
-    join(OUT, "case.json"),
-    `${JSON.stringify({ seed, case: number, store: store.name, damage: damage.what, error: error && String(error) }, null, 2)}\n`,
-  );
+  const found = { seed, case: number, store: store.name, damage: damage.what, error: error && String(error) };
+  writeFileSync(join(OUT, "case.json"), `${JSON.stringify(found, null, 2)}\n`);
   if (error === undefined) return;
   for (const [key, bytes] of objects) {
     const path = join(OUT, "store", key);

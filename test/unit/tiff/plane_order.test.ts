@@ -53,7 +53,8 @@ const ORDERS = ["tcz", "tzc", "ctz", "czt", "ztc", "zct"];
 function ome(order: string, inside: string, more = ""): string {
   const fastest = [...order].reverse().join("").toUpperCase();
   return (
-    `<?xml version="1.0"?><!-- <Pixels SizeC="9"/> --><OME xmlns="x" UUID="urn:uuid:1"><Image ID="Image:0"><Pixels ID='Pixels:0' ` +
+    `<?xml version="1.0"?><!-- <Pixels SizeC="9"/> --><OME xmlns="x" UUID="urn:uuid:1">` +
+    `<Image ID="Image:0"><Pixels ID='Pixels:0' ` +
     `DimensionOrder="XY${fastest}" SizeX="${WIDTH}" SizeY="${HEIGHT}" SizeZ="4" SizeC="3" SizeT="2">` +
     `<Channel ID="a>b"/>${inside}</Pixels></Image>${more}</OME>`
   );
@@ -83,7 +84,10 @@ describe("planes by the file's own order", () => {
   it("takes TiffData as it comes: single planes, runs, and pages in any order", async () => {
     const singles = inOrder("tzc").map((value, page) => {
       const [t, c, z] = [Math.floor(value / 100), Math.floor(value / 10) % 10, value % 10];
-      return `<TiffData IFD="${page}" FirstT="${t}" FirstC="${c}" FirstZ="${z}" PlaneCount="1"><UUID FileName="a.tif">urn:uuid:1</UUID></TiffData>`;
+      return (
+        `<TiffData IFD="${page}" FirstT="${t}" FirstC="${c}" FirstZ="${z}" PlaneCount="1">` +
+        `<UUID FileName="a.tif">urn:uuid:1</UUID></TiffData>`
+      );
     });
     // The document says another order than the pages have: TiffData decides.
     expect(await planes(stack(inOrder("tzc"), ome("zct", singles.reverse().join(""))), dimsOf("tcz"))).toEqual(

@@ -1,7 +1,7 @@
-"""Writes fill_values.json: fill values and their elements as NumPy has them. Needs NumPy; the test does not need this file.
+"""Writes fill_values.json: fill values and their elements as NumPy has them. Needs NumPy; the test needs the JSON only.
 
-Rows are [dtype, value as JSON text or name, little-endian bytes as hex, shortest digits or null]. The shortest digits of a
-float are those of NumPy's own printer, in scientific notation.
+Rows are [dtype, value as JSON text or name, little-endian bytes as hex, shortest digits or null]. The shortest digits
+of a float are those of NumPy's own printer, in scientific notation.
 """
 
 import json
@@ -25,8 +25,10 @@ for name in ["float16", "float32", "float64"]:
     width = dtype.itemsize
     info = np.finfo(name)
     bits = [random.getrandbits(8 * width) for _ in range(120)]
-    special = [0.0, -0.0, 1.0, -1.0, 0.1, 1 / 3, 100.0, 65504.0, 1e-7, 5.9e-8, info.max, info.tiny, info.smallest_subnormal]
-    values = list(np.array(special, dtype)) + list(np.frombuffer(b"".join(b.to_bytes(width, "little") for b in bits), dtype))
+    special = [0.0, -0.0, 1.0, -1.0, 0.1, 1 / 3, 100.0, 65504.0, 1e-7, 5.9e-8]
+    special += [info.max, info.tiny, info.smallest_subnormal]
+    drawn = b"".join(b.to_bytes(width, "little") for b in bits)
+    values = list(np.array(special, dtype)) + list(np.frombuffer(drawn, dtype))
     for value in values:
         if not np.isfinite(value):
             continue

@@ -210,8 +210,8 @@ describe("reading metadata of other writers", () => {
   });
 
   it("takes whitespace, escapes and a member twice as JSON.parse does", () => {
-    const document = `{"fill_value":1, "fill\\u005fvalue" : 18446744073709551614 ,"zarr_format":3,"node_type":"array","shape":[1],
-      "data_type":"uint64","chunk_grid":{"name":"regular","configuration":{"chunk_shape":[2]}},
+    const document = `{"fill_value":1, "fill\\u005fvalue" : 18446744073709551614 ,"zarr_format":3,"node_type":"array",
+      "shape":[1],"data_type":"uint64","chunk_grid":{"name":"regular","configuration":{"chunk_shape":[2]}},
       "chunk_key_encoding":{"name":"default"},"codecs":[{"name":"bytes","configuration":{"endian":"little"}}]}`;
     expect(parseArrayMetadata(bytes(document)).fill.json).toBe("18446744073709551614");
   });
