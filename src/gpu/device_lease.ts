@@ -104,8 +104,8 @@ function forget(host: GpuHost, own: Promise<Shared>): void {
 
 async function makeShared(host: GpuHost, found: FoundAdapter, needed: GpuLimits, timestamps: boolean): Promise<Shared> {
   const device = await openDevice(found, needed, timestamps);
-  const stays = host.atExit?.(() => device.destroy());
-  void device.lost.then(stays);
+  const unregisterExitHook = host.atExit?.(() => device.destroy());
+  void device.lost.then(unregisterExitHook);
   const bindGroupLayout = device.createBindGroupLayout({
     entries: BINDINGS.map((name, binding) => ({
       binding,
