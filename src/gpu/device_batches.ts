@@ -143,7 +143,7 @@ export class DeviceBatches {
     const [other] = encoder.slots;
     const given = deferred<GpuSlot>();
     if (order.enforced("POOL_CONSUMED")) this.#waiting.push(given.resolve);
-    return order.wait("POOL_CONSUMED", given.promise, other);
+    return order.waitFor("POOL_CONSUMED", given.promise, other);
   }
 
   #giveBack(slot: GpuSlot): void {

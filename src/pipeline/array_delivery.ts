@@ -131,7 +131,7 @@ export class ArrayDelivery {
     const copy = await openCopy(current, this.#g, this.#sink, stopped);
     for (let from = 0; from < keepEpochs && !stopped(); from += epochsPerBatch) {
       const to = Math.min(keepEpochs, from + epochsPerBatch);
-      await this.#order.wait("JOURNAL_AFTER_DATA", copy(from, to), undefined);
+      await this.#order.waitFor("JOURNAL_AFTER_DATA", copy(from, to), undefined);
       if (!stopped()) await this.#commit(current, from, to - from, (row * epochsPerShard + to) * epochRows);
     }
   }
@@ -168,7 +168,7 @@ export class ArrayDelivery {
     this.#untouched = false;
     await this.sealed();
     if (!this.#state.writes) return;
-    await this.#order.wait("SKIP_PUBLISHED", this.#publisher.publishUpTo(rowTo), undefined);
+    await this.#order.waitFor("SKIP_PUBLISHED", this.#publisher.publishUpTo(rowTo), undefined);
     this.#journals?.passedBy();
     this.#rowsDurable = Math.max(this.#rowsDurable, rowTo);
   }
@@ -189,7 +189,7 @@ export class ArrayDelivery {
       (bytes, write) => this.#meter.write(bytes, write),
       (bytes, enter) => this.#meter.checksums(bytes, enter),
     );
-    await (row.journal === undefined ? appended : this.#order.wait("JOURNAL_AFTER_DATA", appended, undefined));
+    await (row.journal === undefined ? appended : this.#order.waitFor("JOURNAL_AFTER_DATA", appended, undefined));
   }
 
   /**
@@ -202,7 +202,7 @@ export class ArrayDelivery {
         row.journal.commit(firstEpoch, epochCount, rowTo),
         row.sync((sync) => this.#meter.sync(sync)),
       ]);
-      await this.#order.wait("DURABLE_AFTER_COMMIT", committed, undefined);
+      await this.#order.waitFor("DURABLE_AFTER_COMMIT", committed, undefined);
     }
     // Behind the journal, which recovery goes by: what counts as delivered outlives the process. And before the seal,
     // which may be done before the rest of the batch: durable rows are delivered ones.
@@ -230,16 +230,16 @@ export class ArrayDelivery {
     const rowFrom = row.row * rowsPerShard;
     // Also where the last batch completes the row: its last epoch may be padded.
     if (rowTo < rowFrom + rowsPerShard) {
-      await this.#order.shown("PUBLISH_AFTER_DURABLE", this.#sink.announceEnd?.(rowTo) ?? Promise.resolve());
+      await this.#order.observed("PUBLISH_AFTER_DURABLE", this.#sink.announceEnd?.(rowTo) ?? Promise.resolve());
     }
     // Looked at first: sealed shards are forgotten.
     const { hasAllShards } = row;
     const sealed = row.seal((shard, seal) => this.#sealShard(shard, seal, rowFrom, rowTo));
-    await this.#order.wait("PUBLISH_AFTER_DURABLE", sealed, undefined);
+    await this.#order.waitFor("PUBLISH_AFTER_DURABLE", sealed, undefined);
     this.#sealingRow = undefined;
     if (row.journal !== undefined) {
       try {
-        await this.#order.wait("DURABLE_AFTER_COMMIT", row.journal.seal(rowTo), undefined);
+        await this.#order.waitFor("DURABLE_AFTER_COMMIT", row.journal.seal(rowTo), undefined);
       } catch (error) {
         // The shards are whole all the same: publishing them is what the end of the stream still can do.
         this.#onFailed(error);
@@ -274,7 +274,7 @@ export class ArrayDelivery {
 
   /** The shard row before the current one is sealed, or has failed. */
   sealed(): Promise<void> {
-    return this.#order.shown("PUBLISH_AFTER_DURABLE", this.#sealing);
+    return this.#order.observed("PUBLISH_AFTER_DURABLE", this.#sealing);
   }
 
   /** Publishes what is durable, now. */

@@ -77,7 +77,7 @@ export class Delivery {
       .reopenRow(row, Math.floor((resume.rows - rowFrom) / g.epochRows))
       .catch((error) => this.#fail(error));
     this.#work(this.#reopening);
-    await this.#order.shown("OUTPUT_RELEASED", this.#reopening);
+    await this.#order.observed("OUTPUT_RELEASED", this.#reopening);
   }
 
   private constructor(init: DeliveryInit, sink: Sink, links: DeliveryLinks) {
@@ -130,7 +130,7 @@ export class Delivery {
 
   /** Without work, delivery waits for a batch. */
   #idle(): void {
-    if (this.#working === 0 && !this.#state.isStopped) void this.#order.shown("ENCODED", this.#begun.next());
+    if (this.#working === 0 && !this.#state.isStopped) void this.#order.observed("ENCODED", this.#begun.next());
   }
 
   #work(work: Promise<void>): void {
@@ -153,20 +153,20 @@ export class Delivery {
   async #runOut(): Promise<void> {
     if (this.#state.isEnding) return;
     this.#state.abort(false);
-    await this.#order.shown("OUTPUT_RELEASED", this.#writing).catch(() => {});
+    await this.#order.observed("OUTPUT_RELEASED", this.#writing).catch(() => {});
     this.#turns.end();
     await this.#close(undefined, 0);
   }
 
   async #job(batch: HostBatch): Promise<void> {
     const { generation } = batch;
-    await this.#order.wait("DELIVER_OLDEST_FIRST", this.#turns.of(generation), undefined);
+    await this.#order.waitFor("DELIVER_OLDEST_FIRST", this.#turns.of(generation), undefined);
     const slot = { index: batch.slotIndex, generation };
     try {
       this.#output.advance(slot, "ENCODED", "DELIVERING", "ENCODED");
       if (this.#state.writes) {
         this.#writing = this.#array.write(batch);
-        await this.#order.wait("OUTPUT_RELEASED", this.#writing, undefined);
+        await this.#order.waitFor("OUTPUT_RELEASED", this.#writing, undefined);
         this.#counters.raise("rowsDelivered", batch.rowTo);
       }
     } catch (error) {
@@ -200,7 +200,7 @@ export class Delivery {
   }
 
   async #flush(id: number, afterGeneration: number): Promise<void> {
-    await this.#order.shown("DELIVER_OLDEST_FIRST", this.#turns.of(afterGeneration + 1));
+    await this.#order.observed("DELIVER_OLDEST_FIRST", this.#turns.of(afterGeneration + 1));
     await this.#array.sealed();
     try {
       if (!this.#state.hasFailed) await this.#array.publish();
@@ -212,15 +212,15 @@ export class Delivery {
 
   /** Ends the stream. `rows` undefined: it was aborted, or it failed. */
   async #close(rows: number | undefined, afterGeneration: number): Promise<void> {
-    await this.#order.shown("DELIVER_OLDEST_FIRST", this.#reopening);
-    await this.#order.shown("DELIVER_OLDEST_FIRST", this.#turns.of(afterGeneration + 1));
+    await this.#order.observed("DELIVER_OLDEST_FIRST", this.#reopening);
+    await this.#order.observed("DELIVER_OLDEST_FIRST", this.#turns.of(afterGeneration + 1));
     if (!this.#state.beginEnd()) return;
     // An abort that came after the close has left batches unwritten: their rows must not be published.
     const isComplete = rows !== undefined && this.#state.writes;
     await (isComplete ? this.#array.complete(rows) : this.#array.sealed());
     for (const step of [...this.#array.lastSteps(isComplete), () => this.#sink.close()]) {
       try {
-        await this.#order.shown("STOP_JOIN_BEFORE_RELEASE", Promise.resolve(step()));
+        await this.#order.observed("STOP_JOIN_BEFORE_RELEASE", Promise.resolve(step()));
       } catch (error) {
         this.#fail(error);
       }

@@ -86,9 +86,9 @@ export async function runEngine(
   ports.producer.postMessage({ type: "ready", adapter: backend.adapter, backend: backend.kind });
 
   await schedule.run();
-  await order.wait("STOP_JOIN_BEFORE_RELEASE", delivered, undefined);
+  await order.waitFor("STOP_JOIN_BEFORE_RELEASE", delivered, undefined);
   try {
-    await order.shown("STOP_JOIN_BEFORE_RELEASE", backend.close());
+    await order.observed("STOP_JOIN_BEFORE_RELEASE", backend.close());
   } catch (error) {
     ports.producer.postMessage({ type: "failed", error: toWireError(error) });
   }

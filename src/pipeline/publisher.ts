@@ -98,7 +98,7 @@ export class Publisher {
     if (rows <= this.#published) return;
     const from = nowNs();
     const put = this.#sink.putObject(METADATA_NAME, this.#document(rows), this.#durable);
-    await this.#order.shown("PUBLISH_AFTER_DURABLE", put);
+    await this.#order.observed("PUBLISH_AFTER_DURABLE", put);
     this.#published = rows;
     this.#lastMs = now();
     this.#counters.add("publishNs", nowNs() - from);

@@ -124,7 +124,7 @@ export class Schedule {
   async run(): Promise<void> {
     const { order } = this.#init;
     for (;;) {
-      while (this.#queue.length === 0 && !this.#aborted) await order.shown("BATCH_FILLED", this.#arrived.next());
+      while (this.#queue.length === 0 && !this.#aborted) await order.observed("BATCH_FILLED", this.#arrived.next());
       if (this.#aborted) break;
       const work = await this.#next();
       if (work === undefined) continue;
@@ -151,7 +151,7 @@ export class Schedule {
     const flush = this.#queue.findIndex((work) => "type" in work && work.type === "flush");
     if (flush >= 0) return this.#queue.splice(flush, 1)[0];
     const { order } = this.#init;
-    await order.wait("BATCH_FILLED", Promise.race([head.filled, this.#arrived.next()]), undefined);
+    await order.waitFor("BATCH_FILLED", Promise.race([head.filled, this.#arrived.next()]), undefined);
     return head.isFilled || !order.enforced("BATCH_FILLED") ? this.#queue.shift() : undefined;
   }
 
@@ -237,7 +237,7 @@ export class Schedule {
     const where = { slotIndex: outputSlot.index, generation: outputSlot.generation, firstEpoch, rowFrom };
     try {
       const early = { ...where, epochCount, rowTo, skippedEpochs, encodeBusyNs: 0 };
-      const hostBatch = await order.wait("ENCODED", encoded, early);
+      const hostBatch = await order.waitFor("ENCODED", encoded, early);
       this.#isRead(batch);
       output.advance(outputSlot, "FILLING", "ENCODED", "ENCODED");
       this.#raiseEncoded(rowFrom, rowTo);
@@ -276,7 +276,7 @@ export class Schedule {
     if (this.#isOver) return null;
     let slot = output.tryAcquire();
     if (slot !== null) return slot;
-    const end = order.begin("JOIN_BEFORE_REFILL");
+    const end = order.startWait("JOIN_BEFORE_REFILL");
     while (slot === null && !this.#isOver) {
       await this.#joined.next();
       slot = output.tryAcquire();
@@ -292,7 +292,7 @@ export class Schedule {
   async #sinkKeepsUp(): Promise<void> {
     const { counters, maxPendingBytes, order } = this.#init;
     if (counters.get("sinkPendingBytes") <= maxPendingBytes) return;
-    const end = order.begin("SINK_PENDING_BYTES");
+    const end = order.startWait("SINK_PENDING_BYTES");
     // More pending than allowed means that a write has not settled, so a join is still to come.
     while (counters.get("sinkPendingBytes") > maxPendingBytes && !this.#aborted) await this.#joined.next();
     end();
@@ -302,7 +302,7 @@ export class Schedule {
   async #drained(): Promise<void> {
     const { order, output } = this.#init;
     await Promise.all(this.#inFlight);
-    while (output.busy() > 0 && !this.#aborted) await order.shown("JOIN_BEFORE_REFILL", this.#joined.next());
+    while (output.busy() > 0 && !this.#aborted) await order.observed("JOIN_BEFORE_REFILL", this.#joined.next());
   }
 
   #isRead(batch: StagedSlot): void {

@@ -171,7 +171,7 @@ export class Ordering {
    * Waits for `settled` under `rule`. A promise that is ready costs one turn of the microtask queue and counts as no
    * wait. With the rule off it returns `otherwise` at once and leaves the promise to whoever made it.
    */
-  async wait<T>(rule: OrderingRule, settled: Promise<T>, otherwise: T): Promise<T> {
+  async waitFor<T>(rule: OrderingRule, settled: Promise<T>, otherwise: T): Promise<T> {
     if (!this.enforced(rule)) {
       settled.catch(() => {});
       return otherwise;
@@ -183,7 +183,7 @@ export class Ordering {
    * Shows `settled` as a wait under `rule` while it lasts. For what is no edge of the table by itself: an owner without
    * work, a wait that holds others inside it. It adds nothing to the sums, and it waits whether the rule is on or off.
    */
-  shown<T>(rule: CountedRule, settled: Promise<T>): Promise<T> {
+  observed<T>(rule: CountedRule, settled: Promise<T>): Promise<T> {
     return this.#metered(rule, settled, false);
   }
 
@@ -191,12 +191,12 @@ export class Ordering {
    * A wait of several steps, shown from here until the returned function is called. It is counted then, once, as a
    * whole.
    */
-  begin(rule: CountedRule): () => void {
+  startWait(rule: CountedRule): () => void {
     return this.#begin(rule, true);
   }
 
   /** The same, for a wait that somebody else counts. */
-  show(rule: CountedRule): () => void {
+  observe(rule: CountedRule): () => void {
     return this.#begin(rule, false);
   }
 

@@ -105,7 +105,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     const order = new Ordering(orderingFromEnvironment(), new OwnerWaits(this.#counters, "producer"));
     this.#order = order;
     this.#queue = new OperationQueue(
-      () => order.show("STAGING_FREE"),
+      () => order.observe("STAGING_FREE"),
       () => !this.#stopsIntake(),
     );
     this.#staging = new SlotRing(this.#memory.stagingControl, this.#memory.staging.length, order, "STAGING_FREE");
@@ -307,7 +307,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     await this.#enqueue({ step: () => this.#intake.split(), bytesLeft: () => 0 });
     // Failed since: nobody would answer.
     if (this.#error !== undefined) throw this.#error;
-    await this.#order.shown("PUBLISH_AFTER_DURABLE", this.#link.flush());
+    await this.#order.observed("PUBLISH_AFTER_DURABLE", this.#link.flush());
   }
 
   /**
@@ -571,7 +571,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
 
   /** Waits for both threads, then lets go of everything. Slots are released last: until then a thread may use them. */
   async #teardown(): Promise<void> {
-    await this.#order.shown("STOP_JOIN_BEFORE_RELEASE", this.#link.stopped);
+    await this.#order.observed("STOP_JOIN_BEFORE_RELEASE", this.#link.stopped);
     this.#ended = true;
     // A stream may be over before the timer.
     this.#warnings.release();
@@ -579,7 +579,7 @@ export class ArrayWriter extends Emitter<WriterEvents> implements AsyncDisposabl
     this.#link.unguard();
     this.#copier.close();
     tracingChannels.close({ rows: this.#rowsAccepted(), bytesIn: this.#intake.acceptedBytes });
-    await this.#order.shown("STOP_JOIN_BEFORE_RELEASE", this.#link.end());
+    await this.#order.observed("STOP_JOIN_BEFORE_RELEASE", this.#link.end());
     this.#released = true;
     releaseStreamMemory(this.#memory, this.#platform.addon());
   }

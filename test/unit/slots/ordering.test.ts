@@ -45,16 +45,16 @@ function metered(off: readonly OrderingRule[] = []) {
 it("waits, shows the wait while it lasts and counts it, also when it fails; off it does neither", async () => {
   const { order, now, counts } = metered(["ENCODED"]);
   const done = deferred<string>();
-  const waiting = order.wait("BATCH_FILLED", done.promise, "early");
+  const waiting = order.waitFor("BATCH_FILLED", done.promise, "early");
   expect(now()).toEqual(["BATCH_FILLED"]);
   done.resolve("done");
   expect(await waiting).toBe("done");
-  await expect(order.wait("OUTPUT_RELEASED", Promise.reject(new Error("late")), undefined)).rejects.toThrow("late");
+  await expect(order.waitFor("OUTPUT_RELEASED", Promise.reject(new Error("late")), undefined)).rejects.toThrow("late");
   expect(now()).toEqual([]);
   expect(counts("BATCH_FILLED", "OUTPUT_RELEASED")).toEqual([1, 1]);
-  expect(await order.wait("ENCODED", new Promise<string>(() => {}), "early")).toBe("early");
+  expect(await order.waitFor("ENCODED", new Promise<string>(() => {}), "early")).toBe("early");
   // A failure nobody waits for does not become an unhandled rejection.
-  expect(await order.wait("ENCODED", Promise.reject(new Error("unheard")), "early")).toBe("early");
+  expect(await order.waitFor("ENCODED", Promise.reject(new Error("unheard")), "early")).toBe("early");
   await new Promise((resolve) => setImmediate(resolve));
   expect(now()).toEqual([]);
   expect(counts("ENCODED")).toEqual([0]);
@@ -63,7 +63,7 @@ it("waits, shows the wait while it lasts and counts it, also when it fails; off 
 it("shows what it does not count, with the rule on or off", async () => {
   const { order, now, counts } = metered(["ENCODED"]);
   const done = deferred();
-  const waiting = order.shown("ENCODED", done.promise);
+  const waiting = order.observed("ENCODED", done.promise);
   expect(now()).toEqual(["ENCODED"]);
   done.reject(new Error("over"));
   await expect(waiting).rejects.toThrow("over");
@@ -78,8 +78,8 @@ it("counts a wait of several steps once, and shows the oldest of those under one
     const since = () => counters.waitingSince("delivery", "SINK_PENDING_BYTES") / 1e6;
     await clock.advance(5);
     const begun = clock.nowNs() / 1e6;
-    const [endFirst] = [order.begin("SINK_PENDING_BYTES"), await clock.advance(10)];
-    const [endSecond] = [order.begin("SINK_PENDING_BYTES"), await clock.advance(10)];
+    const [endFirst] = [order.startWait("SINK_PENDING_BYTES"), await clock.advance(10)];
+    const [endSecond] = [order.startWait("SINK_PENDING_BYTES"), await clock.advance(10)];
     expect(since()).toBeCloseTo(begun);
     endFirst();
     expect(since()).toBeCloseTo(begun + 10);
