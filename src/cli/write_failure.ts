@@ -24,8 +24,8 @@ export function writeFailed(thrown: unknown, { store, flags, ended, watermarks }
   const saved =
     ended === "closed"
       ? `The store is closed and holds ${formatCount(published, "row")}.${full ? "" : ` To go on behind them: ${goOn}`}`
-      : `Of the rows ${published} are published and ${durable} durable. To publish all that reached the store: ${recover}` +
-        `; to go on after that: ${goOn}`;
+      : `Of the rows ${published} are published and ${durable} durable. To publish all that reached the store: ` +
+        `${recover}; to go on after that: ${goOn}`;
   const next = ended === "aborted" ? [recover, goOn] : full ? [] : [goOn];
   return new MillraceError(error.code, `${error.message} ${saved}`, {
     context: { ...error.context, rowsPublished: published, rowsDurable: durable, next },

@@ -17,7 +17,7 @@ import { shellWords } from "../shell_words.js";
 import { addS3WriteFlags, parseStore, type S3WriteFlags, STORE_HELP, sinkOf } from "../store_arg.js";
 import { addStreamFlags, type StreamFlags, streamOptions } from "../stream_flags.js";
 import { formatFields } from "../table.js";
-import { type ArrayFlags, addArrayFlags, arrayOf } from "../write_array.js";
+import { type ArrayFlags, addArrayFlags, arrayOf, modeOption } from "../write_array.js";
 import { writeFailed } from "../write_failure.js";
 
 interface WriteFlags extends ArrayFlags, StreamFlags, S3WriteFlags {
@@ -73,14 +73,7 @@ export function writeCommand({ io, finish }: CommandContext): Command {
       2 ** 20,
     );
   addStreamFlags(command)
-    .addOption(
-      new Option(
-        "--mode <mode>",
-        "what to do with an existing store: refuse it, replace it, continue it behind its last row",
-      )
-        .choices(["create", "overwrite", "resume"])
-        .default("create"),
-    )
+    .addOption(modeOption())
     .option("--force", "for folders: overwrite also where more than a store lies, and delete all of it")
     .option("--multiscale", "write a resolution pyramid (not yet)")
     .addOption(
