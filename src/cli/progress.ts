@@ -80,7 +80,9 @@ function startBar(options: ProgressOptions): Progress {
   const known = options.totalRows !== null;
   const bar = new cliProgress.SingleBar({
     stream: options.stderr as NodeJS.WriteStream,
-    format: `${known ? "{bar} {percentage}% " : ""}{counted}{stall} · {rate} · ratio {ratio} · queue {queue} · {elapsed}`,
+    format:
+      `${known ? "{bar} {percentage}% " : ""}{counted}{stall} · ` +
+      "{rate} · ratio {ratio} · queue {queue} · {elapsed}",
     barsize: 24,
     barCompleteChar: "█",
     barIncompleteChar: "░",

@@ -37,7 +37,8 @@ export function addArrayFlags(command: Command): Command {
     )
     .option(
       "--codec <codec>",
-      "none, blosc, zstd or zstd:LEVEL (default: blosc; zstd where elements are single bytes; with --mode resume the store's)",
+      "none, blosc, zstd or zstd:LEVEL (default: blosc; zstd where elements are single bytes; " +
+        "with --mode resume the store's)",
       parseCodec,
     )
     .option(

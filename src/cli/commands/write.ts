@@ -18,7 +18,7 @@ import { addS3WriteFlags, parseStore, type S3WriteFlags, STORE_HELP, sinkOf } fr
 import { addStreamFlags, type StreamFlags, streamOptions } from "../stream_flags.js";
 import { formatFields } from "../table.js";
 import { type ArrayFlags, addArrayFlags, arrayOf, modeOption } from "../write_array.js";
-import { writeFailed } from "../write_failure.js";
+import { type LeftStore, writeFailed } from "../write_failure.js";
 
 interface WriteFlags extends ArrayFlags, StreamFlags, S3WriteFlags {
   readonly input?: readonly string[];
@@ -39,7 +39,8 @@ Examples:
   millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 --input a.raw b.raw c.tif
 
   # with what readers want to know of it
-  camera | millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 --unit t:second,y:micrometer,x:micrometer --scale t:0.01,y:0.325,x:0.325 --attributes scope.json
+  camera | millrace write run.zarr --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696 \\
+    --unit t:second,y:micrometer,x:micrometer --scale t:0.01,y:0.325,x:0.325 --attributes scope.json
 
   # into a bucket; credentials are found as the AWS command line finds them
   camera | millrace write s3://bucket/run.zarr --endpoint http://127.0.0.1:9000 --dtype uint16 --dims t:0:16:64,y:520:130:520,x:696:174:696
@@ -155,7 +156,9 @@ async function write(
       progress.stop();
     }
     const result = writeResult(writer, (nowNs() - startNs) / 1e9);
-    if (!interrupts.closing.aborted) checkWholeRows(end, writer.geometry.rowBytes, result.rows);
+    if (!interrupts.closing.aborted) {
+      checkWholeRows(end, writer.geometry.rowBytes, { store, flags, ended: "closed", watermarks: writer.watermarks });
+    }
     return { array, result: flags.mode === "resume" ? { ...result, rowsBefore } : result };
   } finally {
     await pieces.return({ carriedBytes: 0 });
@@ -198,19 +201,17 @@ async function pump(
   }
 }
 
-/**
- * @throws MillraceError INCOMPLETE_ROW when the input ended within one. The store is closed and holds the rows before
- * it.
- */
-function checkWholeRows(end: PumpEnd, rowBytes: number, rows: number): void {
+/** @throws MillraceError INCOMPLETE_ROW when the input ended within one. The store is closed. */
+function checkWholeRows(end: PumpEnd, rowBytes: number, left: LeftStore): void {
   const leftOverBytes = (end.bytes % rowBytes) + end.carriedBytes;
   if (leftOverBytes === 0) return;
-  throw new MillraceError(
+  const rows = left.watermarks.published;
+  const error = new MillraceError(
     "INCOMPLETE_ROW",
-    `the input ended in the middle of a row: ${formatCount(leftOverBytes, "byte")} left over, a row has ${rowBytes}. ` +
-      `The store is closed and holds the ${rows === 1 ? "one whole row" : `${rows} whole rows`}.`,
+    `the input ended in the middle of a row: ${formatCount(leftOverBytes, "byte")} left over, a row has ${rowBytes}.`,
     { context: { leftOverBytes, rowBytes, rows } },
   );
+  throw writeFailed(error, left);
 }
 
 function describeResult(store: string, { array, result }: Written): string {
