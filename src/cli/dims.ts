@@ -1,5 +1,6 @@
 import { InvalidArgumentError } from "commander";
 import type { DimensionOptions } from "../geometry/array_geometry.js";
+import type { LayoutDimension } from "../index.js";
 
 /**
  * Parses `--dims`: `name:size:chunk:shard` per dimension, comma between them, slowest first, in elements. Size 0 means
@@ -10,6 +11,34 @@ import type { DimensionOptions } from "../geometry/array_geometry.js";
  */
 export function parseDims(text: string): DimensionOptions[] {
   return text.split(",").map((part, index) => parseDimension(part.trim(), index));
+}
+
+/**
+ * Parses `--dims` of `advise`, which is asked for the chunks: `name:size`, or `name:size:weight` with −1, 0 or a number
+ * above 0.
+ * @throws commander's InvalidArgumentError, which becomes exit code 2
+ */
+export function parseLayoutDims(text: string): LayoutDimension[] {
+  return text.split(",").map((part, index) => {
+    const [name, size, weight, ...rest] = part.trim().split(":");
+    if (name === "" || size === undefined || rest.length > 0) {
+      throw new InvalidArgumentError(
+        `Dimension ${index} is "${part}"; expected name:size or name:size:weight, for example t:0 or y:2048:-1.`,
+      );
+    }
+    const { chunk: _, ...dimension } = parseDimension(`${name}:${size}:1`, index);
+    if (weight === undefined) return dimension;
+    const value = Number(weight);
+    if (weight === "" || !Number.isFinite(value) || (value < 0 && value !== -1)) {
+      throw new InvalidArgumentError(`"${part}": weight is "${weight}"; expected -1, 0 or a number above 0.`);
+    }
+    return { ...dimension, weight: value };
+  });
+}
+
+/** The inverse of {@link parseDims}. */
+export function formatDims(dimensions: readonly DimensionOptions[]): string {
+  return dimensions.map(({ name, size, chunk, shard = chunk }) => `${name}:${size ?? 0}:${chunk}:${shard}`).join(",");
 }
 
 function parseDimension(text: string, index: number): DimensionOptions {

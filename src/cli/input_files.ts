@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, read } from "node:fs";
+import { closeSync, constants, ReadStream as FileStream, fstatSync, openSync, read } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { Socket } from "node:net";
 import { Readable } from "node:stream";
@@ -20,6 +20,14 @@ export async function isLive(input: string): Promise<boolean> {
     throw unreadable(input, cause);
   });
   return stats.isFIFO() || stats.isCharacterDevice();
+}
+
+/** Whether stdin is a file that the shell has opened: its bytes are all there, although they come as a stream. */
+export function isStoredFile(stream: Readable): boolean {
+  // Node reads devices through such streams too.
+  if (!(stream instanceof FileStream)) return false;
+  const { fd } = stream as { fd?: unknown };
+  return typeof fd === "number" && fstatSync(fd).isFile();
 }
 
 /**

@@ -6,7 +6,7 @@ import type { DType } from "../geometry/dtype.js";
 import { swapSamples } from "../tiff/samples.js";
 import { TiffFile } from "../tiff/tiff_file.js";
 import { ElementCarry } from "./element_carry.js";
-import { closeInput, fileSource, type OpenedInput, openInput, readAt } from "./input_files.js";
+import { closeInput, fileSource, isStoredFile, type OpenedInput, openInput, readAt } from "./input_files.js";
 import { brokenPromise, type Content, contentOf, HEAD_BYTES } from "./input_kind.js";
 import { checkNpy, readNpyLayout } from "./npy.js";
 import { formatCount } from "./numbers.js";
@@ -188,6 +188,7 @@ async function* readStream(
   let filled = 0;
   const head = new Uint8Array(HEAD_BYTES);
   let headBytes = 0;
+  const mayBeSilent = !isStoredFile(stream);
   try {
     for await (const bytes of addAbortSignal(options.signal, stream) as AsyncIterable<Uint8Array>) {
       if (headBytes < HEAD_BYTES) {
@@ -209,7 +210,7 @@ async function* readStream(
         }
       }
       // Rows that wait here count for nothing: not for --max-age, not after a crash.
-      if (filled > 0 && !(await hasMore(stream))) {
+      if (filled > 0 && mayBeSilent && !(await hasMore(stream))) {
         const piece = carry.filled(filled);
         filled = 0;
         if (piece.byteLength > 0) yield piece;

@@ -1,9 +1,11 @@
 import { readFileSync } from "node:fs";
 import { Command, CommanderError } from "commander";
+import { adviseCommand } from "./commands/advise.js";
 import { benchCommand } from "./commands/bench.js";
 import { buildAddonCommand } from "./commands/build_addon.js";
 import { demoCommand } from "./commands/demo.js";
 import { doctorCommand } from "./commands/doctor.js";
+import { estimateCommand } from "./commands/estimate.js";
 import { inspectCommand } from "./commands/inspect.js";
 import { notYetCommands } from "./commands/not_yet.js";
 import { recoverCommand } from "./commands/recover.js";
@@ -18,6 +20,8 @@ const COMMANDS: readonly ((context: CommandContext) => Command | readonly Comman
   verifyCommand,
   inspectCommand,
   recoverCommand,
+  adviseCommand,
+  estimateCommand,
   doctorCommand,
   benchCommand,
   buildAddonCommand,

@@ -38,6 +38,8 @@ const WORDS: readonly (readonly [pattern: RegExp, shell: string])[] = [
     /`storedArrayOptions` returns it/g,
     "`millrace inspect` shows it, and without --dtype, --dims and --codec it is taken",
   ],
+  [/(?<![\d.,])1 shards lie side by side and/g, "1 shard is as wide as the array, and"],
+  [/, or lower chunkBytesMin or depth/g, ", or raise --memory"],
   [/\bthe mode is "resume"/g, "--mode is resume"],
   [/\b(?:Option )?(mode|durability|backend):? "(\w+)"(?: or "(\w+)")?/g, "--$1 $2$3"],
   [/(?<!--)\bbackend cpu\b/g, "--backend cpu"],

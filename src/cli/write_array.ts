@@ -62,6 +62,16 @@ export function addArrayFlags(command: Command): Command {
     );
 }
 
+/** `--mode` of {@link ArrayFlags}. */
+export function modeOption(): Option {
+  return new Option(
+    "--mode <mode>",
+    "what to do with an existing store: refuse it, replace it, continue it behind its last row",
+  )
+    .choices(["create", "overwrite", "resume"])
+    .default("create");
+}
+
 /**
  * The array that the flags describe. With `--mode resume` what is left out is taken from the store; what is given must
  * be as there, which the writer checks.

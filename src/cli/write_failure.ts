@@ -5,7 +5,7 @@ import { formatCount } from "./numbers.js";
 import { repeatFlags, type S3Flags } from "./store_arg.js";
 
 /** How a stream that failed was left behind. */
-interface LeftStore {
+export interface LeftStore {
   readonly store: string;
   readonly flags: S3Flags;
   /** `closed`: with all that was accepted. `aborted`: with what had reached it. */

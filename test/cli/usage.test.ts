@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { lastJson, root, runCli } from "./run_cli.js";
 
-const COMMANDS = ["write", "demo", "verify", "inspect", "doctor", "recover", "view"];
+const COMMANDS = ["write", "demo", "verify", "inspect", "doctor", "recover", "advise", "estimate", "view"];
 
 describe("usage", () => {
   it("names every command in its help, and explains each", async () => {

@@ -135,7 +135,11 @@ describe("millrace write", () => {
       stderr: expect.stringContaining(`${leftOver} byte${leftOver === 1 ? "" : "s"} left over`),
     });
     expect(lastJson(result)).toMatchObject({
-      error: { code: "INCOMPLETE_ROW", context: { leftOverBytes: leftOver, rowBytes: ROW_BYTES, rows } },
+      error: {
+        code: "INCOMPLETE_ROW",
+        message: expect.stringMatching(/To go on behind them: millrace write \S+ --mode resume$/),
+        context: { leftOverBytes: leftOver, rowBytes: ROW_BYTES, rows },
+      },
     });
     expect(await readAll(store)).toEqual([...values.subarray(0, rows * HEIGHT * WIDTH)]);
     expect((await runCli(["verify", store])).code).toBe(0);

@@ -17,8 +17,8 @@ import { shellWords } from "../shell_words.js";
 import { addS3WriteFlags, parseStore, type S3WriteFlags, STORE_HELP, sinkOf } from "../store_arg.js";
 import { addStreamFlags, type StreamFlags, streamOptions } from "../stream_flags.js";
 import { formatFields } from "../table.js";
-import { type ArrayFlags, addArrayFlags, arrayOf } from "../write_array.js";
-import { writeFailed } from "../write_failure.js";
+import { type ArrayFlags, addArrayFlags, arrayOf, modeOption } from "../write_array.js";
+import { type LeftStore, writeFailed } from "../write_failure.js";
 
 interface WriteFlags extends ArrayFlags, StreamFlags, S3WriteFlags {
   readonly input?: readonly string[];
@@ -77,14 +77,7 @@ export function writeCommand({ io, finish }: CommandContext): Command {
       2 ** 20,
     );
   addStreamFlags(command)
-    .addOption(
-      new Option(
-        "--mode <mode>",
-        "what to do with an existing store: refuse it, replace it, continue it behind its last row",
-      )
-        .choices(["create", "overwrite", "resume"])
-        .default("create"),
-    )
+    .addOption(modeOption())
     .option("--force", "for folders: overwrite also where more than a store lies, and delete all of it")
     .option("--multiscale", "write a resolution pyramid (not yet)")
     .addOption(
@@ -166,7 +159,9 @@ async function write(
       progress.stop();
     }
     const result = writeResult(writer, (nowNs() - startNs) / 1e9);
-    if (!interrupts.closing.aborted) checkWholeRows(end, writer.geometry.rowBytes, result.rows);
+    if (!interrupts.closing.aborted) {
+      checkWholeRows(end, writer.geometry.rowBytes, { store, flags, ended: "closed", watermarks: writer.watermarks });
+    }
     return { array, result: flags.mode === "resume" ? { ...result, rowsBefore } : result };
   } finally {
     await pieces.return({ carriedBytes: 0 });
@@ -209,19 +204,17 @@ async function pump(
   }
 }
 
-/**
- * @throws MillraceError INCOMPLETE_ROW when the input ended within one. The store is closed and holds the rows before
- * it.
- */
-function checkWholeRows(end: PumpEnd, rowBytes: number, rows: number): void {
+/** @throws MillraceError INCOMPLETE_ROW when the input ended within one. The store is closed. */
+function checkWholeRows(end: PumpEnd, rowBytes: number, left: LeftStore): void {
   const leftOverBytes = (end.bytes % rowBytes) + end.carriedBytes;
   if (leftOverBytes === 0) return;
-  throw new MillraceError(
+  const rows = left.watermarks.published;
+  const error = new MillraceError(
     "INCOMPLETE_ROW",
-    `the input ended in the middle of a row: ${formatCount(leftOverBytes, "byte")} left over, a row has ${rowBytes}. ` +
-      `The store is closed and holds the ${rows === 1 ? "one whole row" : `${rows} whole rows`}.`,
+    `the input ended in the middle of a row: ${formatCount(leftOverBytes, "byte")} left over, a row has ${rowBytes}.`,
     { context: { leftOverBytes, rowBytes, rows } },
   );
+  throw writeFailed(error, left);
 }
 
 function describeResult(store: string, { array, result }: Written): string {

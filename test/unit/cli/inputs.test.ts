@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { createReadStream, openSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -77,6 +79,18 @@ describe("readInputs", () => {
     }
     stdin.end(count(1, at));
     expect(await pieces.next()).toEqual({ done: true, value: { carriedBytes: 1 } });
+  });
+
+  it("fills pieces of a file that stdin is", async () => {
+    const path = await file("stdin.raw", count(400));
+    for (const fd of [undefined, openSync(path, "r")]) {
+      // Stdin has its descriptor from the start, a stream of its own once it has opened the file.
+      const stdin = createReadStream(path, { highWaterMark: 10, ...(fd === undefined ? {} : { fd }) });
+      if (fd === undefined) await once(stdin, "open");
+      const { bytes, sizes } = await collect(options(["-"], { stdin, appendBytes: 100 }));
+      expect(sizes).toEqual([100, 100, 100, 100]);
+      expect(bytes).toEqual([...count(400)]);
+    }
   });
 
   it("gathers up to the size of a piece while more has come already", async () => {

@@ -29,6 +29,11 @@ describe("shellWords", () => {
     ["Make dimension 0 larger, or null for an", "Make dimension 0 larger, or null for an"],
     ["larger, or null for an unbounded one.", "larger in --dims, or 0 for an unbounded one."],
     ["1 rows, 11 rows, 2.1 bytes, 1 bytes", "1 row, 11 rows, 2.1 bytes, 1 byte"],
+    [
+      'Give dimension "t" a smaller weight, or lower chunkBytesMin or depth.',
+      'Give dimension "t" a smaller weight, or raise --memory.',
+    ],
+    ["1 shards lie side by side and up to 2", "1 shard is as wide as the array, and up to 2"],
     // A place is no option.
     ["/data/encodeThreads/x and a.partBytes and dryRun/", "/data/encodeThreads/x and a.partBytes and dryRun/"],
   ])("says %j as %j", (message, shell) => {
