@@ -68,7 +68,6 @@ const LONG_FILES: Readonly<Record<string, number>> = {
   "src/gpu/gpu_backend.ts": 460,
   "src/gpu/kernels/codes.wgsl": 461,
   "src/pipeline/delivery.ts": 509,
-  "src/store/array_reader.ts": 405,
   "src/writer/array_writer.ts": 582,
 };
 

@@ -25,6 +25,7 @@ export const ERROR_CODES = {
   WRITE_PAST_END: "more rows than the bounded append dimension holds",
   SKIP_NOT_ROW_ALIGNED: "skip was called in the middle of a row",
   INCOMPLETE_ROW: "the data ended inside a row",
+  CALL_ABORTED: "the signal of a call that reads, verifies or recovers a store was aborted",
   APPEND_ABORTED: "the signal of one append was aborted",
   RESERVE_STATE: "reserve, commit and append were called in an order that makes no sense",
   WRITER_CLOSED: "the writer was closed",
