@@ -133,7 +133,15 @@ export async function main(): Promise<number> {
     await writer.append(new Uint16Array(64));
     await writer.close();
   } catch (error) {
-    if (isMillraceError(error, "WRITE_PAST_END")) return error.message.length;
+    if (isMillraceError(error, "WRITE_PAST_END")) {
+      const { bytesAccepted, bytesNotAccepted } = error.context;
+      const split: number = bytesAccepted + bytesNotAccepted;
+      return split;
+    }
+    if (isMillraceError(error, "MEMORY_BUDGET_EXCEEDED")) return error.context.totalBytes - error.context.memoryBudgetBytes;
+    // @ts-expect-error: no field that every error of this code has
+    if (isMillraceError(error, "STORE_CORRUPT")) return error.context.bytes * 2;
+    if (isMillraceError(error)) return String(error.context.anything).length;
     throw error;
   }
   const pageWriter = await page.openWriter({ ...options, sink: page.memorySink(), threads: "inline" });
