@@ -110,8 +110,33 @@ function tryInstalled(tarball, folder) {
   const result = JSON.parse(written.trim().split("\n").at(-1));
   if (result.rows !== 3) problems.push(`write kept ${result.rows} of 3 rows`);
   run(process.execPath, [bin, "verify", "tiny.zarr"], { cwd: project });
+  tryAddon(project, bin, ["--dtype", "uint16", "--dims", dims], input);
   tryTypes(project);
   tryRequire(project);
+}
+
+/** The addon, built as users are told to; then the writer has to load it, and to write the same files. */
+function tryAddon(project, bin, array, input) {
+  if (!existsSync(join(root, "build", "Release", "millrace.node"))) {
+    console.log("package: build-addon is not tried, because this checkout has no addon either");
+    return;
+  }
+  npm(["exec", "--offline", "--", "millrace", "build-addon"], { cwd: project });
+  for (const MILLRACE_ADDON of ["off", "require"]) {
+    const env = { ...process.env, MILLRACE_ADDON };
+    run(process.execPath, [bin, "write", `${MILLRACE_ADDON}.zarr`, ...array], { cwd: project, input, env });
+  }
+  const files = (store) =>
+    readdirSync(join(project, store), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name).slice(join(project, store).length));
+  const names = files("require.zarr");
+  if (!names.some((name) => /c.0/.test(name))) problems.push(`with its addon millrace wrote no shard: ${names}`);
+  if (names.sort().join() !== files("off.zarr").sort().join()) problems.push("the addon writes other files");
+  for (const name of names) {
+    const [off, on] = ["off.zarr", "require.zarr"].map((store) => readFileSync(join(project, store, name)));
+    if (!off.equals(on)) problems.push(`the addon writes another ${name}`);
+  }
 }
 
 /**

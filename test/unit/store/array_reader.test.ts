@@ -88,6 +88,7 @@ describe("readRegion", () => {
         const reader = await openArray(objects);
         const whole = await reader.readRegion();
         expect(whole.shape).toEqual(array.shape);
+        expect([reader.shape, reader.dtype]).toEqual([array.shape, array.dtype]);
         expect(Buffer.compare(whole.data, expected)).toBe(0);
         const region = await reader.readRegion(start, stop);
         expect(region.shape).toEqual(stop.map((to, d) => to - start[d]));
