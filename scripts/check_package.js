@@ -115,8 +115,33 @@ function tryInstalled(tarball, folder) {
   const result = JSON.parse(written.trim().split("\n").at(-1));
   if (result.rows !== 3) problems.push(`write kept ${result.rows} of 3 rows`);
   run(process.execPath, [bin, "verify", "tiny.zarr"], { cwd: project });
+  tryAddon(project, bin, ["--dtype", "uint16", "--dims", dims], input);
   tryTypes(project);
   tryRequire(project);
+}
+
+/** The addon, built as users are told to; then the writer has to load it, and to write the same files. */
+function tryAddon(project, bin, array, input) {
+  if (!existsSync(join(root, "build", "Release", "millrace.node"))) {
+    console.log("package: build-addon is not tried, because this checkout has no addon either");
+    return;
+  }
+  npm(["exec", "--offline", "--", "millrace", "build-addon"], { cwd: project });
+  for (const MILLRACE_ADDON of ["off", "require"]) {
+    const env = { ...process.env, MILLRACE_ADDON };
+    run(process.execPath, [bin, "write", `${MILLRACE_ADDON}.zarr`, ...array], { cwd: project, input, env });
+  }
+  const files = (store) =>
+    readdirSync(join(project, store), { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => join(entry.parentPath, entry.name).slice(join(project, store).length));
+  const names = files("require.zarr");
+  if (!names.some((name) => /c.0/.test(name))) problems.push(`with its addon millrace wrote no shard: ${names}`);
+  if (names.sort().join() !== files("off.zarr").sort().join()) problems.push("the addon writes other files");
+  for (const name of names) {
+    const [off, on] = ["off.zarr", "require.zarr"].map((store) => readFileSync(join(project, store, name)));
+    if (!off.equals(on)) problems.push(`the addon writes another ${name}`);
+  }
 }
 
 /**
@@ -139,7 +164,16 @@ export async function main(): Promise<number> {
     await writer.append(new Uint16Array(64));
     await writer.close();
   } catch (error) {
-    if (isMillraceError(error, "WRITE_PAST_END")) return error.message.length;
+    if (isMillraceError(error, "WRITE_PAST_END")) {
+      const { bytesAccepted, bytesNotAccepted } = error.context;
+      const split: number = bytesAccepted + bytesNotAccepted;
+      return split;
+    }
+    if (isMillraceError(error, "MEMORY_BUDGET_EXCEEDED"))
+      return error.context.totalBytes - error.context.memoryBudgetBytes;
+    // @ts-expect-error: no field that every error of this code has
+    if (isMillraceError(error, "STORE_CORRUPT")) return error.context.bytes * 2;
+    if (isMillraceError(error)) return String(error.context.anything).length;
     throw error;
   }
   const pageWriter = await page.openWriter({ ...options, sink: page.memorySink(), threads: "inline" });

@@ -6,9 +6,11 @@ export {
   ERROR_CODES,
   type ErrorCode,
   type ErrorContext,
+  type ErrorContextByCode,
   isMillraceError,
   MillraceError,
   type MillraceErrorInit,
+  type MillraceErrorOf,
 } from "./base/errors.js";
 export type { ArrayGeometry, DimensionOptions } from "./geometry/array_geometry.js";
 export { DTYPES, type DType, type DTypeInfo, type DTypeKind } from "./geometry/dtype.js";

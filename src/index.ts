@@ -6,9 +6,11 @@ export {
   ERROR_CODES,
   type ErrorCode,
   type ErrorContext,
+  type ErrorContextByCode,
   isMillraceError,
   MillraceError,
   type MillraceErrorInit,
+  type MillraceErrorOf,
 } from "./base/errors.js";
 export type { JsonObject } from "./base/json.js";
 export type { CodecSpec } from "./codec/codec.js";

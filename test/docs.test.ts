@@ -10,6 +10,7 @@ import {
 import { describeGeometry } from "../src/geometry/array_geometry.js";
 import { KERNEL_LIMITS, KERNELS, kernelPlan } from "../src/gpu/kernels.js";
 import { ORDERING_COUNTED_RULES } from "../src/metrics/counted_rules.js";
+import { adviseLayout } from "../src/plan/advise_layout.js";
 import { gpuLayout, gpuMemory } from "../src/plan/gpu_layout.js";
 import { ORDERING_RULE_NAMES, ORDERING_RULES } from "../src/slots/ordering.js";
 import { DEFECT_CODES, NOTE_CODES, WARNING_CODES } from "../src/store/verify_report.js";
@@ -101,6 +102,21 @@ it("docs/gpu.md has the kernels, limits and sizes that the code has", () => {
     `${batches[0]} and ${batches[1]} batches on the device with the defaults: ` +
       `${mib(onDevice[0]).replace(" MiB", "")} and ${mib(onDevice[1])} of device memory`,
   );
+});
+
+it("the guide's layouts are those that are advised", () => {
+  const rows = [
+    ...read("docs/guide.md").matchAll(/^\| (\d[\d ×]*)(?:, [a-z ]+)? \| ([\d ×]+) \| ([\d ×]+) \| (\d+) MiB \|$/gm),
+  ];
+  expect(rows.length).toBe(5);
+  for (const [, inner, chunk, shard, memory] of rows) {
+    const sizes = [null, ...inner.split("×").map(Number)];
+    const dimensions = sizes.map((size, d) => ({ name: `d${d}`, size }));
+    const advice = adviseLayout({ dtype: "uint16", dimensions });
+    expect(advice.dimensions.map((d) => d.chunk).join(" × ")).toBe(chunk);
+    expect(advice.dimensions.map((d) => d.shard).join(" × ")).toBe(shard);
+    expect(Math.round(advice.memory.totalBytes / 2 ** 20)).toBe(Number(memory));
+  }
 });
 
 it("metrics count waits under every rule", () => {

@@ -67,7 +67,6 @@ const WIRING: Readonly<Record<string, string>> = {
 /** Files over the limit, with the length that they may not exceed: a ratchet, so only smaller numbers go in here. */
 const LONG_FILES: Readonly<Record<string, number>> = {
   "src/gpu/kernels/codes.wgsl": 461,
-  "src/store/array_reader.ts": 405,
   "src/writer/array_writer.ts": 587,
 };
 

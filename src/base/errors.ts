@@ -1,3 +1,7 @@
+import type { ErrorContext, ErrorContextByCode } from "./error_context.js";
+
+export type { ErrorContext, ErrorContextByCode };
+
 /**
  * The one error class of Millrace, and every stable code it can carry.
  *
@@ -13,7 +17,7 @@ export const ERROR_CODES = {
   CODEC_FAILED: "a codec reported an error, or produced more than its stated bound",
   BAD_GEOMETRY: "shape, chunk or shard sizes do not fit together",
   MEMORY_BUDGET_EXCEEDED: "the plan needs more memory than the budget allows",
-  OUT_OF_MEMORY: "the system did not give the memory of the plan",
+  OUT_OF_MEMORY: "the system did not give the memory of the plan, or of a chunk to decode",
   BACKEND_UNAVAILABLE: "the requested backend cannot run here",
   DEVICE_OUT_OF_MEMORY: "the GPU lacks the memory that the plan needs",
   ADDON_UNAVAILABLE: "the native addon was required and did not load",
@@ -25,6 +29,7 @@ export const ERROR_CODES = {
   WRITE_PAST_END: "more rows than the bounded append dimension holds",
   SKIP_NOT_ROW_ALIGNED: "skip was called in the middle of a row",
   INCOMPLETE_ROW: "the data ended inside a row",
+  CALL_ABORTED: "the signal of a call that reads, verifies or recovers a store was aborted",
   APPEND_ABORTED: "the signal of one append was aborted",
   RESERVE_STATE: "reserve, commit and append were called in an order that makes no sense",
   WRITER_CLOSED: "the writer was closed",
@@ -64,9 +69,6 @@ export const ERROR_CODES = {
 /** A key of {@link ERROR_CODES}. Stable: a code never changes its meaning. */
 export type ErrorCode = keyof typeof ERROR_CODES;
 
-/** Plain values only, so that an error crosses threads whole. */
-export type ErrorContext = Readonly<Record<string, string | number | boolean | null | readonly (string | number)[]>>;
-
 /** What an error carries besides its code and message. */
 export interface MillraceErrorInit {
   /** Values a program can act on: option name, path, limit, byte counts. */
@@ -96,7 +98,18 @@ export class MillraceError extends Error {
   }
 }
 
-/** True for any MillraceError, also one from another copy of the package; with `code`, only for that code. */
+/** A MillraceError of one code, with the fields that its context always has: {@link ErrorContextByCode}. */
+export type MillraceErrorOf<C extends ErrorCode> = MillraceError & {
+  readonly code: C;
+  readonly context: C extends keyof ErrorContextByCode ? ErrorContextByCode[C] : ErrorContext;
+};
+
+/**
+ * True for any MillraceError, also one from another copy of the package; with `code`, only for that code, whose context
+ * then has its type.
+ */
+export function isMillraceError<C extends ErrorCode>(error: unknown, code: C): error is MillraceErrorOf<C>;
+export function isMillraceError(error: unknown, code?: ErrorCode): error is MillraceError;
 export function isMillraceError(error: unknown, code?: ErrorCode): error is MillraceError {
   return (
     error instanceof Error &&

@@ -26,7 +26,7 @@ export interface ChunkDecoder {
    * @param expectedBytes raw bytes of a chunk; any other length is an error
    * @throws MillraceError STORE_CORRUPT when the bytes do not decode to exactly that, with `checksum: true` in its
    *   context where a checksum said so; STORE_UNSUPPORTED for a valid stream of a kind not read here;
-   *   MEMORY_BUDGET_EXCEEDED when there is no memory for it
+   *   OUT_OF_MEMORY when there is no memory for it
    */
   decode(src: Uint8Array, expectedBytes: number): Promise<Uint8Array>;
 }
@@ -158,7 +158,7 @@ async function runStage(stage: Stage, src: Uint8Array, allowed: Allowed): Promis
     if (error instanceof BloscError && error.unsupported) throw unsupported(stage.name, error.message, error);
     const message = error instanceof Error ? error.message : String(error);
     if (error instanceof RangeError && /allocat/i.test(message)) {
-      throw new MillraceError("MEMORY_BUDGET_EXCEEDED", `codec ${stage.name}: ${message}.`, {
+      throw new MillraceError("OUT_OF_MEMORY", `codec ${stage.name}: ${message}.`, {
         context: { codec: stage.name, bytes: allowed.bytes },
         cause: error,
       });

@@ -37,7 +37,7 @@ const BUILD_HINT =
     : 'The codecs "none" and "zstd:1" need it least.';
 const NOT_BUILT =
   process.platform === "linux" ? "it has not been built" : `there is none for ${process.platform} in this version`;
-/** Two cores, 16-bit camera frames: 218 MB/s with it and 9 MB/s without. */
+/** 16-bit camera frames, per second of an x64 core's time with AVX-512: 1.6 to 2 GB with it, 66 to 83 MB without. */
 const COST = "the default codec takes some twenty times as long, for the same bytes";
 
 function isMusl(): boolean {

@@ -2,6 +2,7 @@ import { assert } from "../base/assert.js";
 import { isMillraceError, MillraceError } from "../base/errors.js";
 import { ceilDiv, isCount } from "../base/integers.js";
 import {
+  BATCH_BYTES_TARGET,
   CHUNK_BYTES_MAX,
   CHUNKS_PER_SHARD_MAX,
   OPEN_SHARD_FILES_MAX,
@@ -22,7 +23,9 @@ import { type MemoryPlan, planMemory } from "./memory_plan.js";
 export interface LayoutDimension extends Omit<DimensionOptions, "chunk" | "shard"> {
   /**
    * How long a chunk is along this dimension relative to the others: with weights 1 and 2, half as long. −1: as long as
-   * the dimension itself (not for an unbounded one); 0: one element. Default 1.
+   * the dimension itself (not for an unbounded one); 0: one element. Default 1, but for the first dimension where that
+   * is unbounded or of type "time": there chunks take only what the others leave, so that they are whole frames, or
+   * tiles of one frame. A stream holds several times chunk × one row of the first dimension, however small its chunks.
    */
   readonly weight?: number;
 }
@@ -72,10 +75,14 @@ export interface LayoutAdvice {
 const CHUNK_BYTES_TARGET = 512 * 1024;
 const CHUNK_BYTES_MIN = 16 * 1024;
 const SHARD_BYTES_TARGET = 512 * 2 ** 20;
+/** From here on a stream holds more than some 400 MiB for one element of the outermost dimension. */
+const PLANES_APART_BYTES = 64 * 2 ** 20;
 
 /**
  * Chooses chunk and shard sizes; the same answer for the same request. Where the memory budget is too small, the batch
  * gives way first, then the chunk (its target is halved), then the number of epochs in a shard.
+ * Without a budget memory is bounded by what one row of the first dimension takes, or by batches of 16 MiB, unless that
+ * dimension has a weight.
  * @throws MillraceError BAD_GEOMETRY when no chunk meets the request, MEMORY_BUDGET_EXCEEDED when the smallest layout
  *   is still too large, INVALID_OPTION, UNKNOWN_DTYPE or UNKNOWN_CODEC for a request that is wrong by itself.
  */
@@ -122,11 +129,15 @@ function checkRequest(request: LayoutRequest): Wanted {
   optionsObject("adviseLayout", request);
   checkCallback("sinkMemoryBytes", request.sinkMemoryBytes);
   // Checks dtype, names and sizes; chunks of one element are always legal.
-  describeGeometry(
+  const { rowBytes } = describeGeometry(
     request.dtype,
     withChunks(request.dimensions, (d) => ({ ...d, chunk: 1, shard: undefined })),
   );
-  const weighted = request.dimensions.map(({ name, size, weight = 1 }, i) => {
+  const weighted = request.dimensions.map(({ name, size, type, weight = 1 }, i): WeightedDimension => {
+    if (i === 0 && request.dimensions[i].weight === undefined && (size === null || type === "time")) {
+      // Epochs below a batch cost no memory: a batch of several would be as large.
+      return { size, weight: 0, restMax: Math.max(1, Math.floor(BATCH_BYTES_TARGET / rowBytes)) };
+    }
     const option = `dimensions[${i}].weight`;
     if (typeof weight !== "number" || !Number.isFinite(weight) || (weight < 0 && weight !== -1)) {
       throw invalid(option, "−1, 0 or a positive number", weight);
@@ -215,6 +226,21 @@ function describeAdvice(
     `A chunk of ${g.chunk.join(" × ")} elements is ${formatBytes(g.chunkBytes)}, within the target of ` +
       `${formatBytes(target)}.`,
   ];
+  const [{ restMax }] = wanted.weighted;
+  const outer = JSON.stringify(g.names[0]);
+  if (restMax !== undefined) {
+    reasons.push(
+      `A stream holds whole epochs, each as long as a chunk along ${outer}, over all other dimensions: ` +
+        `${g.epochRows} long, an epoch is ${formatBytes(g.epochBytes)}; give ${outer} a weight for longer chunks.`,
+    );
+  }
+  if (g.names.length > 3 && g.epochRows === 1 && g.epochBytes > PLANES_APART_BYTES) {
+    const joined = `${outer} and ${JSON.stringify(g.names[1])}`;
+    reasons.push(
+      `1 element of ${outer} is ${formatBytes(g.epochBytes)}, and no chunk makes an epoch smaller: ` +
+        `with ${joined} as one outermost dimension a stream would hold planes instead.`,
+    );
+  }
   if (target < wanted.chunkBytesTarget) {
     reasons.push(
       `The chunk target went down from ${formatBytes(wanted.chunkBytesTarget)} to ${formatBytes(target)} to ` +
@@ -262,11 +288,13 @@ function withChunks(
 function nothingFits(request: LayoutRequest, last: MillraceError | undefined): MillraceError {
   assert(last !== undefined, "a layout that was not taken has a reason");
   const hint = last.hint ?? "";
+  const [{ name, weight, size, type }] = request.dimensions;
+  const longer = weight === undefined ? size !== null && type !== "time" : weight > 0;
   const message = hint === "" ? last.message : last.message.slice(0, -hint.length - 1);
   return new MillraceError(last.code, `The smallest layout does not fit. ${message}`, {
     context: last.context,
     hint:
-      `Give dimension ${JSON.stringify(request.dimensions[0].name)} a smaller weight, or lower chunkBytesMin or ` +
+      `${longer ? `Give dimension ${JSON.stringify(name)} a smaller weight, or lower` : "Lower"} chunkBytesMin or ` +
       "depth.",
   });
 }

@@ -7,14 +7,16 @@ export interface WeightedDimension {
    * −1: the chunk spans the dimension; 0: the chunk is one element; above 0: share relative to the other dimensions.
    */
   readonly weight: number;
+  /** Only with weight 0: the chunk takes up to so many elements of it after all, once no other dimension grows. */
+  readonly restMax?: number;
 }
 
 /**
  * A chunk shape of at most `elementsMax` elements, or undefined when the pinned dimensions alone hold more.
  *
  * Doubles the dimension that is shortest for its weight, the fastest one first, while the chunk stays inside; a
- * dimension that reaches its size stops there. Then each is evened out: 520 elements in chunks of 256 would be three
- * chunks with the last nearly empty, and become three of 174.
+ * dimension that reaches its size stops there. What is left goes to those with a `restMax`. Then each is evened out:
+ * 520 elements in chunks of 256 would be three chunks with the last nearly empty, and become three of 174.
  */
 export function chooseChunk(dimensions: readonly WeightedDimension[], elementsMax: number): number[] | undefined {
   const chunk = dimensions.map(({ size, weight }) => (weight === -1 && size !== null ? size : 1));
@@ -32,6 +34,14 @@ export function chooseChunk(dimensions: readonly WeightedDimension[], elementsMa
     const next = grown(chunk[best], dimensions[best].size);
     elements = (elements / chunk[best]) * next;
     chunk[best] = next;
+  }
+  for (const [d, { size, restMax = 1 }] of dimensions.entries()) {
+    for (;;) {
+      const next = Math.min(grown(chunk[d], size), restMax);
+      if (next <= chunk[d] || (elements / chunk[d]) * next > elementsMax) break;
+      elements = (elements / chunk[d]) * next;
+      chunk[d] = next;
+    }
   }
   return chunk.map((n, d) => {
     const { size } = dimensions[d];

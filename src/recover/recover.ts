@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { MillraceError } from "../base/errors.js";
 import { folderOfUrl, refuseMisreadPath } from "../base/folder_path.js";
 import { checkCallback, checkSignal, describeValue, invalidValue, optionsObject } from "../base/option_values.js";
+import { reportAbort } from "../base/report_abort.js";
 import type { SinkSpec } from "../handoff/sink.js";
 import { checkS3Options, isS3Url, parseS3Url, type S3Place } from "../s3/s3_options.js";
 import { openSdkApi } from "../s3/sdk_api.js";
@@ -40,12 +41,16 @@ const SOCKETS = 16;
  * @throws MillraceError STORE_NOT_FOUND when there is no store and no trace of a writer (the message names stores that
  * lie below); STORE_CORRUPT or STORE_UNSUPPORTED for metadata, a marker or a journal that cannot be understood (nothing
  * is changed then); STORE_IN_USE or S3_CONFLICT when a writer is at work; INVALID_OPTION; of folders STORE_READ_FAILED,
- * SINK_FAILED, DISK_FULL and PERMISSION_DENIED; of S3 S3_CLIENT_MISSING and the other S3_ codes. The signal's reason
- * when it aborts.
+ * SINK_FAILED, DISK_FULL and PERMISSION_DENIED; of S3 S3_CLIENT_MISSING and the other S3_ codes. CALL_ABORTED
+ * when the signal aborts, with its reason as the cause.
  */
 export async function recoverStore(target: RecoverTarget, options: RecoverOptions = {}): Promise<RecoverReport> {
   checkOptions(options);
   const place = placeOf(target);
+  return await reportAbort("recoverStore", options.signal, () => recoverPlace(place, options));
+}
+
+async function recoverPlace(place: S3Place | string, options: RecoverOptions): Promise<RecoverReport> {
   if (typeof place === "string") return await recoverFolder(place, options);
   const api = await openSdkApi(place, SOCKETS);
   try {

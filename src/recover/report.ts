@@ -100,7 +100,7 @@ export interface RecoverOptions {
    * was given anew where the system does not tell.
    */
   readonly force?: boolean;
-  /** Stops between two requests; the store can be recovered again from there. */
+  /** Stops between two requests with CALL_ABORTED; the store can be recovered again from there. Default: none. */
   readonly signal?: AbortSignal;
   /** Called after every step's object, on the calling thread. Default: nobody is told. */
   readonly onProgress?: (progress: RecoverProgress) => void;

@@ -1,7 +1,7 @@
 import { isMillraceError, MillraceError } from "../base/errors.js";
-import { floorDiv, isCount, product } from "../base/integers.js";
+import { floorDiv, product } from "../base/integers.js";
 import { METADATA_NAME } from "../base/metadata_name.js";
-import { checkSignal, invalidValue, optionsObject } from "../base/option_values.js";
+import { reportAbort } from "../base/report_abort.js";
 import type { ChunkDecoder } from "../codec/decode.js";
 import type { DType } from "../geometry/dtype.js";
 import { increment, ravel } from "../geometry/mixed_radix.js";
@@ -14,11 +14,12 @@ import { type ArrayLayout, arrayLayout, readNode } from "./array_layout.js";
 import { chunkDecoder } from "./chunk_decoder.js";
 import { type Box, copyBox, fillElements } from "./copy_box.js";
 import { openStore, type StoreTarget } from "./open_store.js";
+import { checkBounds, checkReadOptions, type ReadOptions } from "./read_options.js";
 import { forEachLoaded, planWindows, type WantedRange, WINDOW_BYTES } from "./read_windows.js";
 import { checkPath, type ObjectReader } from "./store_reader.js";
 import { type TypedElements, typedElements } from "./typed_elements.js";
 
-export type { ChunkKeyEncoding, CodecMetadata, CodecPipeline, FillValue, StoredArray };
+export type { ChunkKeyEncoding, CodecMetadata, CodecPipeline, FillValue, ReadOptions, StoredArray };
 
 /** Elements of an array, C order. */
 export interface Region {
@@ -33,17 +34,6 @@ export interface Region {
   readonly shape: readonly number[];
   /** Chunks that were read. Those that are not stored are the fill value in `data`. */
   readonly chunksRead: number;
-}
-
-/** Options of {@link ArrayReader.readRegion}. */
-export interface ReadOptions {
-  /** Stops the read between two requests; it rejects with the signal's reason. Default: none. */
-  readonly signal?: AbortSignal;
-  /**
-   * Memory for the result, exactly as long as it, from a multiple of an element on; default: new. May be shared. It is
-   * borrowed until the promise settles; what is in it after a failure is undefined.
-   */
-  readonly into?: Uint8Array;
 }
 
 /** A stored array, opened for reading. Its shape is the one at opening; open it again to see it grow. */
@@ -66,8 +56,8 @@ export interface ArrayReader {
    * chunk each, if larger) and one decoded chunk, all together 128 MiB at most, or one shard's if that is more.
    * @param start default: zeros
    * @param stop default: the shape
-   * @throws MillraceError INVALID_OPTION for bounds outside the array, STORE_CORRUPT, STORE_UNSUPPORTED, or what the
-   *   store rejects with; the signal's reason when it aborts
+   * @throws MillraceError INVALID_OPTION for bounds outside the array, STORE_CORRUPT, STORE_UNSUPPORTED, CALL_ABORTED
+   *   with the signal's reason as its cause, or what the store rejects with
    */
   readRegion(start?: readonly number[], stop?: readonly number[], options?: ReadOptions): Promise<Region>;
 }
@@ -185,7 +175,9 @@ class OpenArray implements ArrayReader {
     const region: Box = { bytes: into ?? new Uint8Array(bytes), shape: extent };
     const values = typedElements(region.bytes, this.dtype);
     fillElements(region.bytes, fill.bytes);
-    const chunksRead = bytes === 0 ? 0 : await this.#readBlocks(start, stop, region, options.signal, block);
+    const { signal } = options;
+    const read = async () => (bytes === 0 ? 0 : await this.#readBlocks(start, stop, region, signal, block));
+    const chunksRead = await reportAbort("readRegion", signal, read);
     return { values, data: region.bytes, shape: extent, chunksRead };
   }
 
@@ -378,27 +370,4 @@ function cellsOf(
 ): { readonly first: number[]; readonly count: number[] } {
   const first = start.map((s, d) => floorDiv(s, cell[d]));
   return { first, count: stop.map((s, d) => floorDiv(s - 1, cell[d]) - first[d] + 1) };
-}
-
-function checkReadOptions(options: ReadOptions): void {
-  const { into, signal } = optionsObject("readRegion", options);
-  checkSignal(signal);
-  // Bytes, since elements of a wider typed array would be cut to their lowest one.
-  if (into === undefined || (into instanceof Uint8Array && !(into instanceof Uint8ClampedArray))) return;
-  throw invalidValue("Option into", "into", "a Uint8Array", into);
-}
-
-function checkBounds(start: readonly number[], stop: readonly number[], shape: readonly number[]): void {
-  for (const [option, bound] of Object.entries({ start, stop })) {
-    if (!Array.isArray(bound)) throw invalidValue(`readRegion ${option}`, option, "an array of numbers", bound);
-  }
-  const fits =
-    start.length === shape.length &&
-    stop.length === shape.length &&
-    shape.every((size, d) => isCount(start[d]) && isCount(stop[d]) && start[d] <= stop[d] && stop[d] <= size);
-  if (fits) return;
-  const why = `readRegion: [${start.join(", ")}] to [${stop.join(", ")}] is no region of shape [${shape.join(", ")}].`;
-  throw new MillraceError("INVALID_OPTION", why, {
-    context: { start: [...start], stop: [...stop], shape: [...shape] },
-  });
 }

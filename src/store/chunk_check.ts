@@ -103,7 +103,7 @@ export class ChunkChecker {
       if (!isMillraceError(error)) throw error;
       const { code, message, context } = error;
       if (code === "STORE_UNSUPPORTED") return { code: "CHUNK_UNSUPPORTED", message };
-      if (code === "MEMORY_BUDGET_EXCEEDED") return { code: "MEMORY_LIMIT", message };
+      if (code === "OUT_OF_MEMORY") return { code: "MEMORY_LIMIT", message };
       if (code !== "STORE_CORRUPT") throw error;
       return { code: context.checksum === true ? "CHUNK_CHECKSUM" : "CHUNK_DECODE", message };
     }

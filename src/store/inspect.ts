@@ -2,6 +2,7 @@ import { isJsonObject, type JsonObject } from "../base/json.js";
 import { forEachLimited } from "../base/limited.js";
 import { METADATA_NAME } from "../base/metadata_name.js";
 import { checkSignal, optionsObject } from "../base/option_values.js";
+import { reportAbort } from "../base/report_abort.js";
 import { memberKey, parseChunkKey } from "../zarr/chunk_key.js";
 import { arrayLayout } from "./array_layout.js";
 import { type LeftWriter, LeftWriters } from "./left_writer.js";
@@ -76,7 +77,7 @@ const LOOKS_AT_ONCE = 8;
  * Geometry, codecs and sizes of every array in a store. Reads metadata and lists objects; opens no shard.
  * @param target a folder, a file: URL, `s3://bucket/prefix`, a Map of objects, or a reader
  * @throws MillraceError STORE_NOT_FOUND when there is no zarr.json at all, STORE_UNSUPPORTED beyond Millrace's limits,
- *   or what the store rejects with
+ *   CALL_ABORTED with the signal's reason as its cause, or what the store rejects with
  */
 export async function inspectStore(
   target: StoreTarget,
@@ -84,7 +85,8 @@ export async function inspectStore(
 ): Promise<InspectReport> {
   optionsObject("inspectStore", options);
   checkSignal(options.signal);
-  return await withStore(target, (store) => inspectOpened(store, options.signal));
+  const { signal } = options;
+  return await reportAbort("inspectStore", signal, () => withStore(target, (store) => inspectOpened(store, signal)));
 }
 
 async function inspectOpened(store: StoreReader, signal: AbortSignal | undefined): Promise<InspectReport> {

@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { MillraceError } from "../base/errors.js";
 import { isCount } from "../base/integers.js";
 import { checkCallback, checkSignal, describeValue, optionsObject } from "../base/option_values.js";
+import { reportAbort } from "../base/report_abort.js";
 import { unlessAborted } from "../base/unless_aborted.js";
 import { CheckPool } from "./check_pool.js";
 import { LeftWriters } from "./left_writer.js";
@@ -31,7 +32,7 @@ export interface VerifyProgress {
 
 /** Options of {@link verifyStore}. */
 export interface VerifyOptions {
-  /** Stops it soon; it rejects with the signal's reason. Default: none. */
+  /** Stops it soon; it rejects with CALL_ABORTED. Default: none. */
   readonly signal?: AbortSignal;
   /** Called after every shard, in the order in which the store lists them. */
   readonly onProgress?: (progress: VerifyProgress) => void;
@@ -69,19 +70,20 @@ export interface VerifyOptions {
  * @param target a folder, a file: URL, `s3://bucket/prefix`, a Map of objects, or a reader
  * @throws MillraceError STORE_NOT_FOUND when there is no zarr.json at all; STORE_UNSUPPORTED for more than 100,000
  *   nodes; INVALID_OPTION; THREAD_FAILED; S3_CLIENT_MISSING, S3_CREDENTIALS, S3_NO_BUCKET, S3_WRONG_REGION,
- *   S3_CLOCK_SKEW or S3_UNREACHABLE when the server cannot be asked at all; the signal's reason soon after it aborts.
- *   Anything else that cannot be read is a defect.
+ *   S3_CLOCK_SKEW or S3_UNREACHABLE when the server cannot be asked at all; CALL_ABORTED soon after the
+ *   signal, with its reason as the cause. Anything else that cannot be read is a defect.
  */
 export async function verifyStore(target: StoreTarget, options: VerifyOptions = {}): Promise<VerifyReport> {
   const checked = checkOptions(options);
-  return await withStore(target, async (store) => {
+  const verify = async (store: StoreReader) => {
     const run = new VerifyRun(store, checked);
     try {
       return await run.run();
     } finally {
       run.close();
     }
-  });
+  };
+  return await reportAbort("verifyStore", checked.signal, () => withStore(target, verify));
 }
 
 type CheckedOptions = Required<Pick<VerifyOptions, "concurrency" | "threads" | "memoryBytes">> & VerifyOptions;

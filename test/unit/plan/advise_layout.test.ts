@@ -16,6 +16,12 @@ const camera: LayoutRequest = {
   ],
 };
 
+/** With weight 1, chunks are as long in time as in space. */
+const cube: LayoutRequest = {
+  ...camera,
+  dimensions: camera.dimensions.map((d, i) => (i === 0 ? { ...d, weight: 1 } : d)),
+};
+
 const sizes = (advice: LayoutAdvice) => advice.dimensions.map(({ chunk, shard }) => [chunk, shard]);
 
 function refused(request: unknown): MillraceError {
@@ -41,6 +47,15 @@ describe("chooseChunk", () => {
     expect(chooseChunk(cube, 2 ** 18)?.map((n) => 2 ** Math.round(Math.log2(n)))).toEqual([64, 64, 64]);
     const open = [null, null].map((size) => ({ size, weight: 1 }));
     expect(chooseChunk(open, 2 ** 5)).toEqual([4, 8]);
+  });
+
+  it("gives the rest to a dimension that takes what others leave, up to its limit", () => {
+    const time = (restMax: number) => ({ size: null, weight: 0, restMax });
+    const x = { size: 60, weight: 1 };
+    expect(chooseChunk([time(1000), x], 2 ** 10)).toEqual([16, 60]);
+    expect(chooseChunk([time(11), x], 2 ** 10)).toEqual([11, 60]);
+    expect(chooseChunk([{ ...time(1000), size: 10 }, x], 2 ** 10)).toEqual([10, 60]);
+    expect(chooseChunk([time(1000), { ...x, size: 2 ** 10 }], 2 ** 10)).toEqual([1, 2 ** 10]);
   });
 
   it("keeps to weights, pins and ones", () => {
@@ -78,14 +93,56 @@ describe("adviseLayout", () => {
   it("suggests a layout for a camera, and says why", () => {
     const advice = adviseLayout(camera);
     expect(sizes(advice)).toEqual([
-      [64, 64],
-      [64, 768],
-      [64, 4096],
+      [1, 28],
+      [461, 2305],
+      [512, 4096],
     ]);
     expect(advice.dimensions[1]).toMatchObject({ name: "y", type: "space", unit: "micrometer", scale: 0.65 });
-    expect(advice.reasons[0]).toContain("64 × 64 × 64");
-    expect(advice.reasons.join(" ")).toMatch(/512 KiB.*384 MiB raw, for a target of 512 MiB/);
+    expect(advice.reasons[0]).toContain("1 × 461 × 512");
+    expect(advice.reasons[1]).toContain('as a chunk along "t", over all other dimensions: 1 long, an epoch is 18');
+    expect(advice.reasons.join(" ")).toMatch(/512 KiB.* raw, for a target of 512 MiB/);
     for (const reason of advice.reasons) expect(reason).toMatch(/^[A-Z\d].*\d.*\.$/);
+  });
+
+  it.each<[string, LayoutRequest["dtype"], number[], (number | undefined)[], number]>([
+    // Frames per second do not matter: a row costs the same memory however often it comes.
+    ["2048² at 100 frames a second", "uint16", [2048, 2048], [1, 512, 512], 128],
+    ["512² at 1000 frames a second", "uint16", [512, 512], [1, 512, 512], 128],
+    ["64² of a fast line camera", "uint8", [64, 64], [128, 64, 64], 128],
+    ["4600 × 5120", "uint16", [4600, 5120], [1, 512, 512], 300],
+    ["a light sheet of 100 planes", "uint16", [100, 2048, 2048], [1, 50, 64, 64], 5000],
+    ["a detector of 64 × 128² pixels", "uint16", [64, 128, 128], [1, 64, 64, 64], 128],
+  ])("takes whole frames or tiles of one, and little memory: %s", (_, dtype, inner, chunk, mib) => {
+    const dimensions = [{ name: "t", size: null }, ...inner.map((size, d) => ({ name: `d${d}`, size }))];
+    const advice = adviseLayout({ dtype, dimensions, encodeThreads: 4 });
+    expect(advice.dimensions.map((d) => d.chunk)).toEqual(chunk);
+    expect(advice.memory.totalBytes).toBeLessThan(mib * MiB);
+    // A bounded recording takes no more.
+    const bounded = [{ name: "t", type: "time" as const, size: 1000 }, ...dimensions.slice(1)];
+    expect(
+      adviseLayout({ dtype, dimensions: bounded })
+        .dimensions.slice(1)
+        .map((d) => d.chunk),
+    ).toEqual(chunk.slice(1));
+    const apart = advice.reasons.filter((reason) => reason.includes('"t" and "d0" as one outermost dimension'));
+    expect(apart.length).toBe(inner.length === 3 && mib > 128 ? 1 : 0);
+  });
+
+  it("gives time its share where it has a weight, and leaves other first dimensions one", () => {
+    expect(sizes(adviseLayout(cube)).map(([chunk]) => chunk)).toEqual([64, 64, 64]);
+    const volume = ["z", "y", "x"].map((name) => ({ name, size: 512 }));
+    expect(adviseLayout({ dtype: "uint16", dimensions: volume }).dimensions.map((d) => d.chunk)).toEqual([64, 64, 64]);
+  });
+
+  it("lets no epoch pass a batch where the other dimensions may not grow", () => {
+    const dimensions = [
+      { name: "t", size: null },
+      { name: "y", size: 2048, weight: 0 },
+      { name: "x", size: 2048 },
+    ];
+    const advice = adviseLayout({ dtype: "uint16", dimensions });
+    expect(advice.dimensions.map((d) => d.chunk)).toEqual([2, 1, 2048]);
+    expect(advice.memory.batch.stagingSlotBytes).toBe(16 * MiB);
   });
 
   it("gives way to a budget with the batch, then with the chunk", () => {
@@ -100,7 +157,7 @@ describe("adviseLayout", () => {
     expect(batchOnly.memory.batch.stagingSlots * batchOnly.memory.epochsPerBatch).toBeLessThan(
       full.memory.batch.stagingSlots * full.memory.epochsPerBatch,
     );
-    const tight = adviseLayout({ ...camera, memoryBudgetBytes: 1500 * MiB });
+    const tight = adviseLayout({ ...cube, memoryBudgetBytes: 1500 * MiB });
     expect(tight.memory.totalBytes).toBeLessThanOrEqual(1500 * MiB);
     expect(tight.dimensions[0].chunk).toBeLessThan(64);
     expect(tight.reasons.join(" ")).toContain("memory budget of 1.5 GiB");
@@ -181,10 +238,11 @@ describe("adviseLayout", () => {
   });
 
   it("refuses a budget that nothing fits, with the numbers of the smallest layout", () => {
-    const error = refused({ ...camera, memoryBudgetBytes: MiB });
+    const error = refused({ ...cube, memoryBudgetBytes: MiB });
     expect(error.code).toBe("MEMORY_BUDGET_EXCEEDED");
     expect(error.context).toMatchObject({ memoryBudgetBytes: MiB, epochsPerBatch: 1, depth: 2 });
     expect(error.hint).toContain('dimension "t" a smaller weight');
+    expect(refused({ ...camera, memoryBudgetBytes: MiB }).hint).toBe("Lower chunkBytesMin or depth.");
     expect(error.message).toMatch(
       /^The smallest layout does not fit\. The stream needs .*: staging .*\. Give dimension/,
     );
