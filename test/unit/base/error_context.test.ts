@@ -91,9 +91,9 @@ it("codes that are not constants are of the system and of S3, which declare noth
   const open = allThrown().filter(({ code }) => code === undefined);
   expect(open.map(({ at }) => at).sort()).toMatchInlineSnapshot(`
     [
+      "base/errors.ts: wire.code",
       "cli/write_failure.ts: error.code",
       "plan/advise_layout.ts: last.code",
-      "base/errors.ts: wire.code",
       "recover/recovery_files.ts: code",
       "s3/s3_error.ts: code",
       "s3/sdk_api.ts: code",
