@@ -2,7 +2,7 @@ import { type CodecSpec, encoderKind } from "../codec/codec.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import { epochTable } from "../geometry/epoch_table.js";
 import type { Backend, StagedBatch } from "../handoff/backend.js";
-import type { HostBatch, OutputLayout } from "../handoff/host_batch.js";
+import type { OutputLayout } from "../handoff/host_batch.js";
 import type { Counters } from "../metrics/counters.js";
 import type { NativeAddon } from "../native/addon.js";
 import { encodePlan } from "./batch_tasks.js";
@@ -59,7 +59,7 @@ export class CpuBackend implements Backend {
     return this.#executor.adapter;
   }
 
-  async kick(batch: StagedBatch): Promise<HostBatch> {
+  async kick(batch: StagedBatch): Promise<void> {
     const { geometry: g, memory } = this.#init;
     this.#inFlight++;
     Atomics.store(memory.cursors, batch.outputIndex, 0);
@@ -73,16 +73,6 @@ export class CpuBackend implements Backend {
         skippedEpochs: batch.skippedEpochs,
       });
       this.#finish(batch, encodeBusyNs);
-      return {
-        slotIndex: batch.outputIndex,
-        generation: batch.outputGeneration,
-        firstEpoch: batch.firstEpoch,
-        epochCount: batch.epochCount,
-        rowFrom: batch.rowFrom,
-        rowTo: batch.rowTo,
-        skippedEpochs: batch.skippedEpochs,
-        encodeBusyNs,
-      };
     } finally {
       if (--this.#inFlight === 0) this.#idle?.();
     }

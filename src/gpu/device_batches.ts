@@ -1,7 +1,6 @@
 import { nowNs } from "../base/clock.js";
 import { deferred } from "../base/deferred.js";
 import type { StagedBatch } from "../handoff/backend.js";
-import type { HostBatch } from "../handoff/host_batch.js";
 import type { Counters } from "../metrics/counters.js";
 import type { NativeAddon } from "../native/addon.js";
 import { OUTPUT_TOTAL_WORDS } from "../plan/gpu_layout.js";
@@ -47,7 +46,7 @@ export class DeviceBatches {
    * Rejects with whatever goes wrong on the device; the staging slot is then as it was, and what the output slot holds
    * is nothing.
    */
-  async encode(batch: StagedBatch): Promise<HostBatch> {
+  async encode(batch: StagedBatch): Promise<void> {
     const { encoder, watch, uploads, epochRows, rowBytes } = this.#init;
     const slot = await this.#acquire();
     try {
@@ -68,16 +67,6 @@ export class DeviceBatches {
       // The producer's next bytes for this slot go into mapped memory: it is there before the slot is free.
       await watch.wait(remapped);
       this.#count(batch, nowNs() - fromNs, bytes);
-      return {
-        slotIndex: batch.outputIndex,
-        generation: batch.outputGeneration,
-        firstEpoch: batch.firstEpoch,
-        epochCount: batch.epochCount,
-        rowFrom: batch.rowFrom,
-        rowTo: batch.rowTo,
-        skippedEpochs: batch.skippedEpochs,
-        encodeBusyNs: nowNs() - fromNs,
-      };
     } finally {
       this.#giveBack(slot);
     }

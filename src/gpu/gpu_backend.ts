@@ -3,7 +3,6 @@ import { isMillraceError, MillraceError } from "../base/errors.js";
 import type { CodecSpec } from "../codec/codec.js";
 import type { ArrayGeometry } from "../geometry/array_geometry.js";
 import type { Backend, StagedBatch } from "../handoff/backend.js";
-import type { HostBatch } from "../handoff/host_batch.js";
 import type { Counters } from "../metrics/counters.js";
 import type { NativeAddon } from "../native/addon.js";
 import { gpuLayout, gpuLimitsNeeded } from "../plan/gpu_layout.js";
@@ -123,7 +122,7 @@ export class GpuBackend implements Backend {
     this.#unregisterExitHook = links.host.atExit?.(() => this.#uploads.leave());
   }
 
-  async kick(batch: StagedBatch): Promise<HostBatch> {
+  async kick(batch: StagedBatch): Promise<void> {
     this.#inFlight++;
     try {
       // Of a slot that is still filled in parts the mapped memory cannot be taken away: the CPU reads the slot itself.

@@ -1,5 +1,3 @@
-import type { HostBatch } from "./host_batch.js";
-
 /**
  * kick → backend: a filled staging slot, or whole epochs of one. By value; the bytes stay in the staging slot, borrowed
  * by the backend until the kick's promise settles.
@@ -19,6 +17,7 @@ export interface StagedBatch {
   /** Rows in the batch: epochCount · epochRows, less in a partial last epoch, which is padded with the fill value. */
   readonly rowFrom: number;
   readonly rowTo: number;
+  /** Bit e set (byte e >> 3): epoch `firstEpoch + e` was skipped whole; its chunks are absent. Undefined: none was. */
   readonly skippedEpochs: Uint8Array | undefined;
 }
 
@@ -34,7 +33,7 @@ export interface Backend {
    * Encodes every chunk of the batch into the output slot. Resolves when staging has been read and the output is stable
    * (STAGING_FREE and ENCODED together). Rejects with CODEC_FAILED and leaves both slots untouched afterwards.
    */
-  kick(batch: StagedBatch): Promise<HostBatch>;
+  kick(batch: StagedBatch): Promise<void>;
   /**
    * The stream was aborted: nobody wants what is kicked. A backend that waits for somebody who may never answer rejects
    * those kicks now; the rule about both slots stays. What ends by itself needs none of this.

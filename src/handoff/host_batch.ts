@@ -14,10 +14,6 @@ export interface HostBatch {
    */
   readonly rowFrom: number;
   readonly rowTo: number;
-  /** Bit e set (byte e >> 3): epoch `firstEpoch + e` was skipped whole; its chunks are absent. Undefined: none was. */
-  readonly skippedEpochs: Uint8Array | undefined;
-  /** Nanoseconds the encoder was busy on this batch, summed over its threads; 0 when not measured. */
-  readonly encodeBusyNs: number;
 }
 
 /**

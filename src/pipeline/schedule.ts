@@ -233,23 +233,21 @@ export class Schedule {
     encoded: ReturnType<Backend["kick"]>,
   ): Promise<void> {
     const { order, output, memory } = this.#init;
-    const { firstEpoch, epochCount, rowFrom, rowTo, skippedEpochs } = staged;
+    const { firstEpoch, epochCount, rowFrom, rowTo } = staged;
     const where = { slotIndex: outputSlot.index, generation: outputSlot.generation, firstEpoch, rowFrom };
     try {
-      const early = { ...where, epochCount, rowTo, skippedEpochs, encodeBusyNs: 0 };
-      const hostBatch = await order.waitFor("ENCODED", encoded, early);
+      await order.waitFor("ENCODED", encoded, undefined);
       this.#isRead(batch);
       output.advance(outputSlot, "FILLING", "ENCODED", "ENCODED");
       this.#raiseEncoded(rowFrom, rowTo);
-      this.#init.toDelivery({ type: "batch", batch: hostBatch });
+      this.#init.toDelivery({ type: "batch", batch: { ...where, epochCount, rowTo } });
     } catch (error) {
       this.#fail(error);
       this.#isRead(batch);
       // Delivery still needs this generation's turn, or every later one would wait for it.
       memory.sizes[outputSlot.index].fill(0);
       output.advance(outputSlot, "FILLING", "ENCODED", "ENCODED");
-      const empty = { ...where, epochCount: 0, rowTo: rowFrom, skippedEpochs: undefined, encodeBusyNs: 0 };
-      this.#init.toDelivery({ type: "batch", batch: empty });
+      this.#init.toDelivery({ type: "batch", batch: { ...where, epochCount: 0, rowTo: rowFrom } });
     }
   }
 

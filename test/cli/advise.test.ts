@@ -2,6 +2,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
+import { MEMORY_ITEMS } from "../helpers/memory_items.js";
 import { lastJson, runCli } from "./run_cli.js";
 
 const DIMS = ["--dtype", "uint16", "--dims", "t:0:2:4,y:6:3:6,x:10:4:8"];
@@ -75,18 +76,7 @@ describe("millrace estimate", () => {
       memory: Record<string, number>;
       elasticity: unknown;
     };
-    const items = [
-      "staging",
-      "output",
-      "sizes",
-      "shardIndexes",
-      "encoderScratch",
-      "gpuHost",
-      "sink",
-      "threads",
-      "control",
-    ];
-    expect(items.reduce((sum, item) => sum + memory[item], 0)).toBe(memory.totalBytes);
+    expect(MEMORY_ITEMS.reduce((sum, item) => sum + memory[item], 0)).toBe(memory.totalBytes);
     expect(memory.epochsPerBatch).toBe(2);
     // Two of three slots each way, of two epochs of two rows.
     expect(elasticity).toEqual({ frames: 16, ms: 160, bytesPerSecond: 12_000 });

@@ -1,7 +1,6 @@
 import { beforeEach, expect, it, vi } from "vitest";
 import { MillraceError } from "../../src/base/errors.js";
 import type { Backend, StagedBatch } from "../../src/handoff/backend.js";
-import type { HostBatch } from "../../src/handoff/host_batch.js";
 import type { OpenBackend } from "../../src/pipeline/engine.js";
 import { openArray } from "../../src/store/array_reader.js";
 import { verifyStore } from "../../src/store/verify.js";
@@ -35,10 +34,10 @@ class FailingBackend implements Backend {
     this.#inner = inner;
   }
 
-  async kick(batch: StagedBatch): Promise<HostBatch> {
+  async kick(batch: StagedBatch): Promise<void> {
     plan.inFlight++;
     try {
-      const encoded = await this.#inner.kick(batch);
+      await this.#inner.kick(batch);
       await plan.silence;
       if (batch.outputGeneration === plan.failAt) {
         // As late as can be: the batch behind it is encoded, and with delivery.
@@ -47,7 +46,6 @@ class FailingBackend implements Backend {
         throw new MillraceError("CODEC_FAILED", "injected: the codec failed.");
       }
       if (batch.outputGeneration > plan.failAt) this.#wake();
-      return encoded;
     } finally {
       plan.inFlight--;
     }

@@ -1,6 +1,5 @@
 import { crc32c } from "../../src/codec/crc32c.js";
 import type { Backend, StagedBatch } from "../../src/handoff/backend.js";
-import type { HostBatch } from "../../src/handoff/host_batch.js";
 import type { JournalFile, ShardHandle, Sink, SinkJournal, SinkSpec } from "../../src/handoff/sink.js";
 import { type Journal, readJournal } from "../../src/journal/read_journal.js";
 import { parseJournalName } from "../../src/journal/writer_marker.js";
@@ -22,7 +21,7 @@ export class LateBackend implements Backend {
     this.#inner = inner;
   }
 
-  async kick(batch: StagedBatch): Promise<HostBatch> {
+  async kick(batch: StagedBatch): Promise<void> {
     await after(batch.outputGeneration % 2 === 1 ? 24 : 3);
     if (this.#closed) throw new Error("the backend was closed with a batch in flight");
     return this.#inner.kick(batch);

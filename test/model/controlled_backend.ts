@@ -1,6 +1,5 @@
 import { MillraceError } from "../../src/base/errors.js";
 import type { Backend, StagedBatch } from "../../src/handoff/backend.js";
-import type { HostBatch } from "../../src/handoff/host_batch.js";
 import type { StreamMemory } from "../../src/pipeline/stream_memory.js";
 import { Ordering } from "../../src/slots/ordering.js";
 import { SlotRing } from "../../src/slots/slot_ring.js";
@@ -38,7 +37,7 @@ export class ControlledBackend implements Backend {
     this.encodedRows = content.withSkipped(0);
   }
 
-  kick(batch: StagedBatch): Promise<HostBatch> {
+  kick(batch: StagedBatch): Promise<void> {
     const { stagingIndex, stagingGeneration, outputIndex, outputGeneration } = batch;
     const name = `kick ${outputGeneration}`;
     if (this.closed) this.#wrong(`${name} after close`);
@@ -55,15 +54,12 @@ export class ControlledBackend implements Backend {
     const before = staging.slice(from, to);
     this.#checkStaged(name, batch);
     this.#memory.output[outputIndex].fill(SCRIBBLE);
-    const done = (): HostBatch => {
+    const done = (): void => {
       this.#busyOutput.delete(outputIndex);
       if (!sameBytes(staging.subarray(from, to), before)) this.#wrong(`${name}: staging changed before it was read`);
       this.#encode(batch);
       this.#encoded.set(batch.rowFrom, batch.rowTo);
       this.#countEncoded();
-      const { firstEpoch, epochCount, rowFrom, rowTo, skippedEpochs } = batch;
-      const where = { slotIndex: outputIndex, generation: outputGeneration };
-      return { ...where, firstEpoch, epochCount, rowFrom, rowTo, skippedEpochs, encodeBusyNs: 0 };
     };
     return this.#control.operation("engine", name, done, () => {
       this.#busyOutput.delete(outputIndex);

@@ -1,6 +1,5 @@
 import { beforeEach, expect, it } from "vitest";
 import type { Backend, StagedBatch } from "../../../src/handoff/backend.js";
-import type { HostBatch } from "../../../src/handoff/host_batch.js";
 import { type CountedRule, ORDERING_COUNTED_RULES } from "../../../src/metrics/counted_rules.js";
 import { Counters } from "../../../src/metrics/counters.js";
 import { OwnerWaits } from "../../../src/metrics/owner_waits.js";
@@ -17,15 +16,10 @@ class HeldBackend implements Backend {
   readonly adapter = "held";
   readonly kicked = new Map<number, { finish: () => void; fail: (error: unknown) => void }>();
   readonly batches: StagedBatch[] = [];
-  kick(b: StagedBatch): Promise<HostBatch> {
+  kick(b: StagedBatch): Promise<void> {
     this.batches.push(b);
     return new Promise((resolve, reject) => {
-      const { firstEpoch, epochCount, rowFrom, rowTo, skippedEpochs } = b;
-      const batch = { firstEpoch, epochCount, rowFrom, rowTo, skippedEpochs, encodeBusyNs: 1 };
-      this.kicked.set(b.outputGeneration, {
-        finish: () => resolve({ ...batch, slotIndex: b.outputIndex, generation: b.outputGeneration }),
-        fail: reject,
-      });
+      this.kicked.set(b.outputGeneration, { finish: resolve, fail: reject });
     });
   }
   async close(): Promise<void> {}

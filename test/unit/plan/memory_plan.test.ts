@@ -7,20 +7,10 @@ import { formatBytes } from "../../../src/plan/format_bytes.js";
 import { gpuLayout, gpuLimitsNeeded, gpuMemory } from "../../../src/plan/gpu_layout.js";
 import { type MemoryPlan, type MemoryRequest, planMemory } from "../../../src/plan/memory_plan.js";
 import { shardIndexBytes } from "../../../src/zarr/shard_index.js";
+import { MEMORY_ITEMS } from "../../helpers/memory_items.js";
 import { smallGeometries } from "../geometry/geometries.js";
 
 const MiB = 2 ** 20;
-const items = [
-  "staging",
-  "output",
-  "sizes",
-  "shardIndexes",
-  "encoderScratch",
-  "gpuHost",
-  "sink",
-  "threads",
-  "control",
-] as const;
 
 const geometry = describeGeometry("uint16", [
   { name: "t", size: null, chunk: 4, shard: 16 },
@@ -63,7 +53,7 @@ describe("planMemory", () => {
       epochsPerBatch: 8,
       reductions: [],
     });
-    expect(plan.totalBytes).toBe(items.reduce((sum, item) => sum + plan[item], 0));
+    expect(plan.totalBytes).toBe(MEMORY_ITEMS.reduce((sum, item) => sum + plan[item], 0));
   });
 
   it("counts the heaps of worker threads in the total, and not against the budget", () => {
@@ -99,7 +89,7 @@ describe("planMemory", () => {
     const least = planMemory({ ...request, batchEpochs: 1, depth: 2 });
     const error = refused({ memoryBudgetBytes: least.totalBytes - 1 });
     expect(error.code).toBe("MEMORY_BUDGET_EXCEEDED");
-    for (const item of items) expect(error.context[item]).toBe(least[item]);
+    for (const item of MEMORY_ITEMS) expect(error.context[item]).toBe(least[item]);
     expect(error.context).toMatchObject({
       memoryBudgetBytes: least.totalBytes - 1,
       totalBytes: least.totalBytes,
@@ -175,7 +165,7 @@ describe("planMemory for a GPU", () => {
     const { deviceBytes, hostBytes } = gpuMemory(layout, 3, 2);
     expect(plan.gpu).toEqual({ slots: 2, deviceBytes });
     expect(plan.gpuHost).toBe(hostBytes);
-    expect(plan.totalBytes).toBe(items.reduce((sum, item) => sum + plan[item], 0));
+    expect(plan.totalBytes).toBe(MEMORY_ITEMS.reduce((sum, item) => sum + plan[item], 0));
     expect(planMemory(blosc).gpu).toBeUndefined();
     expect(planMemory({ ...blosc, gpu: card, depth: 1 }).gpu?.slots).toBe(1);
   });
