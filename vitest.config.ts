@@ -18,8 +18,12 @@ if (!hasZstd) console.warn(`millrace: nothing here writes zstd; left out: ${ABOU
 /** MILLRACE_WIDE=1 adds the tests that are too long for every run: *.wide.test.ts. */
 const wide = process.env.MILLRACE_WIDE === "1";
 
+if (process.argv.some((argument) => argument.startsWith("--exclude"))) {
+  throw new Error("Vitest's --exclude reaches no project: give --exclude=GLOB to scripts/test.js (npm test --)");
+}
 const exclude = [
   ...configDefaults.exclude,
+  ...JSON.parse(process.env.MILLRACE_TEST_EXCLUDE ?? "[]"),
   "test/interop/**",
   ...(wide ? [] : ["test/**/*.wide.test.ts"]),
   ...(hasZstd ? [] : ABOUT_ZSTD),
