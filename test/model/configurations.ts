@@ -259,7 +259,7 @@ export const WIDE: readonly Named[] = [
     depth: 2,
     durability: "batch",
     lanes: [[append, skipWhole, skipWhole, append, close]],
-    statesMin: 18_000,
+    statesMin: 54_000,
   },
   {
     ...TINY,

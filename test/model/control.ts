@@ -21,6 +21,8 @@ type Message = { readonly type: string };
 type Item = { readonly message: Message } | "close";
 
 const SILENT = new Set(["shard", "published", "warning"]);
+/** Messages that change one that waits, if one does: what becomes of them hangs on how far the thread is. */
+const MERGING = new Set(["skipped"]);
 
 /** One end of a channel: its messages wait until their delivery is chosen. */
 class End implements Port<Message, Message> {
@@ -31,6 +33,8 @@ class End implements Port<Message, Message> {
   readonly inbox: Item[] = [];
   /** Everything ever put into the inbox, as text. */
   readonly log: string[] = [];
+  /** How much the thread had said when it took each message that may merge with one before it. */
+  readonly mergedAt: number[] = [];
   taken = 0;
   closed = false;
   peer!: End;
@@ -109,6 +113,7 @@ class End implements Port<Message, Message> {
     this.inbox.shift();
     this.taken++;
     if (item !== "close") {
+      if (MERGING.has(item.message.type)) this.mergedAt.push(this.#control.saidBy(this.thread));
       this.onmessage?.({ data: item.message });
       return;
     }
@@ -177,6 +182,11 @@ export class Control {
         fail: () => reject(fail?.()),
       });
     });
+  }
+
+  /** How many messages the thread has sent. */
+  saidBy(thread: ThreadName): number {
+    return this.ends.reduce((sum, end) => sum + (end.from === thread ? end.log.length : 0), 0);
   }
 
   pendingOf(thread: ThreadName): number {
@@ -273,7 +283,7 @@ export class Control {
 
   /** What every thread has been told, has said and waits for; not in which order things of different origin came. */
   key(): string {
-    const ends = this.ends.map((end) => `${end.taken},${end.inbox.length},${end.closed}:${end.log.join(" ")}`);
+    const ends = this.ends.map((end) => `${end.taken},${end.inbox.length},${end.closed},${end.mergedAt}:${end.log.join(" ")}`);
     const waits = [...this.operations.keys(), ...[...this.timers.values()].map((timer) => timer.name)].sort();
     const done = Object.values(this.#settledLog).map((log) => [...log].sort().join(","));
     return [...ends, waits.join(","), ...done, [...this.dead].join(",")].join("\n");
