@@ -283,7 +283,9 @@ export class Control {
 
   /** What every thread has been told, has said and waits for; not in which order things of different origin came. */
   key(): string {
-    const ends = this.ends.map((end) => `${end.taken},${end.inbox.length},${end.closed},${end.mergedAt}:${end.log.join(" ")}`);
+    const ends = this.ends.map(
+      (end) => `${end.taken},${end.inbox.length},${end.closed},${end.mergedAt}:${end.log.join(" ")}`,
+    );
     const waits = [...this.operations.keys(), ...[...this.timers.values()].map((timer) => timer.name)].sort();
     const done = Object.values(this.#settledLog).map((log) => [...log].sort().join(","));
     return [...ends, waits.join(","), ...done, [...this.dead].join(",")].join("\n");
