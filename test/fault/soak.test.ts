@@ -54,7 +54,7 @@ async function soak<Result>(args: readonly string[], env: Record<string, string>
 }
 
 /** The streams of a seed are always the same; the moments of the kills are not. */
-const KILLS = times(9, 36);
+const KILLS = times(6, 36);
 
 it("kills lose no durable row", async () => {
   const { code, stderr, result } = await soak<Kills>(["kills", "--kills", String(KILLS), "--seed", "1"]);
