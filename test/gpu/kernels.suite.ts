@@ -4,6 +4,7 @@ import { analyzeBlock } from "../../src/codec/encoder/block.js";
 import { encodeBlosc, encodeZstd } from "../../src/codec/encoder/index.js";
 import { type ArrayGeometry, describeGeometry } from "../../src/geometry/array_geometry.js";
 import { CHUNK_KINDS, makeChunk } from "../helpers/encoder_corpus.js";
+import { LIMIT_BLOCK_BYTES, limitBlocks } from "../helpers/format_limits.js";
 import { holdDevice, noGpu } from "../helpers/gpu.js";
 import { type GpuRun, runOnGpu } from "../helpers/gpu_encode.js";
 import { isWide, spread } from "../helpers/wide.js";
@@ -66,16 +67,26 @@ describe.skipIf(noGpu)("kernels", () => {
     elements: number,
     kinds: readonly string[],
   ): Promise<void> {
-    const chunks = kinds.map((kind) => makeChunk(kind, itemBytes, elements));
+    const chunks = kinds.map((kind) => ({ name: kind, bytes: makeChunk(kind, itemBytes, elements) }));
+    await compareChunks(codec, itemBytes, elements, chunks);
+  }
+
+  async function compareChunks(
+    codec: "blosc" | "zstd",
+    itemBytes: ItemBytes,
+    elements: number,
+    chunks: readonly { readonly name: string; readonly bytes: Uint8Array }[],
+  ): Promise<void> {
     const g = lines(itemBytes, elements);
-    const run = await runOnGpu(lease(), g, { name: codec }, joined(chunks), { epochCount: kinds.length });
-    chunks.forEach((chunk, task) => {
+    const data = joined(chunks.map(({ bytes }) => bytes));
+    const run = await runOnGpu(lease(), g, { name: codec }, data, { epochCount: chunks.length });
+    chunks.forEach(({ name, bytes: chunk }, task) => {
       const expected = encodeOnCpu(codec, chunk, itemBytes);
       const got = run.chunks[task] as Uint8Array;
       if (Buffer.compare(got, expected) === 0) return;
       const where = firstDifference(run, task, chunk, itemBytes);
       expect.fail(
-        `${codec}, ${kinds[task]}, ${elements} × ${itemBytes} bytes: ${got.length} bytes instead of ` +
+        `${codec}, ${name}, ${elements} × ${itemBytes} bytes: ${got.length} bytes instead of ` +
           `${expected.length}; ${where}`,
       );
     });
@@ -117,6 +128,13 @@ describe.skipIf(noGpu)("kernels", () => {
     await compare("blosc", 1, 65536 + 32768 + 5, ["camera", "noise"]);
     await compare("blosc", 4, 40000, ["colours4"]);
     await compare("blosc", 8, 33000, ["staircase"]);
+  });
+
+  it.each(["blosc", "zstd"] as const)("give the encoder's bytes on both sides of every limit: %s", async (codec) => {
+    const blocks = limitBlocks();
+    for (let at = 0; at < blocks.length; at += 40) {
+      await compareChunks(codec, 1, LIMIT_BLOCK_BYTES, blocks.slice(at, at + 40));
+    }
   });
 
   it("declare a window for frames above 8 MiB", async () => {

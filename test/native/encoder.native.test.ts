@@ -6,6 +6,7 @@ import { ENCODER_VERSION } from "../../src/codec/encoder/index.js";
 import { openEncoder } from "../../src/codec/open_encoder.js";
 import { NATIVE_CODECS } from "../../src/native/addon.js";
 import { CHUNK_KINDS, encoderCorpus, ITEM_BYTES, makeChunk } from "../helpers/encoder_corpus.js";
+import { limitBlocks } from "../helpers/format_limits.js";
 import { addon, codeOf, hasAddon } from "./addon_fixture.js";
 
 const CODECS = ["blosc", "zstd"] as const;
@@ -52,6 +53,14 @@ describe.runIf(hasAddon)("the block encoder in C++", () => {
       if (native !== typescript) different.push(name);
     }
     expect(different).toEqual([]);
+  });
+
+  it.each(CODECS)("writes TypeScript's bytes on both sides of every limit, codec %s", (codec) => {
+    const different = limitBlocks().filter(({ bytes }) => {
+      const [native, typescript] = both(codec, 1, bytes);
+      return native !== typescript;
+    });
+    expect(different.map(({ name }) => name)).toEqual([]);
   });
 
   it("writes TypeScript's bytes for chunks of any size and mixture", () => {

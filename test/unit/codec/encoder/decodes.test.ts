@@ -4,6 +4,7 @@ import { codecJson } from "../../../../src/codec/codec.js";
 import { openDecoder } from "../../../../src/codec/decode.js";
 import { bloscBound, encodeBlosc, encodeZstd, zstdBound } from "../../../../src/codec/encoder/index.js";
 import { CHUNK_KINDS, encoderCorpus, makeChunk } from "../../../helpers/encoder_corpus.js";
+import { limitBlocks } from "../../../helpers/format_limits.js";
 
 const DTYPES = { 1: "uint8", 2: "uint16", 4: "uint32", 8: "uint64" } as const;
 
@@ -25,6 +26,16 @@ describe.each(["blosc", "zstd"] as const)("codec %s", (name) => {
       const decoder = await decoderOf(name, itemBytes);
       const content = await decoder.decode(encoded(name, chunk, itemBytes), chunk.length);
       if (Buffer.compare(content, chunk) !== 0) wrong.push(chunkName);
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  it("decodes to what went in, on both sides of every limit", async () => {
+    const decoder = await decoderOf(name, 1);
+    const wrong: string[] = [];
+    for (const { name: blockName, bytes } of limitBlocks()) {
+      const content = await decoder.decode(encoded(name, bytes, 1), bytes.length);
+      if (Buffer.compare(content, bytes) !== 0) wrong.push(blockName);
     }
     expect(wrong).toEqual([]);
   });
