@@ -48,32 +48,44 @@ function randomStream(random, hasZstd) {
   };
 }
 
-/** Starts a child; `lines` grows as it speaks. */
-function start(job) {
+/**
+ * Starts a child; `lines` grows as it speaks. `isOpen` resolves with its first line, `hasPromised` when it has promised
+ * more than `rowsBefore` rows (a recovery: with its first line); both when it ends without.
+ */
+function start(job, rowsBefore = 0) {
   const child = spawn(process.execPath, [CHILD, JSON.stringify(job)], { stdio: ["ignore", "pipe", "pipe"] });
-  const started = { child, lines: [], stderr: "", isOpen: undefined };
+  const started = { child, lines: [], stderr: "" };
   let rest = "";
   let opened;
+  let hasMore;
   started.isOpen = new Promise((resolve) => {
     opened = resolve;
+  });
+  started.hasPromised = new Promise((resolve) => {
+    hasMore = resolve;
   });
   child.stdout.setEncoding("utf8").on("data", (text) => {
     const all = (rest + text).split("\n");
     rest = all.pop();
     started.lines.push(...all);
     opened();
+    if (job.recover || promised(started.lines).durable > rowsBefore) hasMore();
   });
   child.stderr.setEncoding("utf8").on("data", (text) => {
     started.stderr += text;
   });
   started.ended = once(child, "close").then(([code, signal]) => {
     opened();
+    hasMore();
     return { code, signal };
   });
   return started;
 }
 
-/** Kills it after a random time: mostly once it is open, sometimes while it starts. Resolves when it is gone. */
+/**
+ * Kills it after a random time: from its start, from when it is open, or from when it has promised something. The last
+ * is there for slow machines, on which a stream would else never get so far. Resolves when it is gone.
+ */
 async function killAtRandom(started, random, spreadMs, atKill) {
   const hung = setTimeout(() => {
     started.stderr += `\nstill there after ${CHILD_MS_MAX} ms`;
@@ -81,7 +93,9 @@ async function killAtRandom(started, random, spreadMs, atKill) {
     started.child.kill("SIGKILL");
   }, CHILD_MS_MAX);
   try {
-    if (random() < 0.8) await Promise.race([started.isOpen, started.ended]);
+    const from = random();
+    if (from < 0.4) await started.hasPromised;
+    else if (from < 0.8) await started.isOpen;
     await Promise.race([pause(random() * spreadMs), started.ended]);
     await atKill?.();
     started.child.kill("SIGKILL");
@@ -118,7 +132,7 @@ async function oneStore(folder, seed, hasZstd, totals) {
       seed: Math.floor(random() * 2 ** 32),
       mode: link === 0 ? "create" : "resume",
     };
-    const started = start(job);
+    const started = start(job, rowsBefore);
     const { killed, opened, closed } = await killAtRandom(started, random, 250, async () => {
       // A reader beside the living writer.
       const told = promised(started.lines).published;
