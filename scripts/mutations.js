@@ -74,6 +74,13 @@ function put(tree, file, text) {
   writeFileSync(built, outputText);
 }
 
+/** A test as the list names it: a file, and behind " > " a part of the names of those of its tests that are to run. */
+function parseTest(test) {
+  const [file, name] = test.split(" > ");
+  // Vitest takes a pattern.
+  return { file, args: name === undefined ? [] : ["-t", name.replace(/[^\w ]/g, "\\$&")] };
+}
+
 /** Runs test files of a tree. `report`: Vitest's own, undefined where there is none; `output` is for that case. */
 async function runTests(tree, files, args, timeoutMs) {
   const to = join(tree, "build", "report.json");
@@ -92,6 +99,21 @@ async function runTests(tree, files, args, timeoutMs) {
   clearTimeout(timer);
   const report = existsSync(to) ? JSON.parse(readFileSync(to, "utf8")) : undefined;
   return { status: status ?? signal, report, output };
+}
+
+/** Runs tests as the list names them, whole files together; the first run that fails, or all reports as one. */
+async function runNamed(tree, tests, args, timeoutMs) {
+  const parsed = tests.map(parseTest);
+  const whole = parsed.filter((test) => test.args.length === 0).map(({ file }) => file);
+  const groups = parsed.filter((test) => test.args.length > 0).map((test) => ({ files: [test.file], args: test.args }));
+  if (whole.length > 0 || groups.length === 0) groups.unshift({ files: whole, args: [] });
+  const testResults = [];
+  for (const group of groups) {
+    const run = await runTests(tree, group.files, [...group.args, ...args], timeoutMs);
+    if (run.status !== 0 || run.report === undefined) return run;
+    testResults.push(...run.report.testResults);
+  }
+  return { status: 0, report: { testResults }, output: "" };
 }
 
 const testsOf = (report) =>
@@ -126,7 +148,7 @@ let able = new Set();
 
 async function tryOut(tree, { number, what, file, text, instead, tests }) {
   const name = `${number} ${file}: ${what}`;
-  const named = options.tests === "full" ? [] : tests.filter((test) => able.has(test));
+  const named = options.tests === "full" ? [] : tests.filter((test) => able.has(parseTest(test).file));
   if (options.tests === "named" && named.length === 0) {
     say("skipped", `${name}: ${tests.join(", ")} cannot run here`);
     return;
@@ -139,8 +161,9 @@ async function tryOut(tree, { number, what, file, text, instead, tests }) {
   }
   try {
     put(tree, file, source.slice(0, at) + instead + source.slice(at + text.length));
-    const run = await runTests(tree, named, ["--bail=1", "--maxWorkers=1"], TIMEOUT_MS[options.tests]);
-    const { test, problem } = judge(run);
+    const { test, problem } = judge(
+      await runNamed(tree, named, ["--bail=1", "--maxWorkers=1"], TIMEOUT_MS[options.tests]),
+    );
     say(test === undefined ? "failed" : "passed", `${name}: ${test ?? problem}`);
   } catch (error) {
     say("failed", `${name}: ${error.message}`);
@@ -157,8 +180,8 @@ try {
   const trees = Array.from({ length: Math.min(availableParallelism(), wanted.length) }, (_, i) => join(work, `${i}`));
   for (const tree of trees) makeTree(tree);
 
-  const files = options.tests === "full" ? [] : [...new Set(wanted.flatMap(({ tests }) => tests))];
-  const clean = await runTests(trees[0], files, [], files.length === 0 ? TIMEOUT_MS.full : 10 * TIMEOUT_MS.named);
+  const tests = options.tests === "full" ? [] : [...new Set(wanted.flatMap((mutation) => mutation.tests))];
+  const clean = await runNamed(trees[0], tests, [], tests.length === 0 ? TIMEOUT_MS.full : 10 * TIMEOUT_MS.named);
   const isClean = clean.status === 0 && clean.report !== undefined;
   say(
     isClean ? "passed" : "failed",
